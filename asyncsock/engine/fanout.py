@@ -1,0 +1,73 @@
+"""Outgoing packets wait in each session's outbox until the end of the loop's tick."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from .packet import Packet
+
+if TYPE_CHECKING:
+    from .session import Session
+
+logger = logging.getLogger("asyncsock.engine")
+
+
+class Fanout:
+    """Hands packets to sessions and flushes each session once per tick of the event loop.
+
+    A session's outbox that is not empty is either noted here for the next flush, or its transport sends
+    it by itself as soon as it can (a paused WebSocket, a polling client between two requests). So only
+    the first packet of a tick costs more than an append.
+    """
+
+    def __init__(self) -> None:
+        self.emitted = 0  # fan-outs since the last flush
+        self._dirty: list[Session] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def put(self, session: Session, packet: Packet) -> None:
+        """Append one packet to a session's outbox."""
+        if not session.outbox:
+            if not self._dirty:
+                self._schedule()
+            self._dirty.append(session)
+        session.outbox.append(packet)
+
+    def fan_out(self, sessions: Iterable[Session], packets: Sequence[Packet]) -> None:
+        """Append the same packets, in order and without a gap, to the outbox of each session."""
+        dirty = self._dirty
+        if not dirty:
+            self._schedule()
+        self.emitted += 1
+        if len(packets) == 1:
+            packet = packets[0]
+            for session in sessions:
+                outbox = session.outbox
+                if not outbox:
+                    dirty.append(session)
+                outbox.append(packet)
+        else:
+            for session in sessions:
+                outbox = session.outbox
+                if not outbox:
+                    dirty.append(session)
+                outbox.extend(packets)
+
+    def flush(self) -> None:
+        """Let the transport of every noted session send its outbox."""
+        dirty, self._dirty = self._dirty, []
+        self.emitted = 0
+        for session in dirty:
+            try:
+                session.transport.flush(session)
+            except Exception:
+                logger.exception("could not write to session %s", session.sid)
+
+    def _schedule(self) -> None:
+        loop = self._loop
+        if loop is None or loop.is_closed():
+            loop = self._loop = asyncio.get_running_loop()
+        loop.call_soon(self.flush)

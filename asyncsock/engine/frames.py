@@ -1,0 +1,168 @@
+"""Reading WebSocket frames (RFC 6455).
+
+Whole, masked text and binary messages, which is nearly everything that a client sends, are read here.
+Any other frame (fragments, control frames, reserved bits, no mask) goes, whole, through the parser of
+the ``websockets`` library, which also judges and answers it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.protocol import OPEN
+from websockets.server import ServerProtocol
+
+if TYPE_CHECKING:
+
+    def apply_mask(data: bytes, mask: bytes) -> bytes: ...
+
+else:
+    try:
+        from websockets.speedups import apply_mask
+    except ImportError:
+        from websockets.utils import apply_mask
+
+TEXT = 0x81
+BINARY = 0x82
+CLOSE = 0x88
+
+
+class FrameOwner(Protocol):
+    """Who gets what a `FrameReader` has read."""
+
+    def message(self, message: str | bytes) -> None:
+        """A text or a binary message."""
+
+    def answer(self, data: bytes) -> None:
+        """Bytes to write back."""
+
+    def end(self, error: str, code: int) -> None:
+        """The peer closed the connection, or broke the protocol; the close frame has been answered.
+
+        Args:
+            error: What is wrong, or an empty string after a close frame.
+            code: The close code.
+        """
+
+
+class FrameReader:
+    """Reads frames from a byte stream that arrives in arbitrary pieces.
+
+    Args:
+        limit: The largest message that is accepted, in bytes.
+    """
+
+    __slots__ = ("_fragments", "_limit", "_parser", "_partial", "_wanted")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._partial = bytearray()  # the beginning of a frame
+        self._wanted = 0  # how many bytes it takes to go on with it
+        self._parser: ServerProtocol | None = None  # while a fragmented message is open
+        self._fragments: list[Frame] = []
+
+    def feed(self, data: bytes, owner: FrameOwner) -> None:
+        """Read what has arrived. Never raises because of it."""
+        if self._wanted:
+            self._partial += data
+            if len(self._partial) < self._wanted:
+                return
+            data = bytes(self._partial)
+            self._partial = bytearray()
+            self._wanted = 0
+        position = 0
+        end = len(data)
+        while position < end:
+            body = position + 6  # where the payload begins, after two bytes and the mask
+            if end < body:
+                if end - position > 1 and data[position + 1] < 128:
+                    self._refuse_unmasked(data[position:], owner)
+                else:
+                    self._keep(data[position:], 6)
+                return
+            size = data[position + 1] & 127
+            if size > 125:
+                body += 2 if size == 126 else 8
+                if end < body:
+                    self._keep(data[position:], body - position)
+                    return
+                size = int.from_bytes(data[position + 2 : body - 4], "big")
+            stop = body + size
+            first = data[position]
+            if data[position + 1] < 128 or size > self._limit:
+                self._parse(data[position:], owner)  # it refuses both by the header
+                return
+            if end < stop:
+                self._keep(data[position:], stop - position)
+                return
+            if (first != TEXT and first != BINARY) or self._parser is not None:
+                if not self._other(data[position:stop], size, owner):
+                    return
+            else:
+                message = apply_mask(data[body:stop], data[body - 4 : body])
+                if first == BINARY:
+                    owner.message(message)
+                elif not _text(message, owner):
+                    return
+            position = stop
+
+    def _keep(self, data: bytes, wanted: int) -> None:
+        self._partial = bytearray(data)
+        self._wanted = wanted
+
+    def _other(self, frame: bytes, size: int, owner: FrameOwner) -> bool:
+        """Handle a whole frame that is not a whole message; return whether to go on."""
+        if frame[0] == CLOSE and size in (0, 2):
+            payload = apply_mask(frame[6:], frame[2:6])
+            if payload in (b"", b"\x03\xe8", b"\x03\xe9"):  # nothing, 1000 or 1001: nothing to judge
+                owner.answer(bytes((CLOSE, size)) + payload)
+                owner.end("", int.from_bytes(payload, "big") or CloseCode.NO_STATUS_RCVD)
+                return False
+        return self._parse(frame, owner)
+
+    def _refuse_unmasked(self, data: bytes, owner: FrameOwner) -> None:
+        self._parse(data + bytes(8), owner)  # enough for the parser to see the header whole
+
+    def _parse(self, frame: bytes, owner: FrameOwner) -> bool:
+        parser = self._parser
+        if parser is None:
+            parser = self._parser = ServerProtocol(state=OPEN, max_size=self._limit)
+        parser.receive_data(frame)
+        for event in parser.events_received():
+            if isinstance(event, Frame) and event.opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
+                self._fragments.append(event)
+                if event.fin and not self._deliver(owner):
+                    return False
+        answer = b"".join(parser.data_to_send())
+        if answer:
+            owner.answer(answer)
+        if parser.close_rcvd is not None:
+            owner.end("", parser.close_rcvd.code)
+            return False
+        if parser.parser_exc is not None:
+            code = parser.close_sent.code if parser.close_sent else CloseCode.PROTOCOL_ERROR
+            owner.end(str(parser.parser_exc), code)
+            return False
+        if not self._fragments:
+            self._parser = None
+        return True
+
+    def _deliver(self, owner: FrameOwner) -> bool:
+        fragments, self._fragments = self._fragments, []
+        message = b"".join([bytes(fragment.data) for fragment in fragments])
+        if fragments[0].opcode is Opcode.TEXT:
+            return _text(message, owner)
+        owner.message(message)
+        return True
+
+
+def _text(message: bytes, owner: FrameOwner) -> bool:
+    try:
+        text = message.decode()
+    except UnicodeDecodeError:
+        owner.answer(b"\x88\x02\x03\xef")  # 1007
+        owner.end("text that is not UTF-8", CloseCode.INVALID_DATA)
+        return False
+    owner.message(text)
+    return True

@@ -1,0 +1,99 @@
+"""Deadlines of many sessions on one timer, and the heartbeat made of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from .packet import PING
+from .session import PING_TIMEOUT, Session
+
+T = TypeVar("T")
+
+
+class Deadlines(Generic[T]):
+    """Calls ``expire(item, deadline)`` for each item, ``delay`` seconds after it was added.
+
+    All items share one delay, so they fall due in the order in which they were added and one timer
+    serves them all. Nothing is ever removed early: ``expire`` ignores an item that no longer matters.
+    Items that fall due within a hundredth of the delay of each other (a quarter of a second at most)
+    expire together, so that thousands of sessions cost few timers.
+    """
+
+    def __init__(self, delay: float, expire: Callable[[T, float], None]) -> None:
+        self.delay = delay
+        self._expire = expire
+        self._slack = min(delay / 100, 0.25)
+        self._items: deque[tuple[float, T]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, item: T) -> float:
+        """Add an item and return its deadline, in the loop's time (seconds)."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self.delay
+        self._items.append((deadline, item))
+        if self._timer is None:
+            self._timer = loop.call_at(deadline, self._run, loop)
+        return deadline
+
+    def clear(self) -> None:
+        """Forget every item."""
+        self._items.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
+        due = loop.time() + self._slack
+        items = self._items
+        self._timer = None
+        while items and items[0][0] <= due:
+            deadline, item = items.popleft()
+            self._expire(item, deadline)
+        if items and self._timer is None:
+            self._timer = loop.call_at(items[0][0], self._run, loop)
+
+
+class Heartbeat:
+    """Pings every session at an interval and closes those that stay silent (Engine.IO v4, "Heartbeat").
+
+    Args:
+        interval: Seconds between a session's opening or last pong and the next ping.
+        timeout: Seconds a client has to answer a ping.
+    """
+
+    def __init__(self, interval: float, timeout: float) -> None:
+        self._pings: Deadlines[Session] = Deadlines(interval, self._ping)
+        self._pongs: Deadlines[Session] = Deadlines(timeout, self._check)
+
+    def start(self, session: Session) -> None:
+        """Begin to ping a session that has just been opened."""
+        self._pings.add(session)
+
+    def pong(self, session: Session) -> None:
+        """Note the answer to a ping; one that was not asked for is ignored."""
+        if session.pong_due:
+            session.pong_due = 0.0
+            self._pings.add(session)
+
+    def stop(self) -> None:
+        """Stop pinging."""
+        self._pings.clear()
+        self._pongs.clear()
+
+    def _ping(self, session: Session, _deadline: float) -> None:
+        if session.is_open:
+            session.heard = False
+            session.put(PING)
+            session.pong_due = self._pongs.add(session)
+
+    def _check(self, session: Session, deadline: float) -> None:
+        if not session.is_open or session.pong_due != deadline:
+            return
+        if session.heard:  # busy with a long message rather than gone
+            session.heard = False
+            session.pong_due = self._pongs.add(session)
+        else:
+            session.close(PING_TIMEOUT)

@@ -1,0 +1,198 @@
+"""Requests and answers of the engine over ASGI: query, body, CORS, cookie, compression."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+ASGI = Callable[[Scope, Receive, Send], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+TEXT = b"text/plain; charset=UTF-8"
+JSON = b"application/json"
+
+
+class HTTPError(Exception):
+    """A request that is answered with an error status.
+
+    Args:
+        status: The HTTP status.
+        message: What is wrong, for the client.
+        code: The number that Engine.IO servers give with it, as Node's does.
+        logged: Whether the log already has a line about it.
+    """
+
+    def __init__(self, status: int, message: str, code: int = 3, *, logged: bool = False) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.code = code
+        self.logged = logged
+
+    @property
+    def body(self) -> bytes:
+        """The error as Node's server writes it."""
+        return json.dumps({"code": self.code, "message": self.message}, separators=(",", ":")).encode()
+
+
+class ClientGone(Exception):
+    """The client left before it was answered."""
+
+
+class Request:
+    """The parts of an ``http`` or ``websocket`` scope that the engine looks at."""
+
+    __slots__ = ("headers", "method", "query", "scope")
+
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+        self.method: str = scope.get("method", "GET")
+        self.headers: dict[bytes, bytes] = {name.lower(): value for name, value in scope["headers"]}
+        self.query: dict[str, str] = {}
+        for name, value in parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True):
+            if name in self.query and name in ("EIO", "transport", "sid"):
+                value = ""  # given twice: whichever is meant, it is not one that we know
+            self.query[name] = value
+
+    def header(self, name: bytes) -> str:
+        """The value of a header, or an empty string."""
+        return self.headers.get(name, b"").decode("latin-1")
+
+
+async def read_body(request: Request, receive: Receive, limit: int) -> bytes:
+    """The body of a request of at most ``limit`` bytes.
+
+    Raises:
+        HTTPError: 413, without reading further than the limit.
+        ClientGone: The client left before the end.
+    """
+    length = request.header(b"content-length")
+    if length.isdigit() and int(length) > limit:
+        raise HTTPError(413, "Payload too large")
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > limit:
+            raise HTTPError(413, "Payload too large")
+        chunks.append(chunk)
+        if not message.get("more_body"):
+            return b"".join(chunks)
+
+
+async def answer(send: Send, status: int, body: bytes, headers: Headers, content_type: bytes = TEXT) -> None:
+    """Send a whole HTTP response."""
+    length = str(len(body)).encode()
+    start = [(b"content-type", content_type), (b"content-length", length), (b"cache-control", b"no-store")]
+    await send({"type": "http.response.start", "status": status, "headers": start + headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def compress(body: bytes, accepted: str) -> tuple[bytes, Headers]:
+    """The body in the first encoding of ours that the client accepts, and the headers that say so."""
+    names = {part.partition(";")[0].strip() for part in accepted.split(",") if "q=0" not in part.split(";")[1:]}
+    if "gzip" in names:
+        return gzip.compress(body, 1), [(b"content-encoding", b"gzip"), (b"vary", b"accept-encoding")]
+    if "deflate" in names:
+        return zlib.compress(body, 1), [(b"content-encoding", b"deflate"), (b"vary", b"accept-encoding")]
+    return body, []
+
+
+def session_cookie(cookie: str | dict[str, Any], sid: str) -> str:
+    """The value of ``Set-Cookie`` for a session.
+
+    Args:
+        cookie: The cookie's name, or a dictionary of ``name`` and attributes; an attribute's value is a
+            string, a callable that returns one, or ``True`` for an attribute without a value.
+        sid: The session id.
+    """
+    if isinstance(cookie, str):
+        cookie = {"name": cookie, "path": "/", "SameSite": "Lax"}
+    parts = [f"{cookie['name']}={sid}"]
+    for name, value in cookie.items():
+        if name == "name":
+            continue
+        if callable(value):
+            value = value()
+        if value is True:
+            parts.append(name)
+        elif value is not False:
+            parts.append(f"{name}={value}")
+    return "; ".join(parts)
+
+
+Origins = str | Iterable[str] | Callable[..., bool] | None
+
+
+class CORS:
+    """Which origins may use the server, and the headers that tell browsers so.
+
+    Args:
+        allowed: An origin, several, ``'*'`` for all, a callable that takes an origin (and, if it has a
+            second parameter, the WSGI environ) and returns whether it is allowed, an empty list to look
+            at no origin at all, or None for the server's own origin only.
+        credentials: Whether browsers may send cookies.
+    """
+
+    def __init__(self, allowed: Origins, credentials: bool) -> None:
+        self._callable = allowed if callable(allowed) else None
+        self._disabled = not callable(allowed) and not isinstance(allowed, str) and allowed == []
+        self._allowed: frozenset[str] | None = None
+        if isinstance(allowed, str):
+            self._allowed = frozenset([allowed])
+        elif allowed is not None and not callable(allowed):
+            self._allowed = frozenset(allowed)
+        self._credentials = credentials
+
+    def allows(self, request: Request, environ: Callable[[], dict[str, Any]]) -> bool:
+        """Whether the request's origin, if it has one, may use the server."""
+        origin = request.header(b"origin")
+        if not origin or self._disabled:
+            return True
+        if self._callable is not None:
+            return _ask(self._callable, origin, environ)
+        if self._allowed is None:
+            return origin in _own_origins(request)
+        return "*" in self._allowed or origin in self._allowed
+
+    def headers(self, request: Request) -> Headers:
+        """The CORS headers of an answer to an allowed request."""
+        origin = request.headers.get(b"origin")
+        if self._disabled or not origin:
+            return []
+        headers = [(b"access-control-allow-origin", origin), (b"vary", b"origin")]
+        if self._credentials:
+            headers.append((b"access-control-allow-credentials", b"true"))
+        if request.method == "OPTIONS":
+            headers.append((b"access-control-allow-methods", b"OPTIONS, GET, POST"))
+            wanted = request.headers.get(b"access-control-request-headers")
+            if wanted:
+                headers.append((b"access-control-allow-headers", wanted))
+        return headers
+
+
+def _ask(allowed: Callable[..., bool], origin: str, environ: Callable[[], dict[str, Any]]) -> bool:
+    from .arguments import accepts  # not at the top: few servers have a callable
+
+    return bool(allowed(origin, environ()) if accepts(allowed, 2) else allowed(origin))
+
+
+def _own_origins(request: Request) -> tuple[str, str]:
+    """The origin by the Host header, and the one that a proxy in front says it has."""
+    scheme = {"ws": "http", "wss": "https"}.get(request.scope["scheme"], request.scope["scheme"])
+    host = request.header(b"host")
+    forwarded_scheme = request.header(b"x-forwarded-proto").split(",")[0].strip() or scheme
+    forwarded_host = request.header(b"x-forwarded-host").split(",")[0].strip() or host
+    return f"{scheme}://{host}", f"{forwarded_scheme}://{forwarded_host}"

@@ -1,0 +1,23 @@
+"""The ``logger`` option."""
+
+from __future__ import annotations
+
+import logging
+
+
+def make_logger(name: str, option: bool | logging.Logger) -> logging.Logger:
+    """The logger that an option means.
+
+    Args:
+        name: Of the logger that True and False mean.
+        option: A logger; True for the named one, showing INFO on stderr; False for the named one as it
+            is configured, where Python shows warnings and errors by default.
+    """
+    if not isinstance(option, bool):
+        return option
+    logger = logging.getLogger(name)
+    if option and logger.level == logging.NOTSET:
+        logger.setLevel(logging.INFO)
+        if not logger.hasHandlers():
+            logger.addHandler(logging.StreamHandler())
+    return logger

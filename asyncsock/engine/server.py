@@ -1,0 +1,575 @@
+"""The Engine.IO server: sessions, handlers, and requests from any ASGI server."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import logging
+import secrets
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from .arguments import trim
+from .environ import build_environ
+from .fanout import Fanout
+from .heartbeat import Deadlines, Heartbeat
+from .http import (
+    CORS,
+    JSON,
+    ClientGone,
+    Headers,
+    HTTPError,
+    Origins,
+    Receive,
+    Request,
+    Scope,
+    Send,
+    answer,
+    compress,
+    session_cookie,
+)
+from .log import make_logger
+from .packet import Packet, message_packet
+from .payload import encode_payload
+from .polling import Polling
+from .sent import SENT, Sent, SentAndWaiting
+from .session import (
+    CLIENT_DISCONNECT,
+    PING_TIMEOUT,
+    SERVER_DISCONNECT,
+    TRANSPORT_CLOSE,
+    TRANSPORT_ERROR,
+    BadPacket,
+    Session,
+)
+from .stalls import Stalls
+from .transport import Transport
+from .upgrade import Upgrade
+from .websocket import CLOSE_TIMEOUT, ASGIWebSocket, WebSocketTransport
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+TRANSPORTS = ("polling", "websocket")
+LINGER = 30.0  # seconds that a polling client has to fetch what its ended session left for it
+
+
+class EngineServer:
+    """An Engine.IO 4 server with the surface of ``engineio.AsyncServer``.
+
+    Args:
+        ping_interval: Seconds between pings. With a two-element tuple, the second number is added to
+            the interval that clients are told, so that they wait longer than the server.
+        ping_timeout: Seconds that a client has to answer a ping.
+        max_http_buffer_size: The largest POST body or WebSocket message that is accepted, in bytes.
+        allow_upgrades: Whether a polling client may move to a WebSocket.
+        http_compression: Whether polling answers are compressed for clients that accept it.
+        compression_threshold: Bytes below which they are not.
+        cookie: Name of a cookie with the session id, or a dictionary of ``name`` and attributes.
+        cors_allowed_origins: Who may connect from another origin: an origin, a list, ``'*'``, or a
+            callable that takes the origin (and the environ). Only the same origin by default; ``[]``
+            disables the check.
+        cors_credentials: Whether browsers may send cookies from other origins.
+        transports: The transports that clients may use.
+        max_buffered_bytes: Bytes that a client may leave unread; one that does so for ten seconds
+            without reading any is disconnected.
+        async_handlers: Whether coroutine handlers of one client's messages may overlap.
+        json: A module with ``dumps`` and ``loads`` for messages that are neither text nor bytes.
+        logger: True, False or a logger.
+        monitor_clients: Accepted for compatibility; clients are always monitored.
+        async_mode: Accepted for compatibility; ``'asgi'`` or None.
+    """
+
+    class reason:  # noqa: N801 - engineio's name
+        """Why a session ended, as passed to disconnect handlers."""
+
+        CLIENT_DISCONNECT = CLIENT_DISCONNECT
+        SERVER_DISCONNECT = SERVER_DISCONNECT
+        PING_TIMEOUT = PING_TIMEOUT
+        TRANSPORT_CLOSE = TRANSPORT_CLOSE
+        TRANSPORT_ERROR = TRANSPORT_ERROR
+
+    event_names = ("connect", "message", "disconnect")
+
+    def __init__(
+        self,
+        *,
+        ping_interval: float | tuple[float, float] = 25,
+        ping_timeout: float = 20,
+        max_http_buffer_size: int = 1_000_000,
+        allow_upgrades: bool = True,
+        http_compression: bool = True,
+        compression_threshold: int = 1024,
+        cookie: str | dict[str, Any] | None = None,
+        cors_allowed_origins: Origins = None,
+        cors_credentials: bool = True,
+        transports: str | list[str] | tuple[str, ...] | None = None,
+        max_buffered_bytes: int = 4_000_000,
+        async_handlers: bool = True,
+        json: Any = json,
+        logger: bool | logging.Logger = False,
+        monitor_clients: bool | None = None,
+        async_mode: str | None = None,
+    ) -> None:
+        if async_mode not in (None, "asgi", "asyncio"):
+            raise ValueError(f"async_mode={async_mode!r}: this server runs on asyncio only; leave it out")
+        self.logger = make_logger("asyncsock.engine", logger)
+        interval, grace = ping_interval if isinstance(ping_interval, tuple) else (ping_interval, 0.0)
+        self.async_mode = "asgi"
+        self.transports = _known_transports(transports)
+        self.allow_upgrades = allow_upgrades
+        self.max_http_buffer_size = max_http_buffer_size
+        self.async_handlers = async_handlers
+        self.json = json
+        self.handlers: dict[str, Callable[..., Any]] = {}
+        self.sessions: dict[str, Session] = {}
+        self.fanout = Fanout()
+        self.heartbeat = Heartbeat(interval, ping_timeout)
+        self.stalls = Stalls(max_buffered_bytes, self.logger)
+        self.tasks: dict[asyncio.Task[Any], str | None] = {}  # running handlers, and whose event they handle
+        self.closing = False
+        self.shutdown_grace = 10.0  # seconds that running handlers have when the server stops
+        self._cookie = cookie
+        self._cors = CORS(cors_allowed_origins, cors_credentials)
+        self._compress_over = compression_threshold if http_compression else sys.maxsize
+        self._open_payload = {
+            "pingInterval": round((interval + grace) * 1000),
+            "pingTimeout": round(ping_timeout * 1000),
+            "maxPayload": max_http_buffer_size,
+        }
+        self._last_handler: dict[str, asyncio.Task[Any]] = {}
+        self._lingering: dict[str, Polling] = {}
+        self._linger_deadlines: Deadlines[str] = Deadlines(LINGER, self._forget)
+        self._close_deadlines: Deadlines[Transport] = Deadlines(CLOSE_TIMEOUT, self._give_up)
+        self._closing: set[Transport] = set()
+
+    # Handlers
+
+    def on(self, event: str, handler: Callable[..., Any] | None = None) -> Callable[..., Any]:
+        """Register the handler of ``connect``, ``message`` or ``disconnect``; also a decorator.
+
+        ``connect(sid, environ)`` may return False, or a value for the client, to refuse the connection;
+        ``message(sid, data)``; ``disconnect(sid, reason)``, or without the reason. Coroutine functions
+        run as tasks, plain functions are called on the event loop.
+
+        Raises:
+            ValueError: There is no such event.
+        """
+        if event not in self.event_names:
+            raise ValueError(f"invalid event {event!r}: it must be one of {', '.join(self.event_names)}")
+
+        def register(handler: Callable[..., Any]) -> Callable[..., Any]:
+            without_reason = event == "disconnect" and trim(handler, 2, 1) == 1
+            self.handlers[event] = (lambda sid, reason: handler(sid)) if without_reason else handler
+            return handler
+
+        return register if handler is None else register(handler)
+
+    def spawn(self, coroutine: Coroutine[Any, Any, Any], sid: str | None = None) -> asyncio.Task[Any]:
+        """Run a handler as a task that is held until it ends and whose errors are logged.
+
+        Args:
+            coroutine: What to run.
+            sid: The session whose event it handles; when the server stops, that session is closed last.
+        """
+        task = start_task(self._supervise(coroutine))
+        if not task.done():
+            self.tasks[task] = sid
+        return task
+
+    async def _supervise(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        try:
+            return await coroutine
+        except Exception:
+            self.logger.exception("error in a handler")
+        finally:
+            task = asyncio.current_task()
+            if task in self.tasks:
+                del self.tasks[task]
+
+    def message_received(self, session: Session, data: str | bytes) -> None:
+        """Hand a message to its handler; one that raises `BadPacket` ends the session."""
+        handler = self.handlers.get("message")
+        if handler is None:
+            return
+        try:
+            result = handler(session.sid, data)
+        except BadPacket as error:
+            session.reject(str(error))
+        except Exception:
+            self.logger.exception("error in the message handler")
+        else:
+            if result is not None and inspect.iscoroutine(result):
+                self.run_handler(session.sid, result)
+
+    def run_handler(self, sid: str, handler: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Run a handler for a session's message: at once, or after those that came before it.
+
+        Returns:
+            A task that ends when the handler has ended.
+        """
+        if self.async_handlers:
+            return self.spawn(handler, sid)
+        task = self.spawn(self._run_after(self._last_handler.get(sid), handler, sid), sid)
+        self._last_handler[sid] = task
+        return task
+
+    async def _run_after(
+        self, previous: asyncio.Task[Any] | None, handler: Coroutine[Any, Any, Any], sid: str
+    ) -> None:
+        if previous is not None and not previous.done():
+            await asyncio.wait([previous])
+        try:
+            await handler
+        finally:
+            if self._last_handler.get(sid) is asyncio.current_task():
+                del self._last_handler[sid]
+
+    # Sessions
+
+    def connect(self, request: Request) -> tuple[Session, Awaitable[None] | None]:
+        """Make a session and run its connect handler.
+
+        Returns:
+            The session, and what to await before it is opened if the handler is a coroutine.
+
+        Raises:
+            HTTPError: 401 when the handler refuses; the awaitable raises it too.
+        """
+        if self.closing:
+            raise HTTPError(503, "The server is shutting down")
+        session = Session(self, self.generate_id(), build_environ(request.scope))
+        self.sessions[session.sid] = session
+        handler = self.handlers.get("connect")
+        if handler is None:
+            return session, None
+        try:
+            result = handler(session.sid, session.environ)
+        except Exception:
+            self.logger.exception("error in the connect handler")
+            result = False
+        if inspect.isawaitable(result):
+            return session, self._await_connect(session, result)
+        self._judge(session, result)
+        return session, None
+
+    async def _await_connect(self, session: Session, connecting: Awaitable[Any]) -> None:
+        try:
+            result = await connecting
+        except Exception:
+            self.logger.exception("error in the connect handler")
+            result = False
+        self._judge(session, result)
+
+    def _judge(self, session: Session, result: Any) -> None:
+        if result is not None and result is not True:
+            del self.sessions[session.sid]
+            raise HTTPError(401, result if isinstance(result, str) else "Unauthorized", 4)
+
+    def opened(self, session: Session, transport: Transport) -> None:
+        """Begin to serve a session whose ``open`` packet has been sent."""
+        session.start(transport)
+        self.heartbeat.start(session)
+
+    def open_packet(self, session: Session, transport: Transport) -> Packet:
+        """The ``open`` packet of a session (Engine.IO v4, "Handshake")."""
+        upgrades = ["websocket"] if isinstance(transport, Polling) and self._upgradable else []
+        payload = {"sid": session.sid, "upgrades": upgrades, **self._open_payload}
+        return Packet(b"0" + json.dumps(payload, separators=(",", ":")).encode())
+
+    @property
+    def _upgradable(self) -> bool:
+        return self.allow_upgrades and "websocket" in self.transports
+
+    def session_ended(self, session: Session, reason: str) -> None:
+        """Forget a session and run the disconnect handler."""
+        del self.sessions[session.sid]
+        handler = self.handlers.get("disconnect")
+        if handler is None:
+            return
+        try:
+            result = handler(session.sid, reason)
+        except Exception:
+            self.logger.exception("error in the disconnect handler")
+        else:
+            if inspect.iscoroutine(result):
+                self.spawn(result, session.sid)
+
+    def linger(self, sid: str, polling: Polling) -> None:
+        """Keep what an ended session left for its client to fetch."""
+        self._lingering[sid] = polling
+        self._linger_deadlines.add(sid)
+
+    def _forget(self, sid: str, _deadline: float) -> None:
+        self._lingering.pop(sid, None)
+
+    def give_up_later(self, transport: Transport) -> None:
+        """Drop a connection that is being closed if that takes too long."""
+        self._closing.add(transport)
+        self._close_deadlines.add(transport)
+
+    def gone(self, transport: Transport) -> None:
+        """Note that a connection is gone."""
+        self._closing.discard(transport)
+
+    def _give_up(self, transport: Transport, _deadline: float) -> None:
+        if transport in self._closing:
+            transport.abort()
+
+    # Requests
+
+    async def handle_request(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI ``http`` or ``websocket`` request to the engine's path."""
+        request = Request(scope)
+        if scope["type"] == "websocket":
+            await self._websocket(request, receive, send)
+            return
+        headers: Headers = []
+        try:
+            self._check_origin(request)
+            headers = self._cors.headers(request)
+            body, more = await self._http(request, receive)
+        except HTTPError as error:
+            self.log_refusal(request, error)
+            await answer(send, error.status, error.body, headers, JSON)
+        except ClientGone:
+            pass
+        else:
+            if len(body) > self._compress_over:
+                body, encoding = compress(body, request.header(b"accept-encoding"))
+                more = more + encoding
+            await answer(send, 200, body, headers + more)
+
+    async def _http(self, request: Request, receive: Receive) -> tuple[bytes, Headers]:
+        if request.method == "OPTIONS":
+            return b"OK", []
+        self._check(request, "polling")
+        sid = request.query.get("sid")
+        if sid is None:
+            return await self._open_polling(request)
+        if request.method not in ("GET", "POST"):
+            raise HTTPError(400, "Bad request")
+        if request.method == "GET" and sid in self._lingering:
+            return encode_payload(self._lingering.pop(sid).fetch_left()), []
+        session = self._session(sid)
+        polling = session.transport
+        if not isinstance(polling, Polling):
+            raise HTTPError(400, "Bad request")
+        if request.method == "GET":
+            return encode_payload(await polling.get(session, receive)), []
+        await polling.post(session, request, receive)
+        return b"ok", []
+
+    async def _open_polling(self, request: Request) -> tuple[bytes, Headers]:
+        if request.method != "GET":
+            raise HTTPError(400, "Bad handshake method", 2)
+        session, connecting = self.connect(request)
+        if connecting is not None:
+            await connecting
+        polling = Polling(self, session.sid)
+        packets = [self.open_packet(session, polling)]
+        self.opened(session, polling)
+        if session.outbox:
+            packets += polling.take(session)
+        return encode_payload(packets), self.cookie_headers(session)
+
+    async def _websocket(self, request: Request, receive: Receive, send: Send) -> None:
+        await receive()  # websocket.connect
+        transport = ASGIWebSocket(self)
+        try:
+            upgrade = self.upgrade(request, transport)
+            if upgrade is not None:
+                await send({"type": "websocket.accept"})
+                transport.receiver = upgrade
+                await transport.run(receive, send)
+                return
+            session, connecting = self.connect(request)
+            if connecting is not None:
+                await connecting
+        except HTTPError as error:
+            self.log_refusal(request, error)
+            await _refuse_websocket(request, error, send)
+            return
+        await send({"type": "websocket.accept", "headers": self.cookie_headers(session)})
+        transport.attach(session)
+        transport.send_now(self.open_packet(session, transport))
+        self.opened(session, transport)
+        await transport.run(receive, send)
+
+    def upgrade(self, request: Request, transport: WebSocketTransport) -> Upgrade | None:
+        """Check a request for a WebSocket, and begin an upgrade if it names a session.
+
+        Raises:
+            HTTPError: The request is refused.
+        """
+        self._check_origin(request)
+        self._check(request, "websocket")
+        sid = request.query.get("sid")
+        if sid is None:
+            return None
+        session = self._session(sid)
+        polling = session.transport
+        if not isinstance(polling, Polling) or session.upgrade is not None or not self._upgradable:
+            raise HTTPError(400, "Bad request")
+        return Upgrade(session, polling, transport)
+
+    def _check_origin(self, request: Request) -> None:
+        if not self._cors.allows(request, lambda: build_environ(request.scope)):
+            raise HTTPError(400, "Not an accepted origin.")
+
+    def _check(self, request: Request, transport: str) -> None:
+        if request.query.get("EIO") != "4":
+            raise HTTPError(400, "Unsupported protocol version", 5)
+        if request.query.get("transport") != transport or transport not in self.transports:
+            raise HTTPError(400, "Transport unknown", 0)
+
+    def _session(self, sid: str) -> Session:
+        session = self.sessions.get(sid)
+        if session is None:
+            raise HTTPError(400, "Session ID unknown", 1)
+        return session
+
+    def log_refusal(self, request: Request, error: HTTPError) -> None:
+        """Log that a request is answered with an error."""
+        if not error.logged:
+            path = request.scope["path"]
+            self.logger.warning("%s %s refused: %d %s", request.method, path, error.status, error.message)
+
+    def cookie_headers(self, session: Session) -> Headers:
+        """The header that sets the session's cookie, if there is to be one."""
+        if self._cookie is None:
+            return []
+        return [(b"set-cookie", session_cookie(self._cookie, session.sid).encode())]
+
+    # What applications use
+
+    def send(self, sid: str, data: Any) -> Sent:
+        """Send a message to a client; to an unknown one, nothing is sent and one line is logged.
+
+        Args:
+            sid: The session id.
+            data: Text, bytes, or anything that the JSON module can encode.
+
+        Returns:
+            An awaitable: it waits for room in the client's write buffer.
+        """
+        if not isinstance(data, (str, bytes, bytearray)):
+            data = self.json.dumps(data, separators=(",", ":"))
+        return self.put(sid, message_packet(data))
+
+    def send_packet(self, sid: str, pkt: Any) -> Sent:
+        """Send a packet of the ``engineio`` library to a client."""
+        encoded = pkt.encode()
+        return self.put(sid, Packet(encoded.encode() if isinstance(encoded, str) else encoded, pkt.binary))
+
+    def put(self, sid: str, packet: Packet) -> Sent:
+        """Send an encoded packet to a client."""
+        session = self.sessions.get(sid)
+        if session is None:
+            self.logger.warning("cannot send to unknown session %s", sid)
+            return SENT
+        session.put(packet)
+        return SentAndWaiting(session.transport.drain) if session.transport.paused else SENT
+
+    async def disconnect(self, sid: str | None = None) -> None:
+        """Disconnect a client, or all of them."""
+        for session in [self.sessions.get(sid)] if sid is not None else list(self.sessions.values()):
+            if session is not None:
+                session.close(SERVER_DISCONNECT)
+
+    def transport(self, sid: str) -> str:
+        """The name of a client's transport, ``'polling'`` or ``'websocket'``."""
+        return self.sessions[sid].transport.name
+
+    async def get_session(self, sid: str) -> Any:
+        """The user session of a client, a dictionary at first."""
+        session = self.sessions[sid]
+        if session.user_session is None:
+            session.user_session = {}
+        return session.user_session
+
+    async def save_session(self, sid: str, session: Any) -> None:
+        """Store the user session of a client."""
+        self.sessions[sid].user_session = session
+
+    @asynccontextmanager
+    async def session(self, sid: str) -> AsyncIterator[Any]:
+        """The user session of a client, saved at the end of the ``async with`` block."""
+        session = await self.get_session(sid)
+        yield session
+        await self.save_session(sid, session)
+
+    def attach(self, app: Any, engineio_path: str = "engine.io") -> None:
+        """Not for ASGI: wrap the server in an `asyncsock.ASGIApp` instead."""
+        raise NotImplementedError("attach() is not for ASGI servers: use asyncsock.ASGIApp(server, app)")
+
+    def start_background_task(self, target: Callable[..., Any], *args: Any, **kwargs: Any) -> asyncio.Task[Any]:
+        """Run a coroutine function as a task."""
+        return self.spawn(target(*args, **kwargs))
+
+    async def sleep(self, seconds: float = 0) -> None:
+        """Sleep without blocking the event loop."""
+        await asyncio.sleep(seconds)
+
+    def create_queue(self, *args: Any, **kwargs: Any) -> asyncio.Queue[Any]:
+        """An asyncio queue."""
+        return asyncio.Queue(*args, **kwargs)
+
+    def create_event(self, *args: Any, **kwargs: Any) -> asyncio.Event:
+        """An asyncio event."""
+        return asyncio.Event(*args, **kwargs)
+
+    def generate_id(self) -> str:
+        """A new session id of 20 characters that nobody can guess."""
+        return secrets.token_urlsafe(15)
+
+    async def shutdown(self) -> None:
+        """End every session, with what was sent to it, once the handlers of its events have ended."""
+        from .shutdown import close_sessions
+
+        await close_sessions(self)
+        self.heartbeat.stop()
+        self.stalls.stop()
+        self._linger_deadlines.clear()
+        self._close_deadlines.clear()
+
+    async def connections_closed(self, timeout: float) -> None:
+        """Wait until clients have taken what was left for them; then drop the others.
+
+        Args:
+            timeout: Seconds.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        while (self._closing or self._lingering) and loop.time() < deadline:
+            await asyncio.sleep(0.01)
+        for transport in list(self._closing):
+            transport.abort()
+
+
+def start_task(coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+    """Start a task, running it up to its first suspension at once where Python can."""
+    loop = asyncio.get_running_loop()
+    if sys.version_info >= (3, 12):
+        return asyncio.Task(coroutine, loop=loop, eager_start=True)
+    return loop.create_task(coroutine)
+
+
+def _known_transports(transports: str | list[str] | tuple[str, ...] | None) -> tuple[str, ...]:
+    names = (transports,) if isinstance(transports, str) else tuple(transports or TRANSPORTS)
+    unknown = [name for name in names if name not in TRANSPORTS]
+    if unknown:
+        raise ValueError(f"unknown transports {unknown}: they are 'polling' and 'websocket'")
+    return names
+
+
+async def _refuse_websocket(request: Request, error: HTTPError, send: Send) -> None:
+    if "websocket.http.response" in request.scope.get("extensions", {}):
+        start = {"type": "websocket.http.response.start", "status": error.status}
+        await send({**start, "headers": [(b"content-type", JSON)]})
+        await send({"type": "websocket.http.response.body", "body": error.body})
+    else:
+        await send({"type": "websocket.close", "reason": error.message})

@@ -1,0 +1,127 @@
+"""One client of the engine, whichever transport it uses at the moment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .fanout import Fanout
+from .packet import Packet
+from .transport import HOLDING, NO_TRANSPORT, Transport
+
+if TYPE_CHECKING:
+    from .server import EngineServer
+    from .upgrade import Upgrade
+
+# Why a session ended, in the words that python-socketio passes to disconnect handlers.
+CLIENT_DISCONNECT = "client disconnect"
+SERVER_DISCONNECT = "server disconnect"
+PING_TIMEOUT = "ping timeout"
+TRANSPORT_CLOSE = "transport close"
+TRANSPORT_ERROR = "transport error"
+
+
+class BadPacket(ValueError):
+    """Something a client sent that breaks the protocol; its session is closed."""
+
+
+class Session:
+    """A client's connection to the engine.
+
+    Attributes:
+        sid: The session id.
+        environ: The WSGI environ of the request that opened the session.
+        transport: Where packets go now.
+        outbox: Packets that the transport has not taken yet.
+        is_open: Whether the session has been accepted and has not ended.
+        pong_due: When the answer to the last ping is due, in the loop's time; 0 when none is awaited.
+        heard: Whether anything has arrived since the last ping.
+        user_session: What `EngineServer.save_session` stores, or None.
+    """
+
+    __slots__ = (
+        "environ",
+        "fanout",
+        "heard",
+        "is_open",
+        "outbox",
+        "pong_due",
+        "server",
+        "sid",
+        "transport",
+        "upgrade",
+        "user_session",
+    )
+
+    def __init__(self, server: EngineServer, sid: str, environ: dict[str, Any]) -> None:
+        self.server = server
+        self.sid = sid
+        self.environ = environ
+        self.transport: Transport = HOLDING
+        self.fanout: Fanout = server.fanout
+        self.outbox: list[Packet] = []
+        self.is_open = False
+        self.pong_due = 0.0
+        self.heard = False
+        self.upgrade: Upgrade | None = None
+        self.user_session: Any = None
+
+    def start(self, transport: Transport) -> None:
+        """Begin, on a transport that has sent the ``open`` packet."""
+        self.transport = transport
+        self.is_open = True
+        if self.outbox:
+            transport.flush(self)
+
+    def put(self, packet: Packet) -> None:
+        """Send a packet with the others of this tick."""
+        self.fanout.put(self, packet)
+
+    def receive(self, message: str | bytes) -> None:
+        """Handle one text packet or binary message from the client."""
+        if not self.is_open:
+            return
+        self.heard = True
+        if isinstance(message, bytes):
+            self.server.message_received(self, message)
+            return
+        kind = message[:1]
+        if kind == "4":
+            self.server.message_received(self, message[1:])
+        elif message == "3":
+            self.server.heartbeat.pong(self)
+        elif kind == "1":
+            self.close(CLIENT_DISCONNECT)
+        elif kind not in ("5", "6"):  # a late upgrade or noop packet says nothing
+            self.reject(f"unexpected packet {message[:20]!r}")
+
+    def reject(self, error: str, code: int = 1002) -> None:
+        """Close the session because of something the client sent, with one log line."""
+        if self.is_open:
+            self.server.logger.warning("session %s closed: %s", self.sid, error)
+            self.close(TRANSPORT_ERROR, code)
+
+    def close(self, reason: str, code: int = 1000) -> None:
+        """End the session: what is in the outbox is still sent, then the transport is closed."""
+        if self._end(reason):
+            transport, self.transport = self.transport, NO_TRANSPORT
+            transport.finish(self, code)
+
+    def cut(self, reason: str) -> None:
+        """End the session and drop its connection with everything that has not been sent."""
+        if self._end(reason):
+            transport, self.transport = self.transport, NO_TRANSPORT
+            transport.abort()
+
+    def transport_lost(self, reason: str) -> None:
+        """End the session because its connection is gone."""
+        if self._end(reason):
+            self.transport = NO_TRANSPORT
+
+    def _end(self, reason: str) -> bool:
+        if not self.is_open:
+            return False
+        self.is_open = False
+        if self.upgrade is not None:
+            self.upgrade.cancel()
+        self.server.session_ended(self, reason)
+        return True

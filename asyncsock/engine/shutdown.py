@@ -1,0 +1,90 @@
+"""Stopping: sessions are closed with everything that was sent to them before the server goes."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from .session import SERVER_DISCONNECT
+
+if TYPE_CHECKING:
+    from .server import EngineServer
+
+SERVICE_RESTART = 1012
+FLUSH_TIME = 0.5  # seconds that clients have to take what is left for them
+
+
+async def close_sessions(server: EngineServer) -> None:
+    """End every session; one whose event is still being handled, when its handlers have ended.
+
+    Handlers that still run after the server's grace period are cancelled.
+    """
+    if server.closing:
+        return
+    server.closing = True
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + server.shutdown_grace
+    busy = set(server.tasks.values())
+    for session in list(server.sessions.values()):
+        if session.sid not in busy:
+            session.close(SERVER_DISCONNECT, SERVICE_RESTART)
+    current = asyncio.current_task()
+    while running := {task: sid for task, sid in server.tasks.items() if task is not current}:
+        done, _ = await asyncio.wait(
+            running, timeout=deadline - loop.time(), return_when=asyncio.FIRST_COMPLETED
+        )
+        still_busy = set(server.tasks.values())
+        for sid in {running[task] for task in done} - still_busy:
+            if sid in server.sessions:
+                server.sessions[sid].close(SERVER_DISCONNECT, SERVICE_RESTART)
+        if loop.time() >= deadline:
+            break
+    for task in list(server.tasks):
+        if task is not current:
+            task.cancel()
+    for session in list(server.sessions.values()):
+        session.close(SERVER_DISCONNECT, SERVICE_RESTART)
+    server.fanout.flush()
+    await server.connections_closed(FLUSH_TIME)
+
+
+def close_before_uvicorn_stops(server: Any, engine: EngineServer) -> None:
+    """Make SIGTERM and SIGINT close the sessions before uvicorn begins to stop.
+
+    uvicorn closes its connections first and tells the application last, when nothing can be sent any
+    more. A second signal reaches it at once.
+
+    Args:
+        server: Whose ``shutdown()`` is called.
+        engine: The engine under it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        original = signal.getsignal(number)
+        if type(getattr(original, "__self__", None)).__module__.startswith("uvicorn"):
+            signal.signal(number, _chained(server, engine, loop, original))
+
+
+def _chained(
+    server: Any, engine: EngineServer, loop: asyncio.AbstractEventLoop, original: Any
+) -> Callable[[int, FrameType | None], None]:
+    def handle(number: int, frame: FrameType | None) -> None:
+        if engine.closing or loop.is_closed():
+            original(number, frame)
+        else:
+            loop.call_soon_threadsafe(lambda: tasks.append(loop.create_task(stop(number, frame))))
+
+    async def stop(number: int, frame: FrameType | None) -> None:
+        try:
+            await server.shutdown()
+        finally:
+            original(number, frame)
+
+    tasks: list[asyncio.Task[None]] = []  # the loop itself does not hold them
+    return handle

@@ -1,0 +1,79 @@
+"""Clients that do not read what is sent to them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from typing import TYPE_CHECKING
+
+from .session import TRANSPORT_ERROR, Session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CHECK_INTERVAL = 1.0  # seconds
+GRACE = 10.0  # seconds that a backlog over the limit may fail to shrink
+SHORT_GRACE = 1.0  # the same for a backlog of many times the limit, which would not fit in memory for long
+HUGE = 16
+
+
+class Stalls:
+    """Cuts off clients whose backlog stays over a limit without shrinking.
+
+    A client that reads, however slowly, a message larger than the limit is left alone: its backlog
+    reaches a new low at every look. Only sessions whose transport says that it waits are watched.
+
+    Args:
+        limit: Bytes.
+        logger: Where a cut is logged.
+
+    Attributes:
+        cut: How many clients have been cut off.
+    """
+
+    def __init__(self, limit: int, logger: logging.Logger) -> None:
+        self.cut = 0
+        self._limit = limit
+        self._logger = logger
+        self._watched: dict[Session, tuple[int, float]] = {}  # the lowest backlog, and since when
+        self._timer: asyncio.TimerHandle | None = None
+
+    def watch(self, session: Session) -> None:
+        """Begin to watch a session whose client has not taken what was written."""
+        if session not in self._watched:
+            loop = asyncio.get_running_loop()
+            self._watched[session] = (sys.maxsize, loop.time())
+            if self._timer is None:
+                self._timer = loop.call_later(CHECK_INTERVAL, self._check, loop.time)
+
+    def settled(self, session: Session) -> None:
+        """The client has taken everything."""
+        self._watched.pop(session, None)
+
+    def stop(self) -> None:
+        """Stop watching."""
+        self._watched.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _check(self, clock: Callable[[], float]) -> None:
+        now = clock()
+        for session, (low, since) in list(self._watched.items()):
+            backlog = session.transport.backlog(session)
+            if not session.is_open:
+                del self._watched[session]
+            elif backlog <= self._limit or backlog < low:
+                self._watched[session] = (backlog, now)
+            elif now - since >= (GRACE if backlog < HUGE * self._limit else SHORT_GRACE):
+                self._cut(session, backlog)
+        self._timer = None
+        if self._watched:
+            self._timer = asyncio.get_running_loop().call_later(CHECK_INTERVAL, self._check, clock)
+
+    def _cut(self, session: Session, backlog: int) -> None:
+        del self._watched[session]
+        self.cut += 1
+        self._logger.warning("session %s cut off: it left %d bytes unread", session.sid, backlog)
+        session.cut(TRANSPORT_ERROR)

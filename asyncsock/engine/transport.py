@@ -1,0 +1,92 @@
+"""What a session needs of the connection under it, whichever that is."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from .session import Session
+
+
+class Receiver(Protocol):
+    """Whoever takes what a WebSocket receives: a session, or an upgrade that is being probed."""
+
+    def receive(self, message: str | bytes) -> None:
+        """Take one text packet or binary message."""
+
+    def transport_lost(self, reason: str) -> None:
+        """The connection is gone."""
+
+
+class Transport:
+    """One way to a client. Subclasses write packets; sessions own the outbox."""
+
+    __slots__ = ("_drained", "paused")
+    name = ""
+
+    def __init__(self) -> None:
+        self.paused = False  # whether the client has not yet taken what was written last
+        self._drained: asyncio.Future[None] | None = None
+
+    def flush(self, session: Session) -> None:
+        """Send the session's outbox, or leave it and send it as soon as that is possible."""
+        raise NotImplementedError
+
+    def finish(self, session: Session, code: int) -> None:
+        """Send what is left in the outbox, then close.
+
+        Args:
+            code: The WebSocket close code, where there is a WebSocket.
+        """
+        raise NotImplementedError
+
+    def abort(self) -> None:
+        """Drop the connection with whatever has not been sent."""
+        raise NotImplementedError
+
+    def backlog(self, session: Session) -> int:
+        """Bytes that wait for the client to read."""
+        return sum([len(packet.frame) for packet in session.outbox])
+
+    async def drain(self) -> None:
+        """Wait until the client has taken enough of what was written, or is gone."""
+        if self.paused:
+            if self._drained is None:
+                self._drained = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._drained)
+
+    def resumed(self) -> None:
+        """Note that the client reads again, or is gone."""
+        self.paused = False
+        if self._drained is not None:
+            self._drained.set_result(None)
+            self._drained = None
+
+
+class NoTransport(Transport):
+    """The transport of a session that has ended: it takes everything and sends nothing."""
+
+    __slots__ = ()
+
+    def flush(self, session: Session) -> None:
+        session.outbox.clear()
+
+    def finish(self, session: Session, code: int) -> None:
+        pass
+
+    def abort(self) -> None:
+        pass
+
+
+class Holding(NoTransport):
+    """The transport of a session whose connect handler still runs: it leaves everything for later."""
+
+    __slots__ = ()
+
+    def flush(self, session: Session) -> None:
+        pass
+
+
+NO_TRANSPORT = NoTransport()
+HOLDING = Holding()

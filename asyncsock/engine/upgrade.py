@@ -1,0 +1,79 @@
+"""The upgrade of a session from polling to a WebSocket (Engine.IO v4, "Upgrade")."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from .packet import PROBE_ANSWER
+from .polling import Polling
+from .session import Session
+
+if TYPE_CHECKING:
+    from .websocket import WebSocketTransport
+
+UPGRADE_TIMEOUT = 10.0  # seconds to finish an upgrade, as Node's server allows
+NOOP_INTERVAL = 0.1  # seconds; an earlier NOOP breaks the official client's expectations
+
+
+class Upgrade:
+    """A WebSocket that asks to replace the polling transport of a session."""
+
+    __slots__ = ("_polling", "_probed", "_session", "_timeout", "_timer", "_websocket")
+
+    def __init__(self, session: Session, polling: Polling, websocket: WebSocketTransport) -> None:
+        self._session = session
+        self._polling = polling
+        self._websocket = websocket
+        self._probed = False
+        loop = asyncio.get_running_loop()
+        self._timeout = loop.call_later(UPGRADE_TIMEOUT, self._refuse)
+        self._timer: asyncio.TimerHandle | None = None
+        session.upgrade = self
+
+    def receive(self, message: str | bytes) -> None:
+        """Take the probe, then the ``upgrade`` packet; anything else ends the attempt."""
+        if message == "2probe" and not self._probed:
+            self._probed = True
+            self._websocket.send_now(PROBE_ANSWER)
+            self._release_later()
+        elif message == "5" and self._probed:
+            self._complete()
+        else:
+            self._refuse()
+
+    def transport_lost(self, reason: str) -> None:
+        """The WebSocket is gone: the session stays on polling."""
+        self._stop()
+
+    def cancel(self) -> None:
+        """The session has ended: close the WebSocket."""
+        self._refuse()
+
+    def _release_later(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(NOOP_INTERVAL, self._release_poll)
+
+    def _release_poll(self) -> None:
+        # The client waits for its last GET before it sends the upgrade packet.
+        self._polling.release()
+        self._release_later()
+
+    def _complete(self) -> None:
+        self._stop()
+        session = self._session
+        session.server.stalls.settled(session)
+        session.transport = self._websocket
+        self._websocket.attach(session)
+        self._polling.replaced()
+        if session.outbox:
+            self._websocket.flush(session)
+
+    def _refuse(self) -> None:
+        self._stop()
+        self._websocket.close(1002)
+
+    def _stop(self) -> None:
+        self._session.upgrade = None
+        self._timeout.cancel()
+        if self._timer is not None:
+            self._timer.cancel()

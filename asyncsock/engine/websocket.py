@@ -1,0 +1,166 @@
+"""The WebSocket transport: what every door has in common, and the one over plain ASGI."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from typing import TYPE_CHECKING
+
+from .http import Receive, Send
+from .packet import Packet
+from .session import TRANSPORT_CLOSE, Session
+from .transport import Receiver, Transport
+
+if TYPE_CHECKING:
+    from .server import EngineServer
+
+logger = logging.getLogger("asyncsock.engine")
+
+MESSAGE_TOO_BIG = 1009
+POLICY_VIOLATION = 1008
+CLOSE_TIMEOUT = 5.0  # seconds that a client has to take what is left and to answer a close frame
+
+
+class WebSocketTransport(Transport):
+    """A WebSocket connection. `receiver` takes what arrives: a session, or an upgrade being probed."""
+
+    __slots__ = ("receiver",)
+    name = "websocket"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.receiver: Receiver | None = None
+
+    def attach(self, session: Session) -> None:
+        """Serve a session from now on."""
+        self.receiver = session
+
+    def send_now(self, packet: Packet) -> None:
+        """Write a packet that belongs to no session's outbox: the answer to a probe."""
+        raise NotImplementedError
+
+    def close(self, code: int) -> None:
+        """Close the connection of an upgrade that was refused."""
+        raise NotImplementedError
+
+    def lost(self) -> None:
+        """Tell the receiver that the connection is gone."""
+        receiver, self.receiver = self.receiver, None
+        self.resumed()
+        if receiver is not None:
+            receiver.transport_lost(TRANSPORT_CLOSE)
+
+
+class ASGIWebSocket(WebSocketTransport):
+    """A WebSocket on any ASGI server: one task reads, another writes.
+
+    The writer takes packets out of the session's outbox in batches, so a slow client delays nobody else.
+    """
+
+    __slots__ = ("_batch", "_close_code", "_now", "_reader", "_server", "_session", "_wakeup")
+
+    def __init__(self, server: EngineServer) -> None:
+        super().__init__()
+        self._server = server
+        self._session: Session | None = None
+        self._now: list[Packet] = []  # packets that belong to no session
+        self._batch: list[Packet] = []  # what the writer has taken and not yet written, last first
+        self._close_code = 0
+        self._wakeup = asyncio.Event()
+        self._reader: asyncio.Task[None] | None = None
+
+    async def run(self, receive: Receive, send: Send) -> None:
+        """Serve an accepted connection until it is gone."""
+        self._reader = asyncio.ensure_future(self._read(receive))
+        writer = asyncio.ensure_future(self._write(send))
+        try:
+            await self._reader
+        except asyncio.CancelledError:
+            if not self._close_code:  # not by us: the ASGI server is stopping
+                raise
+        finally:
+            writer.cancel()
+            self._reader.cancel()
+            self._server.gone(self)
+            if self._session is not None:
+                self._server.stalls.settled(self._session)
+            self.lost()
+
+    def attach(self, session: Session) -> None:
+        self.receiver = self._session = session
+
+    def flush(self, session: Session) -> None:
+        if self.paused:
+            self._server.stalls.watch(session)
+        self._wakeup.set()
+
+    def finish(self, session: Session, code: int) -> None:
+        self._session = session
+        self.close(code)
+
+    def send_now(self, packet: Packet) -> None:
+        self._now.append(packet)
+        self._wakeup.set()
+
+    def close(self, code: int) -> None:
+        self.receiver = None
+        self._close_code = code
+        self._wakeup.set()
+        self._server.give_up_later(self)
+
+    def abort(self) -> None:
+        self.receiver = None
+        self._close_code = POLICY_VIOLATION
+        if self._reader is not None:
+            self._reader.cancel()
+
+    def backlog(self, session: Session) -> int:
+        return super().backlog(session) + sum([len(packet.frame) for packet in self._batch])
+
+    async def _read(self, receive: Receive) -> None:
+        while True:
+            event = await receive()
+            if event["type"] == "websocket.disconnect":
+                return
+            text = event.get("text")
+            message: str | bytes = event["bytes"] if text is None else text
+            size = len(message) if isinstance(message, bytes) or message.isascii() else len(message.encode())
+            if size > self._server.max_http_buffer_size and self._session is not None:
+                self._session.reject(f"a message of {size} bytes", MESSAGE_TOO_BIG)
+            elif self.receiver is not None:
+                self.receiver.receive(message)
+
+    async def _write(self, send: Send) -> None:
+        try:
+            while True:
+                await self._wakeup.wait()
+                self._wakeup.clear()
+                while self._take():
+                    self.paused = True
+                    while self._batch:
+                        await _send(send, self._batch.pop())
+                    self.resumed()
+                if self._session is not None:
+                    self._server.stalls.settled(self._session)
+                if self._close_code:
+                    await send({"type": "websocket.close", "code": self._close_code})
+                    return
+        except Exception as error:  # servers raise what they like when the client has gone
+            logger.debug("a WebSocket ended while it was written to: %r", error)
+            self.abort()
+
+    def _take(self) -> bool:
+        packets, self._now = self._now, []
+        if self._session is not None:
+            packets += self._session.outbox
+            self._session.outbox.clear()
+        self._batch = packets[::-1]
+        return bool(packets)
+
+
+async def _send(send: Send, packet: Packet) -> None:
+    if packet.binary:
+        await send({"type": "websocket.send", "bytes": packet.data})
+    else:
+        await send({"type": "websocket.send", "text": packet.text})

@@ -1,0 +1,333 @@
+"""The Flask context of a Socket.IO event, replayed from the request that opened the connection.
+
+Everything that touches Flask's private context API is here. `app.request_context(environ)` builds a request,
+a URL adapter and a session each time; an event needs none of that anew. So one request is prepared per
+connection, each event gets a bare copy of it, and the rest is made when it is first used.
+
+With one `ConnectionContext` per connection::
+
+    event = connection.event(sid, namespace, message, args)
+
+    async with event:  # a coroutine handler, on the loop
+        await handler(*args)
+
+    with event:  # a function, in a worker thread
+        handler(*args)
+
+Both push a fresh app and request context, open the session, and at the end save it (only with
+`manage_session=False`), run the teardown functions and pop. `with` does all of it in place. `async with`
+hands to a thread what may block (a session store) or cannot run on the loop (coroutines among the teardown
+functions), and lets a connection's events enter in the order in which they came. To keep that order for
+functions too, `await event.open()` on the loop before the thread enters `with event`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import Token, copy_context
+from inspect import iscoroutinefunction
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from blinker import Signal
+from flask import Flask, Request
+from flask.ctx import AppContext, RequestContext
+from flask.globals import _cv_app, _cv_request
+from flask.sessions import SecureCookieSessionInterface, SessionMixin
+from flask.signals import appcontext_popped, appcontext_pushed, appcontext_tearing_down, request_tearing_down
+from werkzeug.routing import MapAdapter
+from werkzeug.utils import cached_property
+
+_new = object.__new__
+_first_session = threading.Lock()  # held for an assignment, never while a store is asked
+
+
+class ManagedSession(dict[str, Any], SessionMixin):
+    """A connection's own copy of the user's session. It is never written back."""
+
+
+class _AppContext(AppContext):
+    @cached_property
+    def url_adapter(self) -> MapAdapter | None:
+        return self.app.create_url_adapter(None)
+
+
+class _RequestContext(RequestContext):
+    """A request context whose parts are made when they are first used."""
+
+    connection: ConnectionContext
+    flashes: list[tuple[str, str]] | None = None
+    _session: SessionMixin | None = None
+
+    @cached_property
+    def url_adapter(self) -> MapAdapter | None:
+        return self.connection.url_adapter
+
+    @property
+    def session(self) -> SessionMixin:
+        if self._session is None:
+            self._session = self.connection.open_session(self.request)
+        return self._session
+
+    def copy(self) -> _RequestContext:
+        """For `copy_current_request_context`: the same request and session, to be pushed elsewhere."""
+        context = _new(_RequestContext)
+        context.__dict__.update(self.__dict__, _cv_tokens=[])
+        return context
+
+    def push(self) -> None:
+        """Push a copy, or this once more for `stream_with_context`: Flask's, without matching the URL."""
+        current = _cv_app.get(None)
+        app_context = None
+        if current is None or current.app is not self.app:
+            app_context = self.app.app_context()
+            app_context.push()
+        self._cv_tokens.append((_cv_request.set(self), app_context))
+
+
+class ConnectionContext:
+    """What the events of one connection share: the app, the connecting request, the session.
+
+    Nothing is built before the first event.
+
+    Args:
+        app: the Flask application.
+        environ: the WSGI environ of the connecting request; `request.environ` is this very dict.
+        manage_session: keep a copy of the session for the connection (True), or have the app's session
+            interface open and save it around each event (False).
+        executor: where `async with event` opens and saves sessions that may block; None: the loop's own.
+    """
+
+    __slots__ = (
+        "_adapter", "_blocks", "_overrides", "_request_class", "_session", "_state", "_teardown_awaits",
+        "_turn", "app", "environ", "executor", "manage_session",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        app: Flask,
+        environ: dict[str, Any],
+        *,
+        manage_session: bool = True,
+        executor: ThreadPoolExecutor | None = None,
+    ) -> None:
+        self.app = app
+        self.environ = environ
+        self.manage_session = manage_session
+        self.executor = executor
+        self._state: dict[str, Any] | None = None  # what each event's request starts from
+        self._session: SessionMixin | None = None
+        self._adapter: MapAdapter | None = None
+        self._turn: asyncio.Lock | None = None
+
+    def event(self, sid: str, namespace: str, message: str, args: tuple[Any, ...]) -> EventContext:
+        """The context of one event, to be entered once, with `with` or `async with`."""
+        state = self._state or self._prepare()
+        request = _new(self._request_class)
+        event = {"message": message, "args": args}
+        request.__dict__ = {**state, "sid": sid, "namespace": namespace, "event": event}
+        return EventContext(self, request)
+
+    def _prepare(self) -> dict[str, Any]:
+        app = self.app
+        request = app.request_class(self.environ)
+        request.json_module = app.json
+        trusted_hosts = app.config.get("TRUSTED_HOSTS")
+        if trusted_hosts is not None:
+            request.trusted_hosts = trusted_hosts  # as Flask 3.1 does along with the URL adapter
+        self.environ.pop("werkzeug.request", None)  # it would tie the environ and the request into a cycle
+        self._request_class = type(request)
+        interface, cookie = type(app.session_interface), SecureCookieSessionInterface
+        inline = (
+            interface.open_session is cookie.open_session and interface.save_session is cookie.save_session
+        )
+        self._blocks = not inline
+        self._overrides = (
+            type(app).do_teardown_request is not Flask.do_teardown_request
+            or type(app).do_teardown_appcontext is not Flask.do_teardown_appcontext
+            or self._request_class.close is not Request.close
+        )
+        functions = (*app.teardown_request_funcs.get(None, ()), *app.teardown_appcontext_funcs)
+        self._teardown_awaits = any(map(iscoroutinefunction, functions))
+        self._state = request.__dict__
+        return self._state
+
+    @property
+    def url_adapter(self) -> MapAdapter | None:
+        """What `url_for` builds with. Raises what Flask answers, such as a 400 for an untrusted host."""
+        if self._adapter is None:
+            request = _new(self._request_class)
+            request.__dict__.update(self._state or {})
+            self._adapter = self.app.create_url_adapter(request)
+        return self._adapter
+
+    def open_session(self, request: Request) -> SessionMixin:
+        """The session for an event: the connection's copy, or what the app's session interface opens."""
+        if self._session is not None:
+            return self._session
+        interface = self.app.session_interface
+        session: SessionMixin | None = interface.open_session(self.app, request)
+        if session is None:
+            session = interface.make_null_session(self.app)
+        if not self.manage_session:
+            return session
+        with _first_session:
+            if self._session is None:
+                self._session = ManagedSession(session)
+            return self._session
+
+
+class EventContext:
+    """The Flask context of one event, entered with `with` in a thread or `async with` on the loop."""
+
+    __slots__ = ("_app_token", "_request_token", "app_context", "connection", "request_context")
+
+    def __init__(self, connection: ConnectionContext, request: Request) -> None:
+        app = connection.app
+        self.connection = connection
+        self.app_context = app_context = _new(_AppContext)
+        app_context.app = app
+        app_context.g = app.app_ctx_globals_class()
+        self.request_context = request_context = _new(_RequestContext)
+        request_context.app = app
+        request_context.request = request
+        request_context.connection = connection
+        request_context._after_request_functions = []  # filled by after_this_request, never run
+
+    def __enter__(self) -> EventContext:
+        return self._enter(None)
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        try:
+            if error is None and self._must_save():
+                self._save_session()
+        except BaseException as failure:
+            error = failure
+            raise
+        finally:
+            self._pop(error)
+
+    async def __aenter__(self) -> EventContext:
+        failure: BaseException | None = None
+        if self.connection._blocks:
+            try:
+                await self.open()
+            except BaseException as error:
+                failure = error  # raised inside, so that teardown frees what the session interface took
+        return self._enter(failure)
+
+    async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        try:
+            if error is None and self._must_save():
+                if self.connection._blocks:
+                    await self._in_thread(self._save_session)
+                else:
+                    self._save_session()
+        except BaseException as failure:
+            error = failure
+            raise
+        finally:
+            if self.connection._teardown_awaits:
+                await self._pop_in_thread(error)
+            else:
+                self._pop(error)
+
+    async def open(self) -> None:
+        """Open the session in a thread, once the connection's earlier events have theirs.
+
+        Does nothing where sessions cannot block. `async with` calls it by itself.
+        """
+        connection = self.connection
+        if connection._blocks:
+            connection._turn = connection._turn or asyncio.Lock()  # first come, first served
+            async with connection._turn:
+                if connection._session is None:
+                    await self._in_thread(self._open_session, bind=True)
+
+    async def _in_thread(self, function: Callable[[], None], *, bind: bool = False) -> None:
+        context = copy_context()
+        if bind:
+            context.run(self._bind)
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self.connection.executor, context.run, function)
+
+    def _open_session(self) -> None:
+        context = self.request_context
+        if context._session is None:
+            context._session = self.connection.open_session(context.request)
+
+    def _must_save(self) -> bool:
+        session = self.request_context._session
+        if session is None or self.connection.manage_session:
+            return False
+        interface = self.connection.app.session_interface
+        return getattr(session, "modified", True) and not interface.is_null_session(session)
+
+    def _save_session(self) -> None:
+        app = self.connection.app
+        app.session_interface.save_session(app, self.request_context.session, app.response_class())
+
+    def _bind(self) -> None:
+        # Flask tells by the number of tokens whether a pop is the last one.
+        self._app_token: Token[AppContext] = _cv_app.set(self.app_context)
+        self.app_context._cv_tokens = [self._app_token]
+        self._request_token: Token[RequestContext] = _cv_request.set(self.request_context)
+        self.request_context._cv_tokens = [(self._request_token, None)]
+
+    def _enter(self, failure: BaseException | None) -> EventContext:
+        self._bind()
+        try:
+            if appcontext_pushed.receivers:
+                appcontext_pushed.send(self.connection.app, _async_wrapper=self.connection.app.ensure_sync)
+            if failure is not None:
+                raise failure
+            if self.connection._blocks:
+                self._open_session()
+        except BaseException as error:
+            self._pop(error)
+            raise
+        return self
+
+    def _pop(self, error: BaseException | None) -> None:
+        app, overrides = self.connection.app, self.connection._overrides
+        if error is not None and app.should_ignore_error(error):
+            error = None
+        try:
+            if overrides:
+                app.do_teardown_request(error)
+                self.request_context.request.close()
+            else:
+                _tear_down(app, app.teardown_request_funcs.get(None, ()), request_tearing_down, error)
+        finally:
+            _cv_request.reset(self._request_token)
+            del self.request_context._cv_tokens[0]
+            try:
+                if overrides:
+                    app.do_teardown_appcontext(error)
+                else:
+                    _tear_down(app, app.teardown_appcontext_funcs, appcontext_tearing_down, error)
+            finally:
+                _cv_app.reset(self._app_token)
+                del self.app_context._cv_tokens[0]
+        if appcontext_popped.receivers:
+            appcontext_popped.send(app, _async_wrapper=app.ensure_sync)
+
+    async def _pop_in_thread(self, error: BaseException | None) -> None:
+        def pop() -> None:
+            self._bind()
+            self._pop(error)
+
+        _cv_request.reset(self._request_token)
+        _cv_app.reset(self._app_token)
+        # A thread of asgiref's runs the coroutines among the teardown functions on this loop.
+        await sync_to_async(pop, thread_sensitive=False, executor=self.connection.executor)()
+
+
+def _tear_down(app: Flask, functions: Sequence[Any], signal: Signal, error: BaseException | None) -> None:
+    for function in reversed(functions):
+        app.ensure_sync(function)(error)
+    if signal.receivers:
+        signal.send(app, _async_wrapper=app.ensure_sync, exc=error)

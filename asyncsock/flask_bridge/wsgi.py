@@ -1,0 +1,318 @@
+"""A WSGI application (a Flask app) served over ASGI: each request in a thread, bodies streamed both ways."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import functools
+import logging
+import os
+import threading
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from queue import SimpleQueue
+from typing import IO, Any, TypeAlias
+
+from asgiref.sync import SyncToAsync
+from flask import has_request_context, request
+from werkzeug import wsgi as werkzeug_wsgi
+
+from ..engine.environ import build_environ
+from .threads import ThreadPool
+from .wsgi_input import ClientDisconnected, RequestBody
+from .wsgi_response import Message, Response
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+WsgiCallable: TypeAlias = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+logger = logging.getLogger("asyncsock.wsgi")
+
+FILE_CHUNK = 256 * 1024
+
+
+class WsgiApp:
+    """An ASGI application that runs a WSGI application in a pool of threads.
+
+    Args:
+        wsgi_app: the WSGI callable, such as a Flask app.
+        threads: the most requests that run at once; a streamed response occupies its thread until it ends.
+            Further requests wait for a free thread. Threads are made as they are needed.
+
+    Example:
+        asgi = WsgiApp(flask_app, threads=100)
+    """
+
+    def __init__(self, wsgi_app: WsgiCallable, threads: int = 64) -> None:
+        self.wsgi_app = wsgi_app
+        self.pool = ThreadPool(threads, "asyncsock-view")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await _Request(self.wsgi_app, scope, receive, send).serve(self.pool)
+        elif scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close"})
+        else:
+            raise ValueError(f"WsgiApp serves HTTP only, not the ASGI scope type {scope['type']!r}")
+
+    def close(self) -> None:
+        """Let idle threads end. Requests that are running go on; new ones fail."""
+        self.pool.shutdown(wait=False)
+
+
+class FileWrapper(werkzeug_wsgi.FileWrapper):
+    """`wsgi.file_wrapper`: a file in chunks that are worth a trip to the event loop."""
+
+    def __init__(self, file: IO[bytes], buffer_size: int = 0) -> None:
+        super().__init__(file, max(buffer_size, FILE_CHUNK))
+
+
+class _Request:
+    """One request: the ASGI task on the loop, the WSGI call in a thread, and what they hand each other.
+
+    The thread leads. It asks the task for one thing at a time (`ask`: the next piece of the body, or sending
+    a piece of the response) and waits for the answer: that is the back-pressure, both ways. The end of the
+    response is left with the task without waiting (`end`), and a small response has nothing but an end.
+    """
+
+    def __init__(self, app: WsgiCallable, scope: Scope, receive: Receive, send: Send) -> None:
+        self.app = app
+        self.scope = scope
+        self.receive = receive
+        self.send = send
+        self.loop = asyncio.get_running_loop()
+        self.loop_thread = threading.get_ident()
+        # What the thread leaves for the task.
+        self.wanted: asyncio.Future[None] = self.loop.create_future()  # wakes the task
+        self.job: Callable[[], Awaitable[Any]] | None = None
+        self.answers: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
+        self.asking = threading.Lock()  # a view may read its body in threads of its own
+        self.last: list[Message] | None = None  # the end of the response
+        self.error: BaseException | None = None  # breaks off the connection
+        self.finished = False  # the thread is done
+        self.waiting = False  # the task waits for that
+        self.closed = False  # the task is done
+        # What the task knows of the request's body and of the client.
+        self.part = b""
+        self.part_came: asyncio.Event | None = None
+        self.body_ended = False
+        self.gone = False
+        self.watch: asyncio.Task[None] | None = None
+        self.body: RequestBody | None = None
+
+    # In the task.
+
+    async def serve(self, pool: ThreadPool) -> None:
+        pool.start(functools.partial(contextvars.copy_context().run, self.run))
+        try:
+            while True:
+                await self.wanted
+                if self.last is not None:
+                    break
+                self.wanted = self.loop.create_future()
+                await self.do_job()
+            try:
+                for message in self.last:
+                    await self.send(message)
+            except OSError:
+                pass  # the client has left
+            # Code after the last chunk may take long, and a server that shuts down waits for this task.
+            self.waiting = True
+            while not self.finished:
+                self.wanted = self.loop.create_future()
+                if not self.finished:
+                    await self.wanted
+            if self.error is not None:
+                raise self.error
+        finally:
+            self.closed = True
+            if self.watch is not None:
+                self.watch.cancel()
+            self.wake()
+
+    def wake(self) -> None:
+        if not self.closed:
+            if not self.wanted.done():
+                self.wanted.set_result(None)
+        elif self.job is not None:
+            self.job = None
+            self.answers.put((None, ClientDisconnected()))
+
+    async def do_job(self) -> None:
+        job, self.job = self.job, None
+        if job is None:
+            return
+        result: Any = None
+        error: BaseException | None = ClientDisconnected()
+        try:
+            result = await job()
+            error = None
+        except OSError:
+            pass
+        except Exception as raised:
+            error = raised
+        finally:
+            self.answers.put((result, error))
+
+    async def next_part(self) -> bytes:
+        """The next piece of the body, b"" at its end."""
+        while not (self.part or self.body_ended or self.gone):
+            if self.watch is None or self.watch.done():
+                await self.receive_part()
+            else:
+                self.part_came = asyncio.Event()
+                await self.part_came.wait()
+        part, self.part = self.part, b""
+        if not part and not self.body_ended:
+            raise ClientDisconnected()
+        return part
+
+    async def receive_part(self) -> None:
+        message = await self.receive()
+        if message["type"] == "http.disconnect":
+            self.gone = True
+        elif not self.body_ended:
+            self.part = message.get("body", b"")
+            self.body_ended = not message.get("more_body", False)
+
+    async def receive_while_sending(self) -> None:
+        """Learn that the client has left, as far as one unread piece of its body lets us look."""
+        try:
+            while not self.gone and (self.body_ended or not self.part):
+                await self.receive_part()
+                if self.part_came is not None:
+                    self.part_came.set()
+        except OSError:
+            self.gone = True
+
+    async def send_part(self, messages: list[Message]) -> None:
+        if self.body is None:
+            self.watch_client()
+            await asyncio.sleep(0)  # it may have left while the view worked
+        for message in messages:
+            if self.gone:
+                raise ClientDisconnected()
+            await self.send(message)
+        # Where there is a body, asking for it any earlier would tell the client to send it (100 Continue).
+        self.watch_client()
+
+    def watch_client(self) -> None:
+        if not self.gone and (self.watch is None or self.watch.done()):
+            self.watch = self.loop.create_task(self.receive_while_sending())
+
+    # In the thread.
+
+    def run(self) -> None:
+        if self.closed:
+            return
+        # What asgiref.sync_to_async leaves in a thread, so that Flask's async views run on the server's loop.
+        # That wrapper itself would take longer than all the rest of this bridge.
+        local = SyncToAsync.threadlocal
+        local.main_event_loop = _ViewLoop(self)
+        local.main_event_loop_pid = os.getpid()
+        response = Response(self.scope["method"], self.send_and_wait, self.end)
+        try:
+            self.call_app(response)
+        except ClientDisconnected:
+            logger.debug("The client of %s went away", self)
+        except BaseException as error:
+            if response.headers_sent and not response.ended:
+                self.error = error  # only breaking off can tell the client; the server logs it
+            else:
+                logger.exception("Exception in the WSGI application, %s", self)
+                if not response.ended:
+                    response.fail()
+        finally:
+            local.main_event_loop = None
+            if self.last is None:
+                self.end([])
+            self.finished = True
+            if self.waiting:
+                self.wake_task()
+
+    def call_app(self, response: Response) -> None:
+        environ = build_environ(self.scope)
+        environ["wsgi.input_terminated"] = True
+        environ["wsgi.file_wrapper"] = FileWrapper
+        if _has_body(environ):
+            self.body = RequestBody(functools.partial(self.ask, self.next_part))
+            environ["wsgi.input"] = self.body.buffered()
+        result = self.app(environ, response.start_response)
+        try:
+            response.respond(result)
+        finally:
+            close = getattr(result, "close", None)
+            if close is not None:
+                close()
+
+    def send_and_wait(self, messages: list[Message]) -> None:
+        """Send a piece of the response; returns when the server has taken it."""
+        self.ask(self.send_part, messages)
+
+    def ask(self, job: Callable[..., Awaitable[Any]], *args: Any) -> Any:
+        """Have the task await `job(*args)`, and return its result.
+
+        Raises:
+            ClientDisconnected: the client, or the task, has left.
+        """
+        if threading.get_ident() == self.loop_thread:
+            raise RuntimeError("the event loop's own thread cannot wait for the request's body")
+        with self.asking:
+            self.job = functools.partial(job, *args)
+            if not self.wake_task():
+                raise ClientDisconnected()
+            result, error = self.answers.get()
+        if error is not None:
+            raise error
+        return result
+
+    def end(self, messages: list[Message]) -> None:
+        """Leave the last messages of the response with the task."""
+        self.last = messages
+        self.wake_task()
+
+    def wake_task(self) -> bool:
+        try:
+            self.loop.call_soon_threadsafe(self.wake)
+        except RuntimeError:
+            return False  # the loop is closed
+        return True
+
+    def __str__(self) -> str:
+        return f"{self.scope['method']} {self.scope['path']}"
+
+
+class _ViewLoop:
+    """The server's event loop, as asgiref finds it in a view's thread to run an async view on.
+
+    The view could not wait there for its request's body, so that is fetched before the view starts.
+    """
+
+    def __init__(self, request: _Request) -> None:
+        self._request = request
+
+    def call_soon_threadsafe(self, callback: Callable[..., Any], *args: Any) -> asyncio.Handle:
+        if self._request.body is not None:
+            _prefetch(self._request.body)
+        return self._request.loop.call_soon_threadsafe(callback, *args)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._request.loop, name)
+
+
+def _prefetch(body: RequestBody) -> None:
+    limit = None
+    if has_request_context():
+        limit = request.max_content_length
+        if limit is not None and (request.content_length or 0) > limit:
+            return  # Flask answers 413 to whoever reads it
+    body.prefetch(limit)
+
+
+def _has_body(environ: dict[str, Any]) -> bool:
+    length = environ.get("CONTENT_LENGTH")
+    if length:
+        return bool(length != "0")
+    # HTTP/2 has bodies that are announced by neither header.
+    return "HTTP_TRANSFER_ENCODING" in environ or not environ["SERVER_PROTOCOL"].startswith("HTTP/1.")

@@ -1,0 +1,126 @@
+"""The response side of PEP 3333, turned into ASGI messages."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, MutableMapping
+from types import TracebackType
+from typing import Any, TypeAlias
+
+Message: TypeAlias = MutableMapping[str, Any]
+ExcInfo: TypeAlias = tuple[type[BaseException], BaseException, TracebackType | None]
+
+logger = logging.getLogger("asyncsock.wsgi")
+
+NO_BODY = (204, 304)
+HOP_BY_HOP = frozenset(
+    b"connection keep-alive proxy-authenticate proxy-authorization te trailer trailers "
+    b"transfer-encoding upgrade".split()
+)
+
+
+class Response:
+    """start_response(), write() and the iterable that the application returns.
+
+    Args:
+        method: the request's method.
+        send: takes the messages of one piece of the response, and returns when they are sent.
+        end: takes the last messages of the response, and does not wait. It is called once.
+    """
+
+    def __init__(
+        self, method: str, send: Callable[[list[Message]], None], end: Callable[[list[Message]], None]
+    ) -> None:
+        self.method = method
+        self.ended = False
+        self.headers_sent = False
+        self._send = send
+        self._end = end
+        self._start: Message | None = None
+        self._bodiless = False
+        self._left: int | None = None  # bytes that are due by the Content-Length
+
+    def start_response(
+        self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None
+    ) -> Callable[[bytes], None]:
+        if exc_info:
+            try:
+                if self.headers_sent:
+                    raise exc_info[1].with_traceback(exc_info[2])
+            finally:
+                exc_info = None  # break the cycle traceback -> frame -> exc_info
+        elif self._start is not None:
+            raise AssertionError("start_response() was called a second time without exc_info")
+        code = int(status[:3])
+        left = None
+        encoded = []
+        for name, value in headers:
+            key = name.lower().encode("latin-1")
+            if key == b"content-length":
+                left = int(value)
+                if code in NO_BODY:
+                    continue
+            elif key in HOP_BY_HOP:
+                continue
+            encoded.append((key, value.encode("latin-1")))
+        self._bodiless = code in NO_BODY or self.method == "HEAD"
+        self._left = 0 if self._bodiless else left
+        self._start = {"type": "http.response.start", "status": code, "headers": encoded}
+        return self.write
+
+    def write(self, chunk: bytes) -> None:
+        """Send a piece of the body, and return when the server has taken it."""
+        if self._start is None:
+            raise RuntimeError("the WSGI application sent data before it called start_response()")
+        if self._left is not None:
+            if len(chunk) > self._left and not self._bodiless:
+                logger.warning("A response is longer than its Content-Length; the rest is not sent")
+            chunk = chunk[: self._left]
+            self._left -= len(chunk)
+            if self._left == 0:
+                # All that the client waits for; what the application does after it need not delay this.
+                if not self.ended:
+                    self.end(chunk)
+                return
+        self._send(self._messages(chunk, more=True))
+
+    def respond(self, result: Iterable[bytes]) -> None:
+        """Send what the application returned, piece by piece as it comes."""
+        if isinstance(result, (list, tuple)) and self._start is not None and not self.headers_sent:
+            result = [b"".join(result)]
+            if self._left is None:
+                self._left = len(result[0])
+                self._start["headers"].append((b"content-length", b"%d" % self._left))
+        if self._left == 0 and not self.ended:
+            self.end()
+        for chunk in result:
+            if chunk:
+                had_ended = self.ended
+                self.write(chunk)
+                if had_ended:
+                    break
+        if self.ended:
+            return
+        if self._start is None:
+            raise RuntimeError("the WSGI application did not call start_response()")
+        if self._left:
+            raise RuntimeError(f"the response ended {self._left} bytes short of its Content-Length")
+        self.end()
+
+    def fail(self) -> None:
+        """Answer 500 in place of a response of which nothing has been sent."""
+        body = b"Internal Server Error"
+        headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(body))]
+        self._start = {"type": "http.response.start", "status": 500, "headers": headers}
+        self.end(b"" if self.method == "HEAD" else body)
+
+    def end(self, chunk: bytes = b"") -> None:
+        self.ended = True
+        self._end(self._messages(chunk, more=False))
+
+    def _messages(self, chunk: bytes, more: bool) -> list[Message]:
+        body: Message = {"type": "http.response.body", "body": chunk, "more_body": more}
+        if self.headers_sent or self._start is None:
+            return [body]
+        self.headers_sent = True
+        return [self._start, body]

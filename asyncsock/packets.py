@@ -1,0 +1,273 @@
+"""Socket.IO packets: encoding and decoding (Socket.IO v5, "Packet encoding")."""
+
+from __future__ import annotations
+
+import json as stdlib_json
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+import orjson
+from socketio import packet as socketio_packet
+
+from .engine.packet import Packet
+from .engine.session import BadPacket
+
+CONNECT, DISCONNECT, EVENT, ACK, CONNECT_ERROR, BINARY_EVENT, BINARY_ACK = range(7)
+RESERVED_EVENTS = frozenset(["connect", "connect_error", "disconnect"])
+MAX_ID = 2**53 - 1  # the largest integer that JavaScript counts to
+
+# What orjson would write in its own way and the standard library refuses, stays refused.
+_OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
+_decode_json: Callable[[str], Any] = msgspec.json.Decoder().decode
+
+
+class Incoming(NamedTuple):
+    """A packet from a client. Its binary attachments, if any, follow in messages of their own."""
+
+    kind: int
+    namespace: str
+    id: int | None
+    data: Any
+    attachments: int = 0
+
+
+class Body(NamedTuple):
+    """Encoded data, and the binary attachments that were taken out of it."""
+
+    data: Any
+    attachments: Sequence[bytes] = ()
+
+
+class Codec(Protocol):
+    """How packets are written. `encode` and `assemble` are apart, so that data is encoded once."""
+
+    def encode(self, data: Any) -> Body:
+        """Encode the data of a packet.
+
+        Raises:
+            TypeError: The data cannot be encoded.
+        """
+
+    def assemble(self, kind: int, namespace: str, body: Body | None, id: int | None = None) -> list[Packet]:
+        """The Engine.IO packets of a Socket.IO packet."""
+
+    def decode(self, message: str | bytes) -> Incoming:
+        """Decode a message.
+
+        Raises:
+            BadPacket: It is not a packet that a client may send.
+        """
+
+    def join(self, data: Any, attachments: list[bytes]) -> Any:
+        """Put binary attachments back into the data they were taken from."""
+
+
+class JSONCodec:
+    """The default encoding: JSON, with binary data in attachments.
+
+    Args:
+        json: A module with ``dumps`` and ``loads`` like the standard library's. By default orjson
+            encodes and msgspec decodes; both leave to the standard library what they would refuse or
+            change, such as integers of more than 64 bits.
+    """
+
+    def __init__(self, json: Any = None) -> None:
+        self._loads: Callable[[str], Any] = _fast_loads if json is None else json.loads
+        self._dumps = _fast_dumps if json is None else _dumps_with(json)
+
+    def encode(self, data: Any) -> Body:
+        return self._dumps(data)
+
+    def assemble(self, kind: int, namespace: str, body: Body | None, id: int | None = None) -> list[Packet]:
+        data, attachments = body if body is not None else (b"", ())
+        head = f"4{kind + 3}{len(attachments)}-" if attachments else f"4{kind}"
+        if namespace != "/":
+            head += namespace + ","
+        if id is not None:
+            head += str(id)
+        return [Packet(head.encode() + data), *[Packet(part, binary=True) for part in attachments]]
+
+    def decode(self, message: str | bytes) -> Incoming:
+        if isinstance(message, bytes) or not message or message[0] not in "0123456":
+            raise BadPacket("a message that is not a Socket.IO packet")
+        kind = int(message[0])
+        position = 1
+        attachments = 0
+        if kind >= BINARY_EVENT:
+            dash = message.find("-")
+            attachments = _number(message[1:dash], "attachment count") if dash > 1 else 0
+            position = dash + 1
+            if not attachments:
+                raise BadPacket("a binary packet without attachments")
+        namespace = "/"
+        if message[position : position + 1] == "/":
+            comma = message.find(",", position)
+            end = comma if comma >= 0 else len(message)
+            namespace = message[position:end].partition("?")[0]
+            position = end + 1
+        if kind in (CONNECT, DISCONNECT, CONNECT_ERROR):
+            rest = message[position:]
+            return Incoming(kind, namespace, None, self._load(rest) if rest else None)
+        start = message.find("[", position)
+        if start < 0:
+            raise BadPacket("a packet without an array of data")
+        id = _number(message[position:start], "id") if start > position else None
+        data = self._load(message[start:])
+        if attachments and _count_placeholders(data, attachments) != attachments:
+            raise BadPacket(f"{attachments} attachments that its data does not have")
+        return Incoming(kind, namespace, id, data, attachments)
+
+    def join(self, data: Any, attachments: list[bytes]) -> Any:
+        if isinstance(data, list):
+            return [self.join(item, attachments) for item in data]
+        if isinstance(data, dict):
+            if data.get("_placeholder") is True:
+                return attachments[data["num"]]
+            return {key: self.join(value, attachments) for key, value in data.items()}
+        return data
+
+    def _load(self, text: str) -> Any:
+        try:
+            return self._loads(text)
+        except (ValueError, RecursionError):
+            raise BadPacket("data that is not JSON") from None
+
+
+class PacketCodec:
+    """The encoding of a packet class such as ``socketio.msgpack_packet.MsgPackPacket``.
+
+    Args:
+        packet_class: It has the constructor, ``encode`` and ``add_attachment`` of ``socketio.packet.Packet``.
+    """
+
+    def __init__(self, packet_class: Any) -> None:
+        self._packet_class = packet_class
+
+    def encode(self, data: Any) -> Body:
+        self._packet_class(EVENT, data=data, namespace="/").encode()  # raises here what cannot be encoded
+        return Body(data)
+
+    def assemble(self, kind: int, namespace: str, body: Body | None, id: int | None = None) -> list[Packet]:
+        data = body.data if body is not None else None
+        encoded = self._packet_class(kind, data=data, namespace=namespace, id=id).encode()
+        parts = encoded if isinstance(encoded, list) else [encoded]
+        return [
+            Packet(b"4" + part.encode()) if isinstance(part, str) else Packet(bytes(part), binary=True)
+            for part in parts
+        ]
+
+    def decode(self, message: str | bytes) -> Incoming:
+        try:
+            packet = self._packet_class(encoded_packet=message)
+            kind, namespace, id = packet.packet_type, packet.namespace or "/", packet.id
+            incoming = Incoming(kind, namespace, id, packet.data, packet.attachment_count)
+        except Exception as error:  # whatever a codec raises for bytes that it does not understand
+            raise BadPacket(f"a message that cannot be decoded: {error!r}") from None
+        numbers = isinstance(kind, int) and (id is None or (isinstance(id, int) and 0 <= id <= MAX_ID))
+        if not numbers or not isinstance(namespace, str):
+            raise BadPacket("a packet with a bad type, namespace or id")
+        return incoming
+
+    def join(self, data: Any, attachments: list[bytes]) -> Any:
+        return self._packet_class.reconstruct_binary(data, attachments)
+
+
+def make_codec(packet_class: Any, json: Any = None) -> Codec:
+    """The codec for a packet class, and for the user's JSON module where the class uses it."""
+    return JSONCodec(json) if packet_class is socketio_packet.Packet else PacketCodec(packet_class)
+
+
+def event_arguments(data: Any) -> list[Any]:
+    """The arguments of an event: a tuple stands for several, None for none."""
+    if isinstance(data, tuple):
+        return list(data)
+    return [] if data is None else [data]
+
+
+def check_shape(packet: Incoming) -> None:
+    """Refuse packets whose data is not what their type asks for (Socket.IO v5, "Exchange protocol").
+
+    Raises:
+        BadPacket: The client broke the protocol.
+    """
+    kind, data = packet.kind, packet.data
+    if kind == EVENT or kind == BINARY_EVENT:
+        if not isinstance(data, list) or not data or not isinstance(data[0], str):
+            raise BadPacket("an event without a name")
+        if data[0] in RESERVED_EVENTS:
+            raise BadPacket(f"an event with the reserved name {data[0]!r}")
+    elif kind == ACK or kind == BINARY_ACK:
+        if not isinstance(data, list) or packet.id is None:
+            raise BadPacket("an acknowledgement without an id or an array")
+    elif kind == CONNECT:
+        if data is not None and not isinstance(data, dict):
+            raise BadPacket("a CONNECT packet whose payload is not an object")
+    elif kind != DISCONNECT:
+        raise BadPacket(f"an unexpected packet of type {kind}")
+
+
+def _number(text: str, what: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 16 or int(text) > MAX_ID:
+        raise BadPacket(f"a bad {what}")
+    return int(text)
+
+
+def _count_placeholders(data: Any, limit: int) -> int:
+    if isinstance(data, list):
+        return sum(_count_placeholders(item, limit) for item in data)
+    if isinstance(data, dict):
+        if data.get("_placeholder") is True:
+            number = data.get("num")
+            if type(number) is not int or not 0 <= number < limit:
+                raise BadPacket("a placeholder for an attachment that does not exist")
+            return 1
+        return sum(_count_placeholders(value, limit) for value in data.values())
+    return 0
+
+
+def _fast_loads(text: str) -> Any:
+    try:
+        return _decode_json(text)
+    except (ValueError, RecursionError):
+        return stdlib_json.loads(text)  # lone surrogates, NaN, infinity
+
+
+def _fast_dumps(data: Any) -> Body:
+    try:
+        return Body(orjson.dumps(data, option=_OPTIONS))
+    except TypeError:
+        attachments: list[bytes] = []
+        try:
+            return Body(orjson.dumps(data, _extract_into(attachments), option=_OPTIONS), attachments)
+        except TypeError:
+            return _dumps_with(stdlib_json)(data)
+
+
+def _extract_into(attachments: list[bytes]) -> Callable[[Any], Any]:
+    def extract(value: Any) -> Any:
+        if not isinstance(value, (bytes, bytearray, memoryview)):
+            raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
+        attachments.append(bytes(value))
+        return {"_placeholder": True, "num": len(attachments) - 1}
+
+    return extract
+
+
+def _dumps_with(json: Any) -> Callable[[Any], Body]:
+    def dumps(data: Any) -> Body:
+        attachments: list[bytes] = []
+        text = json.dumps(_without_binary(data, _extract_into(attachments)), separators=(",", ":"))
+        return Body(text.encode() if isinstance(text, str) else text, attachments)
+
+    return dumps
+
+
+def _without_binary(data: Any, extract: Callable[[Any], Any]) -> Any:
+    if isinstance(data, (bytes, bytearray, memoryview)):
+        return extract(data)
+    if isinstance(data, (list, tuple)):
+        return [_without_binary(item, extract) for item in data]
+    if isinstance(data, dict):
+        return {key: _without_binary(value, extract) for key, value in data.items()}
+    return data

@@ -1,0 +1,305 @@
+"""Who is connected to which namespace and in which room, and fan-out to them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Collection, Hashable, Iterator
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from socketio import AsyncManager
+
+from .engine.packet import Packet
+from .engine.sent import SENT, SENT_AND_YIELDING, Sent, SentAndWaiting
+from .engine.session import Session
+from .engine.transport import HOLDING
+from .packets import EVENT, Body, event_arguments
+
+if TYPE_CHECKING:
+    from .server import AsyncServer
+
+BUSY_TICK = 256  # emits in one tick after which a sender that awaits lets the loop write
+
+
+class State(Enum):
+    """How far a client is with a namespace."""
+
+    CONNECTING = 1  # its connect handler runs
+    CONNECTED = 2
+    DISCONNECTING = 3  # its disconnect handler runs
+    GONE = 4  # it left while its connect handler ran
+
+
+class Held:
+    """Stands for a connecting client's session in rooms, and keeps what is sent until it is connected."""
+
+    __slots__ = ("outbox", "session")
+    transport = HOLDING
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        # An outbox that is not empty is left alone by the flush at the end of the tick.
+        self.outbox: list[Packet] = [Packet(b"6")]
+
+    def release(self) -> None:
+        """Send what was kept."""
+        for packet in self.outbox[1:]:
+            self.session.put(packet)
+
+
+Target = Session | Held
+
+
+class Client:
+    """One client in one namespace. `rooms` are those it has joined, its own aside."""
+
+    __slots__ = ("callbacks", "eio_sid", "last_id", "namespace", "rooms", "sid", "state", "target")
+
+    def __init__(self, sid: str, eio_sid: str, namespace: str, target: Target) -> None:
+        self.sid = sid
+        self.eio_sid = eio_sid
+        self.namespace = namespace
+        self.target = target
+        self.state = State.CONNECTING
+        self.rooms: set[Hashable] = set()
+        self.callbacks: dict[int, Callable[..., Any]] = {}
+        self.last_id = 0
+
+
+class Rooms(AsyncManager):  # type: ignore[misc]
+    """The client manager of one process.
+
+    Each client knows its rooms, so that joining, leaving and disconnecting cost its own rooms only.
+
+    Attributes:
+        rooms: The sessions by namespace, room and sid; room ``None`` has everybody.
+    """
+
+    server: AsyncServer
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rooms: dict[str, dict[Hashable, dict[str, Target]]] = {}
+        self._clients: dict[str, Client] = {}
+        self._by_session: dict[str, dict[str, Client]] = {}  # eio_sid -> namespace -> client
+
+    # Sending
+
+    def emit(
+        self,
+        event: str,
+        data: Any,
+        namespace: str,
+        room: Any = None,
+        skip_sid: str | list[str] | None = None,
+        callback: Callable[..., Any] | None = None,
+        to: Any = None,
+        **kwargs: Any,
+    ) -> Sent:
+        """Send an event to a client, a room, several rooms, or a whole namespace.
+
+        Returns:
+            An awaitable. The packet has been handed to the transports already.
+        """
+        room = room if to is None else to
+        if not self._targets(namespace, room, skip_sid):
+            return SENT
+        body = self.server.codec.encode([event, *event_arguments(data)])
+        return self.deliver(body, namespace, room, skip_sid, callback)
+
+    def deliver(
+        self,
+        body: Body,
+        namespace: str,
+        room: Any = None,
+        skip_sid: str | list[str] | None = None,
+        callback: Callable[..., Any] | None = None,
+    ) -> Sent:
+        """Send an encoded event."""
+        fanout = self.server.eio.fanout
+        targets = self._targets(namespace, room, skip_sid)
+        if callback is None:
+            fanout.fan_out(targets, self.server.codec.assemble(EVENT, namespace, body))
+        else:
+            for client in self._recipients(namespace, room, skip_sid):
+                client.last_id += 1
+                client.callbacks[client.last_id] = callback
+                packets = self.server.codec.assemble(EVENT, namespace, body, client.last_id)
+                fanout.fan_out([client.target], packets)
+        if len(targets) == 1:
+            (target,) = targets
+            if target.transport.paused:
+                return SentAndWaiting(target.transport.drain)
+        return SENT if fanout.emitted < BUSY_TICK else SENT_AND_YIELDING
+
+    def _targets(self, namespace: str, room: Any, skip_sid: str | list[str] | None) -> Collection[Any]:
+        members = self._members(namespace, room)
+        if skip_sid is None:
+            return members.values()
+        skipped = skip_sid if isinstance(skip_sid, list) else [skip_sid]
+        return [target for sid, target in members.items() if sid not in skipped]
+
+    def _recipients(self, namespace: str, room: Any, skip_sid: str | list[str] | None) -> list[Client]:
+        skipped = skip_sid if isinstance(skip_sid, list) else [skip_sid]
+        return [self._clients[sid] for sid in self._members(namespace, room) if sid not in skipped]
+
+    def _members(self, namespace: str, room: Any) -> dict[str, Target]:
+        rooms = self.rooms.get(namespace)
+        if rooms is None:
+            return {}
+        if room is None or isinstance(room, str) or not hasattr(room, "__len__"):
+            members = rooms.get(room)
+            if members is not None:
+                return members
+            client = self._clients.get(room)
+            return {client.sid: client.target} if client is not None and client.namespace == namespace else {}
+        several: dict[str, Target] = {}
+        for name in room:
+            several.update(self._members(namespace, name))
+        return several
+
+    # Clients
+
+    async def pre_connect(self, eio_sid: str, namespace: str) -> str | None:
+        """Note a client whose connect handler is about to run; None if it is connected already."""
+        namespaces = self._by_session.setdefault(eio_sid, {})
+        session = self.server.eio.sessions.get(eio_sid)
+        if namespace in namespaces or session is None:
+            return None
+        client = Client(self.server.eio.generate_id(), eio_sid, namespace, Held(session))
+        namespaces[namespace] = self._clients[client.sid] = client
+        self.rooms.setdefault(namespace, {}).setdefault(None, {})[client.sid] = client.target
+        return client.sid
+
+    async def connect(self, sid: str, namespace: str) -> str:
+        """Note that a client is connected, and send it what was kept until then."""
+        client = self._clients[sid]
+        client.state = State.CONNECTED
+        held = client.target
+        if isinstance(held, Held):
+            client.target = held.session
+            for room in (None, *client.rooms):
+                self.rooms[namespace][room][sid] = held.session
+            held.release()
+        return sid
+
+    def is_connected(self, sid: str | None, namespace: str) -> bool:
+        """Whether a client is connected to a namespace and not about to leave it."""
+        client = self._clients.get(sid)  # type: ignore[arg-type]
+        return client is not None and client.state is State.CONNECTED and client.namespace == namespace
+
+    def pre_disconnect(self, sid: str, namespace: str) -> str:
+        """Note that a client is about to leave; it stays in its rooms while its handler runs."""
+        client = self._clients[sid]
+        client.state = State.DISCONNECTING
+        return client.eio_sid
+
+    async def disconnect(self, sid: str, namespace: str, **kwargs: Any) -> None:
+        """Forget a client."""
+        self.basic_disconnect(sid, namespace)
+
+    def basic_disconnect(self, sid: str, namespace: str, **kwargs: Any) -> None:
+        client = self._clients.pop(sid, None)
+        if client is None:
+            return
+        rooms = self.rooms[namespace]
+        for room in (None, *client.rooms):
+            self._remove(rooms, room, sid)
+        if not rooms:
+            del self.rooms[namespace]
+        namespaces = self._by_session[client.eio_sid]
+        del namespaces[namespace]
+        if not namespaces:
+            del self._by_session[client.eio_sid]
+
+    def abandon(self, eio_sid: str) -> list[str]:
+        """Note that a session has ended.
+
+        Returns:
+            The namespaces to disconnect it from; where its connect handler still runs, that is left to
+            whoever runs it.
+        """
+        clients = self._by_session.get(eio_sid, {})
+        for client in clients.values():
+            if client.state is State.CONNECTING:
+                client.state = State.GONE
+        return [name for name, client in clients.items() if client.state is State.CONNECTED]
+
+    def is_gone(self, sid: str) -> bool:
+        """Whether a client left while its connect handler ran."""
+        return self._clients[sid].state is State.GONE
+
+    def sid_from_eio_sid(self, eio_sid: str, namespace: str) -> str | None:
+        """The sid of a session's client in a namespace."""
+        clients = self._by_session.get(eio_sid)
+        client = clients.get(namespace) if clients is not None else None
+        return client.sid if client is not None else None
+
+    def eio_sid_from_sid(self, sid: str, namespace: str) -> str | None:
+        """The session id of a client."""
+        client = self._clients.get(sid)
+        return client.eio_sid if client is not None and client.namespace == namespace else None
+
+    def get_participants(self, namespace: str, room: Any) -> Iterator[tuple[str, str]]:
+        """The sid and session id of everybody in a room or in several."""
+        for sid in list(self._members(namespace, room)):
+            yield sid, self._clients[sid].eio_sid
+
+    # Rooms
+
+    def basic_enter_room(self, sid: str, namespace: str, room: Any, eio_sid: str | None = None) -> None:
+        client = self._client(sid, namespace)
+        if room == sid:
+            return
+        if self.is_sid_room(namespace, room):
+            raise ValueError("cannot enter a sid room")
+        self.rooms[namespace].setdefault(room, {})[sid] = client.target
+        client.rooms.add(room)
+
+    def basic_leave_room(self, sid: str, namespace: str, room: Any) -> None:
+        client = self._clients.get(sid)
+        if client is not None and client.namespace == namespace and room in client.rooms:
+            client.rooms.remove(room)
+            self._remove(self.rooms[namespace], room, sid)
+
+    def basic_close_room(self, room: Any, namespace: str) -> None:
+        if self.is_sid_room(namespace, room):
+            raise ValueError("cannot close a sid room")
+        for sid in list(self.rooms.get(namespace, {}).get(room, ())):
+            self.basic_leave_room(sid, namespace, room)
+
+    def is_sid_room(self, namespace: str, room: Any) -> bool:
+        """Whether a room is one client's own."""
+        client = self._clients.get(room)
+        return client is not None and client.namespace == namespace
+
+    def get_rooms(self, sid: str, namespace: str) -> list[Any]:
+        """The rooms a client is in, its own included."""
+        client = self._clients.get(sid)
+        return [sid, *client.rooms] if client is not None and client.namespace == namespace else []
+
+    def _client(self, sid: str, namespace: str) -> Client:
+        client = self._clients.get(sid)
+        if client is None or client.namespace != namespace:
+            raise ValueError("sid is not connected to requested namespace")
+        return client
+
+    @staticmethod
+    def _remove(rooms: dict[Hashable, dict[str, Target]], room: Hashable, sid: str) -> None:
+        members = rooms[room]
+        del members[sid]
+        if not members:
+            del rooms[room]
+
+    # Acknowledgements
+
+    async def trigger_callback(self, sid: str, id: int, data: list[Any]) -> None:
+        """Call what was to be called when a client acknowledges an event."""
+        client = self._clients.get(sid)
+        callback = client.callbacks.pop(id, None) if client is not None else None
+        if callback is None:
+            self._get_logger().warning("unknown acknowledgement %d from %s ignored", id, sid)
+            return
+        result = callback(*data)
+        if inspect.isawaitable(result):
+            await result
