@@ -459,10 +459,10 @@ class AsyncServer(socketio.AsyncServer):  # type: ignore[misc]
             self.logger.info('received event "%s" from %s [%s]', data[0], sid, namespace)
         found = self._find_handler(data[0], namespace, (sid, *data[1:]))
         if found is not None:
-            self._run_handler(self._run_event(found[0], found[1], eio_sid, namespace, id), eio_sid)
+            self._run_handler(self._run_event(*found, eio_sid, sid, namespace, id), eio_sid)
 
     async def _run_event(
-        self, handler: Handler, args: tuple[Any, ...], eio_sid: str, namespace: str, id: int | None
+        self, handler: Handler, args: tuple[Any, ...], eio_sid: str, sid: str, namespace: str, id: int | None
     ) -> None:
         result = handler(*args)
         if result is not None and hasattr(type(result), "__await__"):
@@ -470,7 +470,14 @@ class AsyncServer(socketio.AsyncServer):  # type: ignore[misc]
             if isinstance(result, Sent):  # `return emit(...)`
                 result = await result
         if id is not None:
-            self._put(eio_sid, ACK, namespace, event_arguments(result), id)
+            self._acknowledge(eio_sid, sid, namespace, id, event_arguments(result))
+
+    def _acknowledge(self, eio_sid: str, sid: str, namespace: str, id: int, data: list[Any]) -> None:
+        if self._ours:
+            packets = self.codec.assemble(ACK, namespace, self.codec.encode(data), id)
+            self.manager.send_to(sid, packets)
+        else:
+            self._put(eio_sid, ACK, namespace, data, id)
 
     def _run_handler(self, coroutine: Coroutine[Any, Any, Any], eio_sid: str) -> asyncio.Task[Any] | None:
         return self.eio.run_handler(eio_sid, coroutine)

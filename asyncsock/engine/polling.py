@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 from .http import ClientGone, HTTPError, Receive, Request, read_body
 from .packet import CLOSE, NOOP, Packet
 from .payload import decode_payload, encode_payload
-from .session import CLIENT_DISCONNECT, TRANSPORT_CLOSE, Session
+from .session import CLIENT_DISCONNECT, SERVER_DISCONNECT, TRANSPORT_CLOSE, Session
 from .transport import Transport
 
 if TYPE_CHECKING:
@@ -40,11 +40,16 @@ class Polling(Transport):
         elif not self._poll.done():
             self._poll.set_result(None)
 
-    def finish(self, session: Session, code: int) -> None:
-        self._leave([*session.outbox, CLOSE])
+    def finish(self, session: Session, code: int, reason: str) -> None:
+        self._left = [*session.outbox, CLOSE]
+        if self._poll is not None:
+            self.release()
+        elif reason == SERVER_DISCONNECT:  # otherwise the client is gone, or at fault
+            self._server.linger(self._sid, self)
 
     def abort(self) -> None:
-        self._leave([CLOSE])
+        self._left = [CLOSE]
+        self.release()
 
     def release(self) -> None:
         """Answer a hanging GET with a NOOP."""
@@ -55,13 +60,6 @@ class Polling(Transport):
         """Answer a hanging GET: a WebSocket has taken over."""
         self._left = [NOOP]
         self.release()
-
-    def _leave(self, packets: list[Packet]) -> None:
-        self._left = packets
-        if self._poll is None:
-            self._server.linger(self._sid, self)
-        else:
-            self.release()
 
     # The client's side
 
@@ -75,7 +73,11 @@ class Polling(Transport):
         if self._poll is not None:
             self._refuse(session, "a second GET while one is waiting")
         if not session.outbox:
+            upgrading = session.upgrade is not None
             await self._wait(session, receive)
+            if upgrading and session.transport is not self and session.is_open:
+                # It came after the client's upgrade packet and overtook it.
+                raise HTTPError(400, "Bad request")
         return self.take(session)
 
     def take(self, session: Session) -> list[Packet]:

@@ -44,11 +44,12 @@ from .session import (
     TRANSPORT_ERROR,
     BadPacket,
     Session,
+    SessionTaken,
 )
 from .stalls import Stalls
 from .transport import Transport
 from .upgrade import Upgrade
-from .websocket import CLOSE_TIMEOUT, ASGIWebSocket, WebSocketTransport
+from .websocket import CLOSE_TIMEOUT, POLICY_VIOLATION, ASGIWebSocket, WebSocketTransport
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -389,6 +390,11 @@ class EngineServer:
             session, connecting = self.connect(request)
             if connecting is not None:
                 await connecting
+        except SessionTaken:
+            await send({"type": "websocket.accept"})
+            transport.close(POLICY_VIOLATION)
+            await transport.run(receive, send)
+            return
         except HTTPError as error:
             self.log_refusal(request, error)
             await _refuse_websocket(request, error, send)
@@ -404,6 +410,7 @@ class EngineServer:
 
         Raises:
             HTTPError: The request is refused.
+            SessionTaken: The WebSocket is to be accepted and closed.
         """
         self._check_origin(request)
         self._check(request, "websocket")
@@ -412,8 +419,11 @@ class EngineServer:
             return None
         session = self._session(sid)
         polling = session.transport
-        if not isinstance(polling, Polling) or session.upgrade is not None or not self._upgradable:
+        if not self._upgradable:
             raise HTTPError(400, "Bad request")
+        if not isinstance(polling, Polling) or session.upgrade is not None:
+            self.logger.warning("session %s: a second WebSocket closed", sid)
+            raise SessionTaken
         return Upgrade(session, polling, transport)
 
     def _check_origin(self, request: Request) -> None:

@@ -20,6 +20,10 @@ TRANSPORT_CLOSE = "transport close"
 TRANSPORT_ERROR = "transport error"
 
 
+class SessionTaken(Exception):
+    """A second WebSocket for a session; the protocol wants it accepted and closed."""
+
+
 class BadPacket(ValueError):
     """Something a client sent that breaks the protocol; its session is closed."""
 
@@ -104,7 +108,7 @@ class Session:
         """End the session: what is in the outbox is still sent, then the transport is closed."""
         if self._end(reason):
             transport, self.transport = self.transport, NO_TRANSPORT
-            transport.finish(self, code)
+            transport.finish(self, code, reason)
 
     def cut(self, reason: str) -> None:
         """End the session and drop its connection with everything that has not been sent."""

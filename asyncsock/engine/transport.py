@@ -33,11 +33,12 @@ class Transport:
         """Send the session's outbox, or leave it and send it as soon as that is possible."""
         raise NotImplementedError
 
-    def finish(self, session: Session, code: int) -> None:
+    def finish(self, session: Session, code: int, reason: str) -> None:
         """Send what is left in the outbox, then close.
 
         Args:
             code: The WebSocket close code, where there is a WebSocket.
+            reason: Why the session has ended.
         """
         raise NotImplementedError
 
@@ -72,7 +73,7 @@ class NoTransport(Transport):
     def flush(self, session: Session) -> None:
         session.outbox.clear()
 
-    def finish(self, session: Session, code: int) -> None:
+    def finish(self, session: Session, code: int, reason: str) -> None:
         pass
 
     def abort(self) -> None:

@@ -21,8 +21,8 @@ from urllib.parse import unquote
 from .frames import FrameReader
 from .http import ASGI, Headers, HTTPError, Request, Scope, Send
 from .packet import Packet
-from .session import SERVER_DISCONNECT, Session
-from .websocket import WebSocketTransport
+from .session import SERVER_DISCONNECT, Session, SessionTaken
+from .websocket import POLICY_VIOLATION, WebSocketTransport
 
 if TYPE_CHECKING:
     from .server import EngineServer
@@ -226,6 +226,9 @@ class DirectWebSocket(WebSocketTransport, asyncio.Protocol):
                 self._accept(key, session)
             else:
                 engine.spawn(self._accept_later(key, request, session, connecting), session.sid)
+        except SessionTaken:
+            self._transport.write(_switching(key, []))
+            self.close(POLICY_VIOLATION)
         except HTTPError as error:
             self._reject(request, error)
 
@@ -293,7 +296,7 @@ class DirectWebSocket(WebSocketTransport, asyncio.Protocol):
         else:
             self._write_large(memoryview(data))
 
-    def finish(self, session: Session, code: int) -> None:
+    def finish(self, session: Session, code: int, reason: str) -> None:
         self._session = session
         self.close(code)
 

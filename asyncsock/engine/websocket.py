@@ -95,7 +95,7 @@ class ASGIWebSocket(WebSocketTransport):
             self._server.stalls.watch(session)
         self._wakeup.set()
 
-    def finish(self, session: Session, code: int) -> None:
+    def finish(self, session: Session, code: int, reason: str) -> None:
         self._session = session
         self.close(code)
 

@@ -17,22 +17,21 @@ With one `ConnectionContext` per connection::
 Both push a fresh app and request context, open the session, and at the end save it (only with
 `manage_session=False`), run the teardown functions and pop. `with` does all of it in place. `async with`
 hands to a thread what may block (a session store) or cannot run on the loop (coroutines among the teardown
-functions), and lets a connection's events enter in the order in which they came. To keep that order for
-functions too, `await event.open()` on the loop before the thread enters `with event`.
+functions), and lets a connection's events enter in the order in which they came; functions keep it too if
+`await event.open()` comes before their thread.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Executor
 from contextvars import Token, copy_context
 from inspect import iscoroutinefunction
 from typing import Any
 
 from asgiref.sync import sync_to_async
-from blinker import Signal
 from flask import Flask, Request
 from flask.ctx import AppContext, RequestContext
 from flask.globals import _cv_app, _cv_request
@@ -40,6 +39,8 @@ from flask.sessions import SecureCookieSessionInterface, SessionMixin
 from flask.signals import appcontext_popped, appcontext_pushed, appcontext_tearing_down, request_tearing_down
 from werkzeug.routing import MapAdapter
 from werkzeug.utils import cached_property
+
+Environ = dict[str, Any]
 
 _new = object.__new__
 _first_session = threading.Lock()  # held for an assignment, never while a store is asked
@@ -75,7 +76,7 @@ class _RequestContext(RequestContext):
     def copy(self) -> _RequestContext:
         """For `copy_current_request_context`: the same request and session, to be pushed elsewhere."""
         context = _new(_RequestContext)
-        context.__dict__.update(self.__dict__, _cv_tokens=[])
+        context.__dict__.update(self.__dict__, flashes=None, _after_request_functions=[], _cv_tokens=[])
         return context
 
     def push(self) -> None:
@@ -89,13 +90,11 @@ class _RequestContext(RequestContext):
 
 
 class ConnectionContext:
-    """What the events of one connection share: the app, the connecting request, the session.
-
-    Nothing is built before the first event.
+    """What a connection's events share: the app, the request, the session. Built with the first event.
 
     Args:
         app: the Flask application.
-        environ: the WSGI environ of the connecting request; `request.environ` is this very dict.
+        environ: the WSGI environ of the connecting request, which `request.environ` is.
         manage_session: keep a copy of the session for the connection (True), or have the app's session
             interface open and save it around each event (False).
         executor: where `async with event` opens and saves sessions that may block; None: the loop's own.
@@ -107,12 +106,7 @@ class ConnectionContext:
     )  # fmt: skip
 
     def __init__(
-        self,
-        app: Flask,
-        environ: dict[str, Any],
-        *,
-        manage_session: bool = True,
-        executor: ThreadPoolExecutor | None = None,
+        self, app: Flask, environ: Environ, *, manage_session: bool = True, executor: Executor | None = None
     ) -> None:
         self.app = app
         self.environ = environ
@@ -140,12 +134,10 @@ class ConnectionContext:
             request.trusted_hosts = trusted_hosts  # as Flask 3.1 does along with the URL adapter
         self.environ.pop("werkzeug.request", None)  # it would tie the environ and the request into a cycle
         self._request_class = type(request)
-        interface, cookie = type(app.session_interface), SecureCookieSessionInterface
-        inline = (
-            interface.open_session is cookie.open_session and interface.save_session is cookie.save_session
-        )
-        self._blocks = not inline
-        self._overrides = (
+        interface, cookie = app.session_interface, SecureCookieSessionInterface
+        methods = [getattr(m, "__func__", None) for m in (interface.open_session, interface.save_session)]
+        self._blocks = methods != [cookie.open_session, cookie.save_session]
+        self._overrides = (  # what has to be called even when nothing is registered for teardown
             type(app).do_teardown_request is not Flask.do_teardown_request
             or type(app).do_teardown_appcontext is not Flask.do_teardown_appcontext
             or self._request_class.close is not Request.close
@@ -198,7 +190,16 @@ class EventContext:
         request_context._after_request_functions = []  # filled by after_this_request, never run
 
     def __enter__(self) -> EventContext:
-        return self._enter(None)
+        self._bind()
+        try:
+            if appcontext_pushed.receivers:
+                appcontext_pushed.send(self.connection.app, _async_wrapper=self.connection.app.ensure_sync)
+            if self.connection._blocks:
+                _ = self.request_context.session
+        except BaseException as error:
+            self._pop(error)
+            raise
+        return self
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         try:
@@ -211,13 +212,14 @@ class EventContext:
             self._pop(error)
 
     async def __aenter__(self) -> EventContext:
-        failure: BaseException | None = None
         if self.connection._blocks:
             try:
                 await self.open()
             except BaseException as error:
-                failure = error  # raised inside, so that teardown frees what the session interface took
-        return self._enter(failure)
+                self._bind()  # for teardown to free what the session interface took
+                await self.__aexit__(None, error, None)
+                raise
+        return self.__enter__()
 
     async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         try:
@@ -231,7 +233,10 @@ class EventContext:
             raise
         finally:
             if self.connection._teardown_awaits:
-                await self._pop_in_thread(error)
+                _cv_request.reset(self._request_token)
+                _cv_app.reset(self._app_token)
+                # From asgiref's threads, the coroutines among the teardown functions run on this loop.
+                await sync_to_async(self._bind_and_pop, thread_sensitive=False)(error)
             else:
                 self._pop(error)
 
@@ -245,19 +250,15 @@ class EventContext:
             connection._turn = connection._turn or asyncio.Lock()  # first come, first served
             async with connection._turn:
                 if connection._session is None:
-                    await self._in_thread(self._open_session, bind=True)
-
-    async def _in_thread(self, function: Callable[[], None], *, bind: bool = False) -> None:
-        context = copy_context()
-        if bind:
-            context.run(self._bind)
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self.connection.executor, context.run, function)
+                    await self._in_thread(self._open_session)
 
     def _open_session(self) -> None:
-        context = self.request_context
-        if context._session is None:
-            context._session = self.connection.open_session(context.request)
+        self._bind()  # in the thread's copy of the context, so there is nothing to undo
+        _ = self.request_context.session
+
+    async def _in_thread(self, function: Callable[[], None]) -> None:
+        run = copy_context().run
+        await asyncio.get_running_loop().run_in_executor(self.connection.executor, run, function)
 
     def _must_save(self) -> bool:
         session = self.request_context._session
@@ -277,57 +278,27 @@ class EventContext:
         self._request_token: Token[RequestContext] = _cv_request.set(self.request_context)
         self.request_context._cv_tokens = [(self._request_token, None)]
 
-    def _enter(self, failure: BaseException | None) -> EventContext:
-        self._bind()
-        try:
-            if appcontext_pushed.receivers:
-                appcontext_pushed.send(self.connection.app, _async_wrapper=self.connection.app.ensure_sync)
-            if failure is not None:
-                raise failure
-            if self.connection._blocks:
-                self._open_session()
-        except BaseException as error:
-            self._pop(error)
-            raise
-        return self
-
     def _pop(self, error: BaseException | None) -> None:
-        app, overrides = self.connection.app, self.connection._overrides
+        app, always = self.connection.app, self.connection._overrides
         if error is not None and app.should_ignore_error(error):
             error = None
         try:
-            if overrides:
+            if always or app.teardown_request_funcs or request_tearing_down.receivers:
                 app.do_teardown_request(error)
+            if always:
                 self.request_context.request.close()
-            else:
-                _tear_down(app, app.teardown_request_funcs.get(None, ()), request_tearing_down, error)
         finally:
             _cv_request.reset(self._request_token)
             del self.request_context._cv_tokens[0]
             try:
-                if overrides:
+                if always or app.teardown_appcontext_funcs or appcontext_tearing_down.receivers:
                     app.do_teardown_appcontext(error)
-                else:
-                    _tear_down(app, app.teardown_appcontext_funcs, appcontext_tearing_down, error)
             finally:
                 _cv_app.reset(self._app_token)
                 del self.app_context._cv_tokens[0]
         if appcontext_popped.receivers:
             appcontext_popped.send(app, _async_wrapper=app.ensure_sync)
 
-    async def _pop_in_thread(self, error: BaseException | None) -> None:
-        def pop() -> None:
-            self._bind()
-            self._pop(error)
-
-        _cv_request.reset(self._request_token)
-        _cv_app.reset(self._app_token)
-        # A thread of asgiref's runs the coroutines among the teardown functions on this loop.
-        await sync_to_async(pop, thread_sensitive=False, executor=self.connection.executor)()
-
-
-def _tear_down(app: Flask, functions: Sequence[Any], signal: Signal, error: BaseException | None) -> None:
-    for function in reversed(functions):
-        app.ensure_sync(function)(error)
-    if signal.receivers:
-        signal.send(app, _async_wrapper=app.ensure_sync, exc=error)
+    def _bind_and_pop(self, error: BaseException | None) -> None:
+        self._bind()
+        self._pop(error)

@@ -179,12 +179,19 @@ class _Request:
     async def receive_while_sending(self) -> None:
         """Learn that the client has left, as far as one unread piece of its body lets us look."""
         try:
-            while not self.gone and (self.body_ended or not self.part):
+            while self.may_receive():
                 await self.receive_part()
-                if self.part_came is not None:
-                    self.part_came.set()
-        except OSError:
+                self.tell_reader()
+        except Exception:
             self.gone = True
+            self.tell_reader()
+
+    def may_receive(self) -> bool:
+        return not self.gone and (self.body_ended or not self.part)
+
+    def tell_reader(self) -> None:
+        if self.part_came is not None:
+            self.part_came.set()
 
     async def send_part(self, messages: list[Message]) -> None:
         if self.body is None:
@@ -198,7 +205,7 @@ class _Request:
         self.watch_client()
 
     def watch_client(self) -> None:
-        if not self.gone and (self.watch is None or self.watch.done()):
+        if self.may_receive() and (self.watch is None or self.watch.done()):
             self.watch = self.loop.create_task(self.receive_while_sending())
 
     # In the thread.
@@ -225,6 +232,7 @@ class _Request:
                     response.fail()
         finally:
             local.main_event_loop = None
+            self.body = None  # it refers to us
             if self.last is None:
                 self.end([])
             self.finished = True
