@@ -1,6 +1,23 @@
 """Socket.IO for Flask on asyncio."""
 
+from socketio.exceptions import ConnectionRefusedError
+
 from .asgi import ASGIApp
+from .flask_bridge.extension import SocketIO
+from .flask_bridge.functions import call, close_room, disconnect, emit, join_room, leave_room, rooms, send
 from .server import AsyncServer
 
-__all__ = ["ASGIApp", "AsyncServer"]
+__all__ = [
+    "ASGIApp",
+    "AsyncServer",
+    "ConnectionRefusedError",
+    "SocketIO",
+    "call",
+    "close_room",
+    "disconnect",
+    "emit",
+    "join_room",
+    "leave_room",
+    "rooms",
+    "send",
+]

@@ -142,7 +142,9 @@ class _OtherLifespan:
             reply.cancel()
             self._task.cancelled() or self._task.exception()
         elif reply.result()["type"] == f"{message}.failed":
-            raise RuntimeError(reply.result().get("message") or f"the wrapped application failed at {message}")
+            raise RuntimeError(
+                reply.result().get("message") or f"the wrapped application failed at {message}"
+            )
 
 
 async def _call(hook: Hook | None) -> None:

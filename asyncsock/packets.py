@@ -192,12 +192,12 @@ def check_shape(packet: Incoming) -> None:
         BadPacket: The client broke the protocol.
     """
     kind, data = packet.kind, packet.data
-    if kind == EVENT or kind == BINARY_EVENT:
+    if kind in (EVENT, BINARY_EVENT):
         if not isinstance(data, list) or not data or not isinstance(data[0], str):
             raise BadPacket("an event without a name")
         if data[0] in RESERVED_EVENTS:
             raise BadPacket(f"an event with the reserved name {data[0]!r}")
-    elif kind == ACK or kind == BINARY_ACK:
+    elif kind in (ACK, BINARY_ACK):
         if not isinstance(data, list) or packet.id is None:
             raise BadPacket("an acknowledgement without an id or an array")
     elif kind == CONNECT:

@@ -70,7 +70,7 @@ class Client:
         self.last_id = 0
 
 
-class Rooms(AsyncManager):  # type: ignore[misc]
+class Rooms(AsyncManager):
     """The client manager of one process.
 
     Each client knows its rooms, so that joining, leaving and disconnecting cost its own rooms only.

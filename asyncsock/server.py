@@ -21,6 +21,7 @@ from .engine.arguments import trim
 from .engine.heartbeat import Deadlines
 from .engine.log import make_logger
 from .engine.sent import SENT, Sent, SentAndWaiting
+from .engine.server import EAGER_TASKS
 from .engine.session import SERVER_DISCONNECT, BadPacket, Session
 from .packets import (
     ACK,
@@ -50,7 +51,7 @@ class Partial:
         self.attachments: list[bytes] = []
 
 
-class AsyncServer(socketio.AsyncServer):  # type: ignore[misc]
+class AsyncServer(socketio.AsyncServer):
     """A Socket.IO server for asyncio: ``socketio.AsyncServer`` on asyncsock's own engine.
 
     Every public method of python-socketio keeps its name and meaning. What sends (`emit`, `send`, the
@@ -70,6 +71,8 @@ class AsyncServer(socketio.AsyncServer):  # type: ignore[misc]
     """
 
     eio: EngineServer
+    manager_initialized: bool
+    packet_class: Any
 
     def __init__(
         self,
@@ -95,6 +98,8 @@ class AsyncServer(socketio.AsyncServer):  # type: ignore[misc]
                 self.packet_class = type("Packet", (self.packet_class,), {"json": json})
         self.codec = make_codec(self.packet_class, json)
         self._ours = isinstance(self.manager, Rooms)
+        # Otherwise handlers of earlier events may not have begun when their client leaves.
+        self._starts_at_once = self._ours and async_handlers and EAGER_TASKS
         self._verbose = self.logger.isEnabledFor(logging.INFO)
         self._connected: set[str] = set()  # sessions that have sent a CONNECT packet
         self._binary_packet: dict[str, Partial] = {}
@@ -179,16 +184,14 @@ class AsyncServer(socketio.AsyncServer):  # type: ignore[misc]
             return self._await_soon(
                 self.manager.emit(event, data, namespace, room=room, ignore_queue=ignore_queue, **options)
             )
-        if self._on_loop():
+        if self.on_loop():
             sent: Sent = self.manager.emit(
                 event, data, namespace, room=room, ignore_queue=ignore_queue, **options
             )
             return sent
         body = self.codec.encode([event, *event_arguments(data)])
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(
-                self.manager.deliver, body, namespace, room, skip_sid, callback
-            )
+            self._loop.call_soon_threadsafe(self.manager.deliver, body, namespace, room, skip_sid, callback)
         return SENT
 
     def send(
@@ -212,6 +215,53 @@ class AsyncServer(socketio.AsyncServer):  # type: ignore[misc]
             callback=callback,
             ignore_queue=ignore_queue,
         )
+
+    def call(
+        self,
+        event: str,
+        data: Any = None,
+        to: str | None = None,
+        sid: str | None = None,
+        namespace: str | None = None,
+        timeout: float = 60,
+        ignore_queue: bool = False,
+    ) -> Any:
+        """Emit an event to a client and return what it acknowledges with.
+
+        Args:
+            event: The name of the event.
+            data: What to send.
+            to: The client's sid.
+            sid: The same as ``to``.
+            namespace: ``'/'`` by default.
+            timeout: Seconds to wait.
+            ignore_queue: Whether the client is one of this process.
+
+        Returns:
+            The answer: a value, a tuple of several, or None. On the event loop, an awaitable of it; in
+            any other thread the call blocks.
+
+        Raises:
+            ValueError: No client was named.
+            RuntimeError: With ``async_handlers=False``, the answer could not be handled meanwhile.
+            socketio.exceptions.TimeoutError: The client did not answer in time.
+        """
+        answer = super().call(event, data, to, sid, namespace, timeout, ignore_queue)
+        if self._loop is None or self.on_loop():
+            return answer
+        return asyncio.run_coroutine_threadsafe(answer, self._loop).result()
+
+    def start_background_task(self, target: Handler, *args: Any, **kwargs: Any) -> Any:
+        """Run a coroutine function as a task; from another thread, as a `concurrent.futures.Future`.
+
+        Raises:
+            RuntimeError: There is no event loop yet.
+        """
+        if self._loop is None:
+            self.attach_loop()
+        if self._loop is None or self.on_loop():
+            return self.eio.start_background_task(target, *args, **kwargs)
+        return asyncio.run_coroutine_threadsafe(target(*args, **kwargs), self._loop)
 
     def enter_room(self, sid: str, room: Any, namespace: str | None = None) -> Sent:
         """Add a client to a room.
@@ -243,7 +293,8 @@ class AsyncServer(socketio.AsyncServer):  # type: ignore[misc]
         namespace = namespace or "/"
         if not self._ours:
             return self._await_soon(super().disconnect(sid, namespace, ignore_queue))
-        return self._run_on_loop(self._disconnect, sid, namespace)
+        sent: Sent = self._run_on_loop(self._disconnect, sid, namespace)
+        return sent
 
     def _disconnect(self, sid: str, namespace: str) -> Sent:
         if not self.manager.is_connected(sid, namespace):
@@ -271,12 +322,13 @@ class AsyncServer(socketio.AsyncServer):  # type: ignore[misc]
 
     # Threads
 
-    def _on_loop(self) -> bool:
+    def on_loop(self) -> bool:
+        """Whether the caller is on the event loop's thread."""
         return threading.get_ident() == self._thread
 
     def _run_on_loop(self, function: Handler, *args: Any) -> Any:
         """Call a function on the event loop's thread and return its result."""
-        if self._loop is None or self._on_loop():
+        if self._loop is None or self.on_loop():
             return function(*args)
         future: concurrent.futures.Future[Any] = concurrent.futures.Future()
 
@@ -291,7 +343,7 @@ class AsyncServer(socketio.AsyncServer):  # type: ignore[misc]
 
     def _await_soon(self, coroutine: Coroutine[Any, Any, Any]) -> Sent:
         """Start what a client manager of python-socketio's does in a coroutine."""
-        if self._loop is None or self._on_loop():
+        if self._loop is None or self.on_loop():
             task = asyncio.get_running_loop().create_task(coroutine)
             return SentAndWaiting(lambda: task)
         future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
@@ -307,6 +359,11 @@ class AsyncServer(socketio.AsyncServer):  # type: ignore[misc]
             self.attach_loop()
         self.environ[eio_sid] = environ
         self._connect_deadlines.add(self.eio.sessions[eio_sid])
+
+    @property
+    def started(self) -> bool:
+        """Whether there is an event loop to work on."""
+        return self._loop is not None
 
     def attach_loop(self) -> None:
         """Serve on the running event loop; other threads hand their work to it."""
@@ -351,9 +408,9 @@ class AsyncServer(socketio.AsyncServer):  # type: ignore[misc]
         sid = self.manager.sid_from_eio_sid(eio_sid, packet.namespace)
         if sid is None or not self.manager.is_connected(sid, packet.namespace):
             self.logger.warning("packet for %s ignored: session %s is not in it", packet.namespace, eio_sid)
-        elif kind == EVENT or kind == BINARY_EVENT:
+        elif kind in (EVENT, BINARY_EVENT):
             self._handle_event(eio_sid, packet.namespace, packet.id, packet.data, sid)
-        elif kind == ACK or kind == BINARY_ACK:
+        elif kind in (ACK, BINARY_ACK):
             self.eio.spawn(self.manager.trigger_callback(sid, packet.id, packet.data), eio_sid)
         else:
             self.manager.pre_disconnect(sid, packet.namespace)
@@ -362,7 +419,6 @@ class AsyncServer(socketio.AsyncServer):  # type: ignore[misc]
     def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> None:
         self._connected.discard(eio_sid)
         self._binary_packet.pop(eio_sid, None)
-        environ = self.environ.get(eio_sid)
         if self._ours:
             namespaces = self.manager.abandon(eio_sid)
         else:
@@ -375,10 +431,15 @@ class AsyncServer(socketio.AsyncServer):  # type: ignore[misc]
                 task = self._leave(eio_sid, sid, namespace, reason)
                 if task is not None:
                     waiting.append(task)
-        if not waiting:
-            del self.environ[eio_sid]
-        elif environ is not None:  # disconnect handlers may still ask for it
-            waiting[-1].add_done_callback(lambda _: self.environ.pop(eio_sid, None))
+        if waiting:  # disconnect handlers may still ask for it
+            gathered = asyncio.gather(*waiting, return_exceptions=True)
+            gathered.add_done_callback(lambda _: self._forget_session(eio_sid))
+        else:
+            self._forget_session(eio_sid)
+
+    def _forget_session(self, eio_sid: str) -> None:
+        """Let go of what is kept for a session whose handlers have ended."""
+        self.environ.pop(eio_sid, None)
 
     # Packets
 
@@ -429,7 +490,7 @@ class AsyncServer(socketio.AsyncServer):  # type: ignore[misc]
         if self.manager.is_connected(sid, namespace):
             self.manager.pre_disconnect(sid, namespace)
             await self._run_disconnect(sid, namespace, self.reason.TRANSPORT_CLOSE)
-        self.environ.pop(eio_sid, None)
+        self._forget_session(eio_sid)
 
     def _accepts_namespace(self, namespace: str) -> bool:
         return (
@@ -441,7 +502,7 @@ class AsyncServer(socketio.AsyncServer):  # type: ignore[misc]
 
     def _leave(self, eio_sid: str, sid: str, namespace: str, reason: str) -> asyncio.Task[Any] | None:
         """Run the disconnect handler and forget the client; a task if there is anything to wait for."""
-        if self._ours and self._find_handler("disconnect", namespace, ()) is None:
+        if self._starts_at_once and self._find_handler("disconnect", namespace, ()) is None:
             self.manager.basic_disconnect(sid, namespace)
             return None
         return self._run_handler(self._run_disconnect(sid, namespace, reason), eio_sid)
@@ -529,5 +590,3 @@ def _without_optional(handler: Handler, most: int) -> Handler:
         return handler(*args[: most - 1])
 
     return call
-
-

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .packet import Packet
 
@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from .session import Session
 
 logger = logging.getLogger("asyncsock.engine")
+
+
+class HasOutbox(Protocol):
+    """A session, or what stands for one."""
+
+    outbox: list[Packet]
 
 
 class Fanout:
@@ -25,7 +31,7 @@ class Fanout:
 
     def __init__(self) -> None:
         self.emitted = 0  # fan-outs since the last flush
-        self._dirty: list[Session] = []
+        self._dirty: list[Any] = []
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def put(self, session: Session, packet: Packet) -> None:
@@ -36,7 +42,7 @@ class Fanout:
             self._dirty.append(session)
         session.outbox.append(packet)
 
-    def fan_out(self, sessions: Iterable[Session], packets: Sequence[Packet]) -> None:
+    def fan_out(self, sessions: Iterable[HasOutbox], packets: Sequence[Packet]) -> None:
         """Append the same packets, in order and without a gap, to the outbox of each session."""
         dirty = self._dirty
         if not dirty:

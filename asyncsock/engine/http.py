@@ -102,7 +102,9 @@ async def answer(send: Send, status: int, body: bytes, headers: Headers, content
 
 def compress(body: bytes, accepted: str) -> tuple[bytes, Headers]:
     """The body in the first encoding of ours that the client accepts, and the headers that say so."""
-    names = {part.partition(";")[0].strip() for part in accepted.split(",") if "q=0" not in part.split(";")[1:]}
+    names = {
+        part.partition(";")[0].strip() for part in accepted.split(",") if "q=0" not in part.split(";")[1:]
+    }
     if "gzip" in names:
         return gzip.compress(body, 1), [(b"content-encoding", b"gzip"), (b"vary", b"accept-encoding")]
     if "deflate" in names:

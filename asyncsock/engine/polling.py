@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from .http import ClientGone, HTTPError, Receive, Request, read_body
 from .packet import CLOSE, NOOP, Packet
-from .payload import decode_payload, encode_payload
+from .payload import decode_payload
 from .session import CLIENT_DISCONNECT, SERVER_DISCONNECT, TRANSPORT_CLOSE, Session
 from .transport import Transport
 

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 TRANSPORTS = ("polling", "websocket")
+EAGER_TASKS = sys.version_info >= (3, 12)  # whether a task can run up to its first suspension at once
 LINGER = 30.0  # seconds that a polling client has to fetch what its ended session left for it
 
 
@@ -84,7 +85,7 @@ class EngineServer:
         async_mode: Accepted for compatibility; ``'asgi'`` or None.
     """
 
-    class reason:  # noqa: N801 - engineio's name
+    class reason:
         """Why a session ended, as passed to disconnect handlers."""
 
         CLIENT_DISCONNECT = CLIENT_DISCONNECT
@@ -516,7 +517,9 @@ class EngineServer:
         """Not for ASGI: wrap the server in an `asyncsock.ASGIApp` instead."""
         raise NotImplementedError("attach() is not for ASGI servers: use asyncsock.ASGIApp(server, app)")
 
-    def start_background_task(self, target: Callable[..., Any], *args: Any, **kwargs: Any) -> asyncio.Task[Any]:
+    def start_background_task(
+        self, target: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> asyncio.Task[Any]:
         """Run a coroutine function as a task."""
         return self.spawn(target(*args, **kwargs))
 
@@ -554,7 +557,7 @@ class EngineServer:
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
-        while (self._closing or self._lingering) and loop.time() < deadline:
+        while (self._closing or self._lingering) and loop.time() < deadline:  # noqa: ASYNC110 - once, at the end
             await asyncio.sleep(0.01)
         for transport in list(self._closing):
             transport.abort()

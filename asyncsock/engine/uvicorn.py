@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote
 
 from .frames import FrameReader
-from .http import ASGI, Headers, HTTPError, Request, Scope, Send
+from .http import ASGI, JSON, Headers, HTTPError, Request, Scope, Send
 from .packet import Packet
 from .session import SERVER_DISCONNECT, Session, SessionTaken
 from .websocket import POLICY_VIOLATION, WebSocketTransport
@@ -92,7 +92,9 @@ class DirectDoor:
         self._proxy_headers = proxy_headers
         self._fallback = fallback
 
-    def protocol(self, config: Any, server_state: Any, app_state: dict[str, Any], **_: Any) -> asyncio.Protocol:
+    def protocol(
+        self, config: Any, server_state: Any, app_state: dict[str, Any], **_: Any
+    ) -> asyncio.Protocol:
         """Make the protocol of one connection, as uvicorn calls its WebSocket class."""
         return DirectWebSocket(self, server_state, app_state)
 
@@ -127,7 +129,9 @@ class DirectDoor:
                 pass
         return scope if self._owns(scope) else None
 
-    def hand_over(self, state: Any, app_state: dict[str, Any], transport: asyncio.Transport, data: bytes) -> None:
+    def hand_over(
+        self, state: Any, app_state: dict[str, Any], transport: asyncio.Transport, data: bytes
+    ) -> None:
         """Let uvicorn's own class serve a connection."""
         protocol: Any = self._fallback(config=self._config, server_state=state, app_state=app_state)
         protocol.connection_made(transport)
@@ -254,10 +258,13 @@ class DirectWebSocket(WebSocketTransport, asyncio.Protocol):
     def _reject(self, request: Request, error: HTTPError) -> None:
         self._door.engine.log_refusal(request, error)
         body = error.body
-        self._transport.write(
-            b"HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s"
-            % (error.status, HTTPStatus(error.status).phrase.encode(), len(body), body)
-        )
+        lines = [
+            b"HTTP/1.1 %d %s" % (error.status, HTTPStatus(error.status).phrase.encode()),
+            b"Content-Type: " + JSON,
+            b"Content-Length: %d" % len(body),
+            b"Connection: close",
+        ]
+        self._transport.write(_head(lines) + body)
         self._transport.close()
 
     # Reading: FrameReader's owner
@@ -360,6 +367,10 @@ def _switching(key: bytes, headers: Headers) -> bytes:
         b"Sec-WebSocket-Accept: " + key,
         *[name + b": " + value for name, value in headers],
     ]
+    return _head(lines)
+
+
+def _head(lines: list[bytes]) -> bytes:
     return b"\r\n".join(lines) + b"\r\n\r\n"
 
 

@@ -1,10 +1,8 @@
 """The Flask context of a Socket.IO event, replayed from the request that opened the connection.
 
 Everything that touches Flask's private context API is here. `app.request_context(environ)` builds a request,
-a URL adapter and a session each time; an event needs none of that anew. So one request is prepared per
-connection, each event gets a bare copy of it, and the rest is made when it is first used.
-
-With one `ConnectionContext` per connection::
+a URL adapter and a session each time. An event needs none of that anew: it gets a bare copy of the request
+that its connection prepared, and the rest when it is first used. A connection has one `ConnectionContext`::
 
     event = connection.event(sid, namespace, message, args)
 
@@ -81,8 +79,7 @@ class _RequestContext(RequestContext):
 
     def push(self) -> None:
         """Push a copy, or this once more for `stream_with_context`: Flask's, without matching the URL."""
-        current = _cv_app.get(None)
-        app_context = None
+        current, app_context = _cv_app.get(None), None
         if current is None or current.app is not self.app:
             app_context = self.app.app_context()
             app_context.push()
@@ -117,11 +114,11 @@ class ConnectionContext:
         self._adapter: MapAdapter | None = None
         self._turn: asyncio.Lock | None = None
 
-    def event(self, sid: str, namespace: str, message: str, args: tuple[Any, ...]) -> EventContext:
+    def event(self, sid: str, namespace: str, message: str | None, args: tuple[Any, ...]) -> EventContext:
         """The context of one event, to be entered once, with `with` or `async with`."""
         state = self._state or self._prepare()
-        request = _new(self._request_class)
         event = {"message": message, "args": args}
+        request = _new(self._request_class)
         request.__dict__ = {**state, "sid": sid, "namespace": namespace, "event": event}
         return EventContext(self, request)
 
@@ -129,9 +126,8 @@ class ConnectionContext:
         app = self.app
         request = app.request_class(self.environ)
         request.json_module = app.json
-        trusted_hosts = app.config.get("TRUSTED_HOSTS")
-        if trusted_hosts is not None:
-            request.trusted_hosts = trusted_hosts  # as Flask 3.1 does along with the URL adapter
+        if app.config.get("TRUSTED_HOSTS") is not None:  # Flask 3.1 does it along with the URL adapter
+            request.trusted_hosts = app.config["TRUSTED_HOSTS"]
         self.environ.pop("werkzeug.request", None)  # it would tie the environ and the request into a cycle
         self._request_class = type(request)
         interface, cookie = app.session_interface, SecureCookieSessionInterface
@@ -224,10 +220,7 @@ class EventContext:
     async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         try:
             if error is None and self._must_save():
-                if self.connection._blocks:
-                    await self._in_thread(self._save_session)
-                else:
-                    self._save_session()
+                await self._run(self._save_session)
         except BaseException as failure:
             error = failure
             raise
@@ -241,22 +234,21 @@ class EventContext:
                 self._pop(error)
 
     async def open(self) -> None:
-        """Open the session in a thread, once the connection's earlier events have theirs.
-
-        Does nothing where sessions cannot block. `async with` calls it by itself.
-        """
+        """Where sessions may block, open it in a thread, after the earlier events. `async with` does so itself."""
         connection = self.connection
         if connection._blocks:
             connection._turn = connection._turn or asyncio.Lock()  # first come, first served
             async with connection._turn:
                 if connection._session is None:
-                    await self._in_thread(self._open_session)
+                    await self._run(self._open_session)
 
     def _open_session(self) -> None:
         self._bind()  # in the thread's copy of the context, so there is nothing to undo
         _ = self.request_context.session
 
-    async def _in_thread(self, function: Callable[[], None]) -> None:
+    async def _run(self, function: Callable[[], None]) -> None:
+        if not self.connection._blocks:
+            return function()
         run = copy_context().run
         await asyncio.get_running_loop().run_in_executor(self.connection.executor, run, function)
 
@@ -276,12 +268,16 @@ class EventContext:
         self._app_token: Token[AppContext] = _cv_app.set(self.app_context)
         self.app_context._cv_tokens = [self._app_token]
         self._request_token: Token[RequestContext] = _cv_request.set(self.request_context)
-        self.request_context._cv_tokens = [(self._request_token, None)]
+        self.request_context._cv_tokens = [(self._request_token, self.app_context)]
 
     def _pop(self, error: BaseException | None) -> None:
         app, always = self.connection.app, self.connection._overrides
         if error is not None and app.should_ignore_error(error):
             error = None
+        if (
+            len(self.request_context._cv_tokens) > 1
+        ):  # a generator with this context is not done: it pops last
+            return self.request_context.pop(error)
         try:
             if always or app.teardown_request_funcs or request_tearing_down.receivers:
                 app.do_teardown_request(error)

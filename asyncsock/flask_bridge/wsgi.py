@@ -18,7 +18,7 @@ from werkzeug import wsgi as werkzeug_wsgi
 
 from ..engine.environ import build_environ
 from .threads import ThreadPool
-from .wsgi_input import ClientDisconnected, RequestBody
+from .wsgi_input import PART_SIZE, ClientDisconnected, RequestBody
 from .wsgi_response import Message, Response
 
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -155,8 +155,8 @@ class _Request:
         finally:
             self.answers.put((result, error))
 
-    async def next_part(self) -> bytes:
-        """The next piece of the body, b"" at its end."""
+    async def next_part(self) -> tuple[bytes, bool]:
+        """The next piece of the body, and whether it is the last."""
         while not (self.part or self.body_ended or self.gone):
             if self.watch is None or self.watch.done():
                 await self.receive_part()
@@ -166,18 +166,18 @@ class _Request:
         part, self.part = self.part, b""
         if not part and not self.body_ended:
             raise ClientDisconnected()
-        return part
+        return part, self.body_ended
 
     async def receive_part(self) -> None:
         message = await self.receive()
         if message["type"] == "http.disconnect":
             self.gone = True
         elif not self.body_ended:
-            self.part = message.get("body", b"")
+            self.part += message.get("body", b"")
             self.body_ended = not message.get("more_body", False)
 
     async def receive_while_sending(self) -> None:
-        """Learn that the client has left, as far as one unread piece of its body lets us look."""
+        """Learn that the client has left, as far as the unread part of its body lets us look."""
         try:
             while self.may_receive():
                 await self.receive_part()
@@ -187,7 +187,7 @@ class _Request:
             self.tell_reader()
 
     def may_receive(self) -> bool:
-        return not self.gone and (self.body_ended or not self.part)
+        return not self.gone and (self.body_ended or len(self.part) < PART_SIZE)
 
     def tell_reader(self) -> None:
         if self.part_came is not None:
@@ -197,6 +197,9 @@ class _Request:
         if self.body is None:
             self.watch_client()
             await asyncio.sleep(0)  # it may have left while the view worked
+        elif not self.may_receive():
+            # Too much of the body waits for the view to read it; uvicorn can tell all the same.
+            self.gone = self.gone or getattr(getattr(self.send, "__self__", None), "disconnected", False)
         for message in messages:
             if self.gone:
                 raise ClientDisconnected()

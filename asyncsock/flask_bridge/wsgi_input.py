@@ -20,11 +20,11 @@ class RequestBody(io.RawIOBase):
     """The raw stream below the `io.BufferedReader` that an application reads.
 
     Args:
-        next_part: blocks until the next piece of the body is here and returns it; b"" is the end.
+        next_part: blocks until the next piece of the body is here, and returns it and whether it is the last.
             It raises ClientDisconnected where the client left before the end.
     """
 
-    def __init__(self, next_part: Callable[[], bytes]) -> None:
+    def __init__(self, next_part: Callable[[], tuple[bytes, bool]]) -> None:
         self._next_part = next_part
         self._part = memoryview(b"")
         self._spool: SpooledTemporaryFile[bytes] | None = None
@@ -88,6 +88,5 @@ class RequestBody(io.RawIOBase):
             raise self._error
         if self._ended:
             return b""
-        part = self._next_part()
-        self._ended = not part
+        part, self._ended = self._next_part()
         return part

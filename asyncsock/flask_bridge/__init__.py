@@ -1,0 +1,1 @@
+"""Flask on one side, the Socket.IO server on the other."""

@@ -1,0 +1,286 @@
+"""The Flask extension."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import flask
+from flask import Flask, has_request_context, request
+
+from ..asgi import ASGIApp
+from ..engine import EngineServer
+from ..engine.sent import Sent
+from .handlers import ErrorHandlers, FlaskServer, Handler, make_callback, make_server_handler
+from .runner import run_server
+from .threads import ThreadPool
+from .wsgi import WsgiApp
+
+ASYNC_MODES = (None, "asgi", "asyncio", "threading")
+HANDLER_THREADS = 64
+
+
+class SocketIO:
+    """Socket.IO for a Flask application, with the interface of Flask-SocketIO.
+
+    Args:
+        app: The Flask application; leave it out and call `init_app` in an application factory.
+        manage_session: Whether each connection has its own copy of the session (True), or handlers use
+            the application's session interface (False).
+        path: The path of the Socket.IO endpoint, ``'socket.io'`` by default. Also ``resource``.
+        async_mode: None, ``'asgi'``, ``'asyncio'`` or ``'threading'``, which all mean asyncio here.
+        serve_client: The path of a ``socket.io.min.js`` to serve as ``/socket.io/socket.io.js``.
+        **options: The options of `asyncsock.AsyncServer` and `asyncsock.engine.EngineServer`.
+
+    Example:
+        app = Flask(__name__)
+        socketio = SocketIO(app)
+        asgi = socketio.asgi_app  # uvicorn module:asgi
+    """
+
+    reason = EngineServer.reason
+
+    def __init__(self, app: Flask | None = None, **options: Any) -> None:
+        self.app: Flask | None = None
+        self.server_options: dict[str, Any] = {}
+        self._server: FlaskServer | None = None
+        self._asgi_app: ASGIApp | None = None
+        self._handlers: list[tuple[str, Handler, str]] = []
+        self._errors = ErrorHandlers()
+        self._at_start: list[Callable[[], Any]] = []
+        if app is not None or "message_queue" in options:
+            self.init_app(app, **options)
+        else:
+            self.server_options.update(options)
+
+    def init_app(self, app: Flask | None, **options: Any) -> None:
+        """Connect to a Flask application. The arguments are those of the constructor."""
+        self.server_options.update(options)
+        options = dict(self.server_options)
+        _refuse_other_loops(options.pop("async_mode", None))
+        if options.pop("message_queue", None) is not None or app is None:
+            raise NotImplementedError("asyncsock has no message queues yet: leave message_queue out")
+        options.pop("channel", None)
+        path = (options.pop("path", None) or options.pop("resource", None) or "socket.io").strip("/")
+        client = options.pop("serve_client", None)
+        manage_session = options.pop("manage_session", True)
+        if options.get("json") is flask.json:
+            options["json"] = app.json  # flask.json's own output differs in and out of an app context
+        executor = ThreadPool(HANDLER_THREADS, "asyncsock-handler")
+        self.app = app
+        self._server = FlaskServer(app, manage_session, executor, **options)
+        self._asgi_app = ASGIApp(
+            self._server,
+            WsgiApp(app),
+            static_files={f"/{path}/socket.io.js": _client_file(client)} if client else None,
+            socketio_path=path,
+            on_startup=self._start,
+        )
+        for message, handler, namespace in self._handlers:
+            self._register(message, handler, namespace)
+        app.extensions["socketio"] = self
+
+    @property
+    def server(self) -> FlaskServer:
+        """The Socket.IO server, an `asyncsock.AsyncServer`."""
+        server: FlaskServer = _known(self._server)
+        return server
+
+    @property
+    def asgi_app(self) -> ASGIApp:
+        """The ASGI application to serve: Socket.IO on its path, the Flask application elsewhere."""
+        asgi_app: ASGIApp = _known(self._asgi_app)
+        return asgi_app
+
+    @property
+    def async_mode(self) -> str:
+        """Always ``'asgi'``."""
+        return "asgi"
+
+    # Registration
+
+    def on(self, message: str, namespace: str | None = None) -> Callable[[Handler], Handler]:
+        """Decorate the handler of an event, a coroutine function or a function.
+
+        Args:
+            message: The name of the event; ``'*'`` for events without a handler of their own.
+            namespace: ``'/'`` by default; ``'*'`` for namespaces without handlers of their own.
+        """
+
+        def register(handler: Handler) -> Handler:
+            self._handlers.append((message, handler, namespace or "/"))
+            if self._server is not None:
+                self._register(message, handler, namespace or "/")
+            return handler
+
+        return register
+
+    def on_event(self, message: str, handler: Handler, namespace: str | None = None) -> None:
+        """Register the handler of an event: `on` without the decorator."""
+        self.on(message, namespace)(handler)
+
+    def event(self, *args: Any, **kwargs: Any) -> Any:
+        """Decorate the handler of the event that has the function's name.
+
+        Used as ``@socketio.event`` or ``@socketio.event(namespace="/chat")``.
+        """
+        if len(args) == 1 and not kwargs and callable(args[0]):
+            return self.on(args[0].__name__)(args[0])
+        return lambda handler: self.on(handler.__name__, *args, **kwargs)(handler)
+
+    def on_error(self, namespace: str | None = None) -> Callable[[Handler], Handler]:
+        """Decorate what is called with the exceptions of a namespace's handlers; its result is the ack."""
+
+        def register(handler: Handler) -> Handler:
+            self._errors.by_namespace[namespace or "/"] = _callable(handler)
+            return handler
+
+        return register
+
+    def on_error_default(self, handler: Handler) -> Handler:
+        """Decorate what is called with exceptions in namespaces without an error handler."""
+        self._errors.default = _callable(handler)
+        return handler
+
+    def _register(self, message: str, handler: Handler, namespace: str) -> None:
+        wrapped = make_server_handler(self.server, handler, message, namespace, self._errors)
+        self.server.on(message, wrapped, namespace=namespace)
+
+    # Sending
+
+    def emit(self, event: str, *args: Any, **kwargs: Any) -> Sent:
+        """Emit an event from anywhere: a handler, a view, a thread, a coroutine.
+
+        Args:
+            event: The name of the event.
+            *args: What to send; several, or a tuple, arrive as several arguments.
+            **kwargs: ``namespace``, ``'/'`` by default; ``to`` or ``room`` (a sid, a room, or a list of
+                rooms), everybody in the namespace by default; ``include_self=False`` in a handler;
+                ``skip_sid``, one or a list; ``callback``, called in the Flask context with what the client
+                acknowledges with; ``ignore_queue``.
+
+        Returns:
+            Something to await, or to drop: the event is on its way already.
+
+        Raises:
+            TypeError: The data cannot be encoded.
+        """
+        namespace = kwargs.pop("namespace", None) or "/"
+        to = kwargs.pop("to", None) or kwargs.pop("room", None)
+        kwargs.pop("room", None)
+        skip_sid = kwargs.pop("skip_sid", None)
+        if not kwargs.pop("include_self", True) and not skip_sid:
+            skip_sid = request.sid  # type: ignore[attr-defined]
+        callback = kwargs.pop("callback", None)
+        sid = getattr(request, "sid", None) if callback is not None and has_request_context() else None
+        if sid is not None:
+            origin: str = request.namespace  # type: ignore[attr-defined]
+            callback = make_callback(self.server, callback, sid, origin, self._errors)
+        data = args[0] if len(args) == 1 else tuple(args) or None
+        return self.server.emit(
+            event, data, namespace=namespace, to=to, skip_sid=skip_sid, callback=callback, **kwargs
+        )
+
+    def send(self, data: Any, json: bool = False, **kwargs: Any) -> Sent:
+        """Emit a ``message`` event, or a ``json`` event; the other arguments are those of `emit`."""
+        return self.emit("json" if json else "message", data, **kwargs)
+
+    def call(self, event: str, *args: Any, **kwargs: Any) -> Any:
+        """Emit an event to one client and return what it acknowledges with.
+
+        Args:
+            event: The name of the event.
+            *args: What to send.
+            **kwargs: ``to``, the client's sid; ``namespace``; ``timeout`` in seconds, 60 by default.
+
+        Returns:
+            The answer; in a coroutine, an awaitable of it.
+
+        Raises:
+            socketio.exceptions.TimeoutError: The client did not answer in time.
+        """
+        namespace = kwargs.pop("namespace", None) or "/"
+        to = kwargs.pop("to", None) or kwargs.pop("room", None)
+        kwargs.pop("room", None)
+        data = args[0] if len(args) == 1 else tuple(args) or None
+        return self.server.call(event, data, to=to, namespace=namespace, **kwargs)
+
+    def close_room(self, room: Any, namespace: str | None = None) -> Sent:
+        """Remove every client from a room."""
+        return self.server.close_room(room, namespace)
+
+    # Running
+
+    def run(self, app: Flask, host: str | None = None, port: int | None = None, **kwargs: Any) -> None:
+        """Serve the application with uvicorn until SIGTERM or Ctrl+C, then return.
+
+        Args:
+            app: The Flask application.
+            host: ``'127.0.0.1'`` by default.
+            port: 5000 by default, or the one in ``SERVER_NAME``.
+            **kwargs: ``debug``, ``use_reloader``, ``reloader_options``, ``log_output``, ``certfile``,
+                ``keyfile``, and any option of ``uvicorn.Config``.
+        """
+        if self.app is not app:
+            raise ValueError("run() was given another application than the one SocketIO was made for")
+        run_server(self.asgi_app, app, host, port, **kwargs)
+
+    def start_background_task(self, target: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Run a coroutine function as a task, or a function in a thread.
+
+        Before the server has started, a coroutine function waits for that.
+
+        Returns:
+            A task (or, from another thread, a `concurrent.futures.Future`; or None before the start), or a
+            started thread.
+        """
+        if inspect.iscoroutinefunction(target):
+            if not self.server.started:
+                self._at_start.append(partial(self.start_background_task, target, *args, **kwargs))
+                return None
+            return self.server.start_background_task(target, *args, **kwargs)
+        thread = threading.Thread(target=target, args=args, kwargs=kwargs, daemon=True)
+        thread.start()
+        return thread
+
+    def sleep(self, seconds: float = 0) -> Any:
+        """Sleep: in a coroutine await it, in a thread it blocks."""
+        if self.server.on_loop():
+            return asyncio.sleep(seconds)
+        return time.sleep(seconds)
+
+    async def _start(self) -> None:
+        for begin in self._at_start:
+            begin()
+
+
+def _known(part: Any) -> Any:
+    if part is None:
+        raise RuntimeError("SocketIO has no application yet: pass it to SocketIO(app) or call init_app(app)")
+    return part
+
+
+def _refuse_other_loops(async_mode: str | None) -> None:
+    if async_mode not in ASYNC_MODES:
+        raise ValueError(
+            f"async_mode={async_mode!r}: asyncsock runs on asyncio only. Remove async_mode and any monkey "
+            "patching, and start the application with `uvicorn module:asgi` or socketio.run(app)"
+        )
+
+
+def _callable(handler: Handler) -> Handler:
+    if not callable(handler):
+        raise ValueError("exception_handler must be callable")
+    return handler
+
+
+def _client_file(path: str | os.PathLike[str]) -> dict[str, str]:
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"serve_client: there is no file {os.fspath(path)!r}")
+    return {"filename": os.fspath(path), "content_type": "application/javascript; charset=utf-8"}

@@ -1,0 +1,129 @@
+"""The functions that handlers call: they act for the client whose event is being handled."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flask import current_app, has_request_context, request
+
+from ..engine.sent import Sent
+
+if TYPE_CHECKING:
+    from .extension import SocketIO
+
+
+def emit(event: str, *args: Any, **kwargs: Any) -> Sent:
+    """Emit an event, to the client whose event is being handled by default.
+
+    Args:
+        event: The name of the event.
+        *args: What to send.
+        **kwargs: ``broadcast=True`` to send to everybody in the namespace; ``to`` or ``room`` (one, or a
+            list); ``include_self=False`` or ``skip_sid`` to leave clients out; ``namespace``, the current
+            one by default; ``callback`` and ``ignore_queue`` as in `SocketIO.emit`.
+
+    Returns:
+        Something to await, or to drop: the event is on its way already.
+
+    Raises:
+        RuntimeError: There is no event being handled here.
+
+    Example:
+        await emit("chat", {"text": text}, broadcast=True)
+    """
+    event_request = _current("emit")
+    return _socketio().emit(event, *args, **_addressed(event_request, kwargs))
+
+
+def send(message: Any, **kwargs: Any) -> Sent:
+    """Send a ``message`` event, or with ``json=True`` a ``json`` event; otherwise like `emit`."""
+    event_request = _current("send")
+    json = kwargs.pop("json", False)
+    return _socketio().send(message, json=json, **_addressed(event_request, kwargs))
+
+
+def call(event: str, *args: Any, **kwargs: Any) -> Any:
+    """Emit an event to a client and return its acknowledgement.
+
+    Args:
+        event: The name of the event.
+        *args: What to send.
+        **kwargs: ``to``, the current client by default; ``namespace``; ``timeout`` in seconds, 60 by
+            default; ``ignore_queue``.
+
+    Returns:
+        The client's answer; in a coroutine, an awaitable of it.
+
+    Raises:
+        RuntimeError: There is no event being handled here.
+        socketio.exceptions.TimeoutError: The client did not answer in time.
+    """
+    event_request = _current("call")
+    to = kwargs.pop("to", None) or kwargs.pop("room", None) or event_request.sid
+    kwargs.setdefault("namespace", event_request.namespace)
+    return _socketio().call(event, *args, to=to, **kwargs)
+
+
+def join_room(room: Any, sid: str | None = None, namespace: str | None = None) -> Sent:
+    """Add a client, the current one by default, to a room."""
+    event_request = _current("join_room", sid, namespace)
+    return _socketio().server.enter_room(
+        sid or event_request.sid, room, namespace=namespace or event_request.namespace
+    )
+
+
+def leave_room(room: Any, sid: str | None = None, namespace: str | None = None) -> Sent:
+    """Remove a client, the current one by default, from a room."""
+    event_request = _current("leave_room", sid, namespace)
+    return _socketio().server.leave_room(
+        sid or event_request.sid, room, namespace=namespace or event_request.namespace
+    )
+
+
+def close_room(room: Any, namespace: str | None = None) -> Sent:
+    """Remove every client from a room."""
+    return _socketio().server.close_room(room, namespace=namespace or _current("close_room").namespace)
+
+
+def rooms(sid: str | None = None, namespace: str | None = None) -> list[Any]:
+    """The rooms that a client, the current one by default, is in; its own is one of them."""
+    event_request = _current("rooms", sid, namespace)
+    found: list[Any] = _socketio().server.rooms(
+        sid or event_request.sid, namespace=namespace or event_request.namespace
+    )
+    return found
+
+
+def disconnect(sid: str | None = None, namespace: str | None = None, silent: bool = False) -> Sent:
+    """Disconnect a client, the current one by default. ``silent`` is accepted and has no effect."""
+    event_request = _current("disconnect", sid, namespace)
+    return _socketio().server.disconnect(
+        sid or event_request.sid, namespace=namespace or event_request.namespace
+    )
+
+
+def _current(function: str, sid: str | None = None, namespace: str | None = None) -> Any:
+    """The request of the event being handled; any request will do where all it would tell is given."""
+    found: Any = request._get_current_object() if has_request_context() else None  # type: ignore[attr-defined]
+    if not hasattr(found, "sid") and not (sid and namespace):
+        raise RuntimeError(
+            f"{function}() needs the context of a Socket.IO event. In views, threads and background tasks "
+            f"use the SocketIO object (socketio.emit(), socketio.send(), socketio.call(), "
+            f"socketio.close_room()) or socketio.server, or pass both sid= and namespace="
+        )
+    return found
+
+
+def _addressed(event_request: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
+    kwargs.setdefault("namespace", event_request.namespace)
+    to = kwargs.pop("to", None) or kwargs.pop("room", None)
+    if to is None and not kwargs.pop("broadcast", False):
+        to = event_request.sid
+    kwargs.pop("broadcast", None)
+    kwargs.pop("room", None)
+    return {**kwargs, "to": to}
+
+
+def _socketio() -> SocketIO:
+    found: SocketIO = current_app.extensions["socketio"]
+    return found
