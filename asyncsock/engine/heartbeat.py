@@ -29,10 +29,15 @@ class Deadlines(Generic[T]):
         self._items: deque[tuple[float, T]] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
-    def add(self, item: T) -> float:
-        """Add an item and return its deadline, in the loop's time (seconds)."""
+    def add(self, item: T, start: float | None = None) -> float:
+        """Add an item and return its deadline, in the loop's time (seconds).
+
+        Args:
+            item: What falls due.
+            start: When its delay begins, if not now.
+        """
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + self.delay
+        deadline = (loop.time() if start is None else start) + self.delay
         self._items.append((deadline, item))
         if self._timer is None:
             self._timer = loop.call_at(deadline, self._run, loop)
@@ -83,11 +88,11 @@ class Heartbeat:
         self._pings.clear()
         self._pongs.clear()
 
-    def _ping(self, session: Session, _deadline: float) -> None:
+    def _ping(self, session: Session, deadline: float) -> None:
         if session.is_open:
             session.heard = False
             session.put(PING)
-            session.pong_due = self._pongs.add(session)
+            session.pong_due = self._pongs.add(session, deadline)  # a busy loop gives nobody more time
 
     def _check(self, session: Session, deadline: float) -> None:
         if not session.is_open or session.pong_due != deadline:

@@ -45,7 +45,7 @@ class Polling(Transport):
         if self._poll is not None:
             self.release()
         elif reason == SERVER_DISCONNECT:  # otherwise the client is gone, or at fault
-            self._server.linger(self._sid, self)
+            self._server.endings.linger(self._sid, self)
 
     def abort(self) -> None:
         self._left = [CLOSE]

@@ -8,33 +8,18 @@ import json
 import logging
 import secrets
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from .arguments import trim
-from .environ import build_environ
+from .endings import Endings
+from .endpoint import Endpoint, known_transports
 from .fanout import Fanout
-from .heartbeat import Deadlines, Heartbeat
-from .http import (
-    CORS,
-    JSON,
-    ClientGone,
-    Headers,
-    HTTPError,
-    Origins,
-    Receive,
-    Request,
-    Scope,
-    Send,
-    answer,
-    compress,
-    session_cookie,
-)
+from .heartbeat import Heartbeat
+from .http import CORS, Origins, Receive, Scope, Send
 from .log import make_logger
 from .packet import Packet, message_packet
-from .payload import encode_payload
-from .polling import Polling
 from .sent import SENT, Sent, SentAndWaiting
 from .session import (
     CLIENT_DISCONNECT,
@@ -44,19 +29,14 @@ from .session import (
     TRANSPORT_ERROR,
     BadPacket,
     Session,
-    SessionTaken,
 )
 from .stalls import Stalls
 from .transport import Transport
-from .upgrade import Upgrade
-from .websocket import CLOSE_TIMEOUT, POLICY_VIOLATION, ASGIWebSocket, WebSocketTransport
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-TRANSPORTS = ("polling", "websocket")
 EAGER_TASKS = sys.version_info >= (3, 12)  # whether a task can run up to its first suspension at once
-LINGER = 30.0  # seconds that a polling client has to fetch what its ended session left for it
 
 
 class EngineServer:
@@ -121,8 +101,6 @@ class EngineServer:
         self.logger = make_logger("asyncsock.engine", logger)
         interval, grace = ping_interval if isinstance(ping_interval, tuple) else (ping_interval, 0.0)
         self.async_mode = "asgi"
-        self.transports = _known_transports(transports)
-        self.allow_upgrades = allow_upgrades
         self.max_http_buffer_size = max_http_buffer_size
         self.async_handlers = async_handlers
         self.json = json
@@ -134,19 +112,21 @@ class EngineServer:
         self.tasks: dict[asyncio.Task[Any], str | None] = {}  # running handlers, and whose event they handle
         self.closing = False
         self.shutdown_grace = 10.0  # seconds that running handlers have when the server stops
-        self._cookie = cookie
-        self._cors = CORS(cors_allowed_origins, cors_credentials)
-        self._compress_over = compression_threshold if http_compression else sys.maxsize
-        self._open_payload = {
-            "pingInterval": round((interval + grace) * 1000),
-            "pingTimeout": round(ping_timeout * 1000),
-            "maxPayload": max_http_buffer_size,
-        }
+        self.endings = Endings()
+        self.endpoint = Endpoint(
+            self,
+            handshake={
+                "pingInterval": round((interval + grace) * 1000),
+                "pingTimeout": round(ping_timeout * 1000),
+                "maxPayload": max_http_buffer_size,
+            },
+            cors=CORS(cors_allowed_origins, cors_credentials),
+            transports=known_transports(transports),
+            allow_upgrades=allow_upgrades,
+            cookie=cookie,
+            compress_over=compression_threshold if http_compression else None,
+        )
         self._last_handler: dict[str, asyncio.Task[Any]] = {}
-        self._lingering: dict[str, Polling] = {}
-        self._linger_deadlines: Deadlines[str] = Deadlines(LINGER, self._forget)
-        self._close_deadlines: Deadlines[Transport] = Deadlines(CLOSE_TIMEOUT, self._give_up)
-        self._closing: set[Transport] = set()
 
     # Handlers
 
@@ -232,59 +212,10 @@ class EngineServer:
 
     # Sessions
 
-    def connect(self, request: Request) -> tuple[Session, Awaitable[None] | None]:
-        """Make a session and run its connect handler.
-
-        Returns:
-            The session, and what to await before it is opened if the handler is a coroutine.
-
-        Raises:
-            HTTPError: 401 when the handler refuses; the awaitable raises it too.
-        """
-        if self.closing:
-            raise HTTPError(503, "The server is shutting down")
-        session = Session(self, self.generate_id(), build_environ(request.scope))
-        self.sessions[session.sid] = session
-        handler = self.handlers.get("connect")
-        if handler is None:
-            return session, None
-        try:
-            result = handler(session.sid, session.environ)
-        except Exception:
-            self.logger.exception("error in the connect handler")
-            result = False
-        if inspect.isawaitable(result):
-            return session, self._await_connect(session, result)
-        self._judge(session, result)
-        return session, None
-
-    async def _await_connect(self, session: Session, connecting: Awaitable[Any]) -> None:
-        try:
-            result = await connecting
-        except Exception:
-            self.logger.exception("error in the connect handler")
-            result = False
-        self._judge(session, result)
-
-    def _judge(self, session: Session, result: Any) -> None:
-        if result is not None and result is not True:
-            del self.sessions[session.sid]
-            raise HTTPError(401, result if isinstance(result, str) else "Unauthorized", 4)
-
-    def opened(self, session: Session, transport: Transport) -> None:
+    def session_opened(self, session: Session, transport: Transport) -> None:
         """Begin to serve a session whose ``open`` packet has been sent."""
         session.start(transport)
         self.heartbeat.start(session)
-
-    def open_packet(self, session: Session, transport: Transport) -> Packet:
-        """The ``open`` packet of a session (Engine.IO v4, "Handshake")."""
-        upgrades = ["websocket"] if isinstance(transport, Polling) and self._upgradable else []
-        payload = {"sid": session.sid, "upgrades": upgrades, **self._open_payload}
-        return Packet(b"0" + json.dumps(payload, separators=(",", ":")).encode())
-
-    @property
-    def _upgradable(self) -> bool:
-        return self.allow_upgrades and "websocket" in self.transports
 
     def session_ended(self, session: Session, reason: str) -> None:
         """Forget a session and run the disconnect handler."""
@@ -300,160 +231,9 @@ class EngineServer:
             if inspect.iscoroutine(result):
                 self.spawn(result, session.sid)
 
-    def linger(self, sid: str, polling: Polling) -> None:
-        """Keep what an ended session left for its client to fetch."""
-        self._lingering[sid] = polling
-        self._linger_deadlines.add(sid)
-
-    def _forget(self, sid: str, _deadline: float) -> None:
-        self._lingering.pop(sid, None)
-
-    def give_up_later(self, transport: Transport) -> None:
-        """Drop a connection that is being closed if that takes too long."""
-        self._closing.add(transport)
-        self._close_deadlines.add(transport)
-
-    def gone(self, transport: Transport) -> None:
-        """Note that a connection is gone."""
-        self._closing.discard(transport)
-
-    def _give_up(self, transport: Transport, _deadline: float) -> None:
-        if transport in self._closing:
-            transport.abort()
-
-    # Requests
-
     async def handle_request(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI ``http`` or ``websocket`` request to the engine's path."""
-        request = Request(scope)
-        if scope["type"] == "websocket":
-            await self._websocket(request, receive, send)
-            return
-        headers: Headers = []
-        try:
-            self._check_origin(request)
-            headers = self._cors.headers(request)
-            body, more = await self._http(request, receive)
-        except HTTPError as error:
-            self.log_refusal(request, error)
-            await answer(send, error.status, error.body, headers, JSON)
-        except ClientGone:
-            pass
-        else:
-            if len(body) > self._compress_over:
-                body, encoding = compress(body, request.header(b"accept-encoding"))
-                more = more + encoding
-            await answer(send, 200, body, headers + more)
-
-    async def _http(self, request: Request, receive: Receive) -> tuple[bytes, Headers]:
-        if request.method == "OPTIONS":
-            return b"OK", []
-        self._check(request, "polling")
-        sid = request.query.get("sid")
-        if sid is None:
-            return await self._open_polling(request)
-        if request.method not in ("GET", "POST"):
-            raise HTTPError(400, "Bad request")
-        if request.method == "GET" and sid in self._lingering:
-            return encode_payload(self._lingering.pop(sid).fetch_left()), []
-        session = self._session(sid)
-        polling = session.transport
-        if not isinstance(polling, Polling):
-            raise HTTPError(400, "Bad request")
-        if request.method == "GET":
-            return encode_payload(await polling.get(session, receive)), []
-        await polling.post(session, request, receive)
-        return b"ok", []
-
-    async def _open_polling(self, request: Request) -> tuple[bytes, Headers]:
-        if request.method != "GET":
-            raise HTTPError(400, "Bad handshake method", 2)
-        session, connecting = self.connect(request)
-        if connecting is not None:
-            await connecting
-        polling = Polling(self, session.sid)
-        packets = [self.open_packet(session, polling)]
-        self.opened(session, polling)
-        if session.outbox:
-            packets += polling.take(session)
-        return encode_payload(packets), self.cookie_headers(session)
-
-    async def _websocket(self, request: Request, receive: Receive, send: Send) -> None:
-        await receive()  # websocket.connect
-        transport = ASGIWebSocket(self)
-        try:
-            upgrade = self.upgrade(request, transport)
-            if upgrade is not None:
-                await send({"type": "websocket.accept"})
-                transport.receiver = upgrade
-                await transport.run(receive, send)
-                return
-            session, connecting = self.connect(request)
-            if connecting is not None:
-                await connecting
-        except SessionTaken:
-            await send({"type": "websocket.accept"})
-            transport.close(POLICY_VIOLATION)
-            await transport.run(receive, send)
-            return
-        except HTTPError as error:
-            self.log_refusal(request, error)
-            await _refuse_websocket(request, error, send)
-            return
-        await send({"type": "websocket.accept", "headers": self.cookie_headers(session)})
-        transport.attach(session)
-        transport.send_now(self.open_packet(session, transport))
-        self.opened(session, transport)
-        await transport.run(receive, send)
-
-    def upgrade(self, request: Request, transport: WebSocketTransport) -> Upgrade | None:
-        """Check a request for a WebSocket, and begin an upgrade if it names a session.
-
-        Raises:
-            HTTPError: The request is refused.
-            SessionTaken: The WebSocket is to be accepted and closed.
-        """
-        self._check_origin(request)
-        self._check(request, "websocket")
-        sid = request.query.get("sid")
-        if sid is None:
-            return None
-        session = self._session(sid)
-        polling = session.transport
-        if not self._upgradable:
-            raise HTTPError(400, "Bad request")
-        if not isinstance(polling, Polling) or session.upgrade is not None:
-            self.logger.warning("session %s: a second WebSocket closed", sid)
-            raise SessionTaken
-        return Upgrade(session, polling, transport)
-
-    def _check_origin(self, request: Request) -> None:
-        if not self._cors.allows(request, lambda: build_environ(request.scope)):
-            raise HTTPError(400, "Not an accepted origin.")
-
-    def _check(self, request: Request, transport: str) -> None:
-        if request.query.get("EIO") != "4":
-            raise HTTPError(400, "Unsupported protocol version", 5)
-        if request.query.get("transport") != transport or transport not in self.transports:
-            raise HTTPError(400, "Transport unknown", 0)
-
-    def _session(self, sid: str) -> Session:
-        session = self.sessions.get(sid)
-        if session is None:
-            raise HTTPError(400, "Session ID unknown", 1)
-        return session
-
-    def log_refusal(self, request: Request, error: HTTPError) -> None:
-        """Log that a request is answered with an error."""
-        if not error.logged:
-            path = request.scope["path"]
-            self.logger.warning("%s %s refused: %d %s", request.method, path, error.status, error.message)
-
-    def cookie_headers(self, session: Session) -> Headers:
-        """The header that sets the session's cookie, if there is to be one."""
-        if self._cookie is None:
-            return []
-        return [(b"set-cookie", session_cookie(self._cookie, session.sid).encode())]
+        await self.endpoint.serve(scope, receive, send)
 
     # What applications use
 
@@ -546,21 +326,6 @@ class EngineServer:
         await close_sessions(self)
         self.heartbeat.stop()
         self.stalls.stop()
-        self._linger_deadlines.clear()
-        self._close_deadlines.clear()
-
-    async def connections_closed(self, timeout: float) -> None:
-        """Wait until clients have taken what was left for them; then drop the others.
-
-        Args:
-            timeout: Seconds.
-        """
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + timeout
-        while (self._closing or self._lingering) and loop.time() < deadline:  # noqa: ASYNC110 - once, at the end
-            await asyncio.sleep(0.01)
-        for transport in list(self._closing):
-            transport.abort()
 
 
 def start_task(coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
@@ -569,20 +334,3 @@ def start_task(coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
     if sys.version_info >= (3, 12):
         return asyncio.Task(coroutine, loop=loop, eager_start=True)
     return loop.create_task(coroutine)
-
-
-def _known_transports(transports: str | list[str] | tuple[str, ...] | None) -> tuple[str, ...]:
-    names = (transports,) if isinstance(transports, str) else tuple(transports or TRANSPORTS)
-    unknown = [name for name in names if name not in TRANSPORTS]
-    if unknown:
-        raise ValueError(f"unknown transports {unknown}: they are 'polling' and 'websocket'")
-    return names
-
-
-async def _refuse_websocket(request: Request, error: HTTPError, send: Send) -> None:
-    if "websocket.http.response" in request.scope.get("extensions", {}):
-        start = {"type": "websocket.http.response.start", "status": error.status}
-        await send({**start, "headers": [(b"content-type", JSON)]})
-        await send({"type": "websocket.http.response.body", "body": error.body})
-    else:
-        await send({"type": "websocket.close", "reason": error.message})

@@ -49,7 +49,7 @@ async def close_sessions(server: EngineServer) -> None:
     for session in list(server.sessions.values()):
         session.close(SERVER_DISCONNECT, SERVICE_RESTART)
     server.fanout.flush()
-    await server.connections_closed(FLUSH_TIME)
+    await server.endings.wait(FLUSH_TIME)
 
 
 def close_before_uvicorn_stops(server: Any, engine: EngineServer) -> None:

@@ -193,7 +193,7 @@ class DirectWebSocket(WebSocketTransport, asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._connections.discard(self)
-        self._door.engine.gone(self)
+        self._door.engine.endings.gone(self)
         if self._session is not None:
             self._door.engine.stalls.settled(self._session)
         self.lost()
@@ -219,13 +219,14 @@ class DirectWebSocket(WebSocketTransport, asyncio.Protocol):
             return
         self._connections.add(self)
         engine = self._door.engine
+        endpoint = engine.endpoint
         try:
-            upgrade = engine.upgrade(request, self)
+            upgrade = endpoint.upgrade(request, self)
             if upgrade is not None:
                 self.receiver = upgrade
                 self._transport.write(_switching(key, []))
                 return
-            session, connecting = engine.connect(request)
+            session, connecting = endpoint.connect(request)
             if connecting is None:
                 self._accept(key, session)
             else:
@@ -249,14 +250,14 @@ class DirectWebSocket(WebSocketTransport, asyncio.Protocol):
     def _accept(self, key: bytes, session: Session) -> None:
         engine = self._door.engine
         self.attach(session)
-        head = _switching(key, engine.cookie_headers(session))
-        self._transport.write(head + engine.open_packet(session, self).frame)
-        engine.opened(session, self)
+        head = _switching(key, engine.endpoint.cookie_headers(session))
+        self._transport.write(head + engine.endpoint.open_packet(session, self).frame)
+        engine.session_opened(session, self)
         if self._transport.is_closing():  # the client left while its connect handler ran
             self.lost()
 
     def _reject(self, request: Request, error: HTTPError) -> None:
-        self._door.engine.log_refusal(request, error)
+        self._door.engine.endpoint.log_refusal(request, error)
         body = error.body
         lines = [
             b"HTTP/1.1 %d %s" % (error.status, HTTPStatus(error.status).phrase.encode()),
@@ -314,7 +315,7 @@ class DirectWebSocket(WebSocketTransport, asyncio.Protocol):
         if not self._close_code:
             self.receiver = None
             self._close_code = code
-            self._door.engine.give_up_later(self)
+            self._door.engine.endings.closing(self)
             self._continue()
 
     def abort(self) -> None:

@@ -18,7 +18,6 @@ logger = logging.getLogger("asyncsock.engine")
 
 MESSAGE_TOO_BIG = 1009
 POLICY_VIOLATION = 1008
-CLOSE_TIMEOUT = 5.0  # seconds that a client has to take what is left and to answer a close frame
 
 
 class WebSocketTransport(Transport):
@@ -81,7 +80,7 @@ class ASGIWebSocket(WebSocketTransport):
         finally:
             writer.cancel()
             self._reader.cancel()
-            self._server.gone(self)
+            self._server.endings.gone(self)
             if self._session is not None:
                 self._server.stalls.settled(self._session)
             self.lost()
@@ -106,7 +105,7 @@ class ASGIWebSocket(WebSocketTransport):
         self.receiver = None
         self._close_code = code
         self._wakeup.set()
-        self._server.give_up_later(self)
+        self._server.endings.closing(self)
 
     def abort(self) -> None:
         self.receiver = None

@@ -234,7 +234,7 @@ class EventContext:
                 self._pop(error)
 
     async def open(self) -> None:
-        """Where sessions may block, open it in a thread, after the earlier events. `async with` does so itself."""
+        """Open a session that may block, in a thread, after the earlier events'. `async with` does it too."""
         connection = self.connection
         if connection._blocks:
             connection._turn = connection._turn or asyncio.Lock()  # first come, first served
@@ -274,10 +274,8 @@ class EventContext:
         app, always = self.connection.app, self.connection._overrides
         if error is not None and app.should_ignore_error(error):
             error = None
-        if (
-            len(self.request_context._cv_tokens) > 1
-        ):  # a generator with this context is not done: it pops last
-            return self.request_context.pop(error)
+        if len(self.request_context._cv_tokens) > 1:
+            return self.request_context.pop(error)  # stream_with_context is not done: it pops last
         try:
             if always or app.teardown_request_funcs or request_tearing_down.receivers:
                 app.do_teardown_request(error)

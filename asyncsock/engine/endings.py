@@ -1,0 +1,65 @@
+"""Connections and sessions that are over but for what their clients still have to take."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from .heartbeat import Deadlines
+
+if TYPE_CHECKING:
+    from .polling import Polling
+    from .transport import Transport
+
+LINGER = 30.0  # seconds that a polling client has to fetch what its ended session left for it
+CLOSE_TIMEOUT = 5.0  # seconds that a client has to take what is left and to answer a close frame
+
+
+class Endings:
+    """Waits for clients to take what was left for them, and gives up on those that do not."""
+
+    def __init__(self) -> None:
+        self._lingering: dict[str, Polling] = {}
+        self._linger_deadlines: Deadlines[str] = Deadlines(LINGER, self._forget)
+        self._closing: set[Transport] = set()
+        self._close_deadlines: Deadlines[Transport] = Deadlines(CLOSE_TIMEOUT, self._give_up)
+
+    def linger(self, sid: str, polling: Polling) -> None:
+        """Keep what an ended session left for its polling client to fetch."""
+        self._lingering[sid] = polling
+        self._linger_deadlines.add(sid)
+
+    def fetch(self, sid: str) -> Polling | None:
+        """The transport of an ended session that left something, once."""
+        return self._lingering.pop(sid, None)
+
+    def closing(self, transport: Transport) -> None:
+        """Drop a connection that is being closed if that takes too long."""
+        self._closing.add(transport)
+        self._close_deadlines.add(transport)
+
+    def gone(self, transport: Transport) -> None:
+        """Note that a connection is gone."""
+        self._closing.discard(transport)
+
+    async def wait(self, timeout: float) -> None:
+        """Wait until every client has taken what was left for it; then drop the others.
+
+        Args:
+            timeout: Seconds.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        while (self._closing or self._lingering) and loop.time() < deadline:  # noqa: ASYNC110 - once, at the end
+            await asyncio.sleep(0.01)
+        for transport in list(self._closing):
+            transport.abort()
+        self._linger_deadlines.clear()
+        self._close_deadlines.clear()
+
+    def _forget(self, sid: str, _deadline: float) -> None:
+        self._lingering.pop(sid, None)
+
+    def _give_up(self, transport: Transport, _deadline: float) -> None:
+        if transport in self._closing:
+            transport.abort()

@@ -1,0 +1,283 @@
+"""Requests to the engine's path: what is refused, how sessions are opened, polled and upgraded."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import sys
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Any
+
+from .environ import build_environ
+from .http import (
+    CORS,
+    JSON,
+    ClientGone,
+    Headers,
+    HTTPError,
+    Receive,
+    Request,
+    Scope,
+    Send,
+    answer,
+    compress,
+    session_cookie,
+)
+from .packet import Packet
+from .payload import encode_payload
+from .polling import Polling
+from .session import Session, SessionTaken
+from .transport import Transport
+from .upgrade import Upgrade
+from .websocket import POLICY_VIOLATION, ASGIWebSocket, WebSocketTransport
+
+if TYPE_CHECKING:
+    from .server import EngineServer
+
+TRANSPORTS = ("polling", "websocket")
+
+
+class Endpoint:
+    """Serves the requests to one `EngineServer`; the arguments are explained there.
+
+    Args:
+        server: The server.
+        handshake: What the ``open`` packet tells besides the sid and the upgrades.
+        cors: Which origins are let in.
+        transports: The names of the transports that are served.
+        allow_upgrades: Whether polling clients may move to a WebSocket.
+        cookie: The session cookie, if there is to be one.
+        compress_over: The size in bytes over which polling answers are compressed; None for never.
+    """
+
+    def __init__(
+        self,
+        server: EngineServer,
+        *,
+        handshake: dict[str, int],
+        cors: CORS,
+        transports: tuple[str, ...],
+        allow_upgrades: bool,
+        cookie: str | dict[str, Any] | None,
+        compress_over: int | None,
+    ) -> None:
+        self._server = server
+        self._handshake = handshake
+        self._cors = cors
+        self._transports = transports
+        self._upgradable = allow_upgrades and "websocket" in transports
+        self._cookie = cookie
+        self._compress_over = sys.maxsize if compress_over is None else compress_over
+
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI ``http`` or ``websocket`` request."""
+        request = Request(scope)
+        if scope["type"] == "websocket":
+            await self._websocket(request, receive, send)
+        else:
+            await self._http(request, receive, send)
+
+    # HTTP
+
+    async def _http(self, request: Request, receive: Receive, send: Send) -> None:
+        headers: Headers = []
+        try:
+            self._check_origin(request)
+            headers = self._cors.headers(request)
+            body, more = await self._answer(request, receive)
+        except HTTPError as error:
+            self.log_refusal(request, error)
+            await answer(send, error.status, error.body, headers, JSON)
+        except ClientGone:
+            pass
+        else:
+            if len(body) > self._compress_over:
+                body, encoding = compress(body, request.header(b"accept-encoding"))
+                more = more + encoding
+            await answer(send, 200, body, headers + more)
+
+    async def _answer(self, request: Request, receive: Receive) -> tuple[bytes, Headers]:
+        if request.method == "OPTIONS":
+            return b"OK", []
+        self._check(request, "polling")
+        sid = request.query.get("sid")
+        if sid is None:
+            return await self._open_polling(request)
+        if request.method not in ("GET", "POST"):
+            raise HTTPError(400, "Bad request")
+        if request.method == "GET":
+            ended = self._server.endings.fetch(sid)
+            if ended is not None:
+                return encode_payload(ended.fetch_left()), []
+        session = self._session(sid)
+        polling = session.transport
+        if not isinstance(polling, Polling):
+            raise HTTPError(400, "Bad request")
+        if request.method == "GET":
+            return encode_payload(await polling.get(session, receive)), []
+        await polling.post(session, request, receive)
+        return b"ok", []
+
+    async def _open_polling(self, request: Request) -> tuple[bytes, Headers]:
+        if request.method != "GET":
+            raise HTTPError(400, "Bad handshake method", 2)
+        session, connecting = self.connect(request)
+        if connecting is not None:
+            await connecting
+        polling = Polling(self._server, session.sid)
+        packets = [self.open_packet(session, polling)]
+        self._server.session_opened(session, polling)
+        if session.outbox:
+            packets += polling.take(session)
+        return encode_payload(packets), self.cookie_headers(session)
+
+    # WebSocket
+
+    async def _websocket(self, request: Request, receive: Receive, send: Send) -> None:
+        await receive()  # websocket.connect
+        transport = ASGIWebSocket(self._server)
+        try:
+            upgrade = self.upgrade(request, transport)
+            if upgrade is not None:
+                await send({"type": "websocket.accept"})
+                transport.receiver = upgrade
+                await transport.run(receive, send)
+                return
+            session, connecting = self.connect(request)
+            if connecting is not None:
+                await connecting
+        except SessionTaken:
+            await send({"type": "websocket.accept"})
+            transport.close(POLICY_VIOLATION)
+            await transport.run(receive, send)
+            return
+        except HTTPError as error:
+            self.log_refusal(request, error)
+            await _refuse_websocket(request, error, send)
+            return
+        await send({"type": "websocket.accept", "headers": self.cookie_headers(session)})
+        transport.attach(session)
+        transport.send_now(self.open_packet(session, transport))
+        self._server.session_opened(session, transport)
+        await transport.run(receive, send)
+
+    def upgrade(self, request: Request, transport: WebSocketTransport) -> Upgrade | None:
+        """Check a request for a WebSocket, and begin an upgrade if it names a session.
+
+        Raises:
+            HTTPError: The request is refused.
+            SessionTaken: The WebSocket is to be accepted and closed.
+        """
+        self._check_origin(request)
+        self._check(request, "websocket")
+        sid = request.query.get("sid")
+        if sid is None:
+            return None
+        session = self._session(sid)
+        polling = session.transport
+        if not self._upgradable:
+            raise HTTPError(400, "Bad request")
+        if not isinstance(polling, Polling) or session.upgrade is not None:
+            self._server.logger.warning("session %s: a second WebSocket closed", sid)
+            raise SessionTaken
+        return Upgrade(session, polling, transport)
+
+    # Both
+
+    def connect(self, request: Request) -> tuple[Session, Awaitable[None] | None]:
+        """Make a session and run its connect handler.
+
+        Returns:
+            The session, and what to await before it is opened if the handler is a coroutine.
+
+        Raises:
+            HTTPError: 401 when the handler refuses, 503 when the server stops; the awaitable raises it too.
+        """
+        server = self._server
+        if server.closing:
+            raise HTTPError(503, "The server is shutting down")
+        session = Session(server, server.generate_id(), build_environ(request.scope))
+        server.sessions[session.sid] = session
+        handler = server.handlers.get("connect")
+        if handler is None:
+            return session, None
+        try:
+            result = handler(session.sid, session.environ)
+        except Exception:
+            server.logger.exception("error in the connect handler")
+            result = False
+        if inspect.isawaitable(result):
+            return session, self._connected(session, result)
+        self._judge(session, result)
+        return session, None
+
+    async def _connected(self, session: Session, connecting: Awaitable[Any]) -> None:
+        try:
+            result = await connecting
+        except Exception:
+            self._server.logger.exception("error in the connect handler")
+            result = False
+        self._judge(session, result)
+
+    def _judge(self, session: Session, result: Any) -> None:
+        if result is not None and result is not True:
+            del self._server.sessions[session.sid]
+            raise HTTPError(401, result if isinstance(result, str) else "Unauthorized", 4)
+
+    def open_packet(self, session: Session, transport: Transport) -> Packet:
+        """The ``open`` packet of a session (Engine.IO v4, "Handshake")."""
+        upgrades = ["websocket"] if isinstance(transport, Polling) and self._upgradable else []
+        payload = {"sid": session.sid, "upgrades": upgrades, **self._handshake}
+        return Packet(b"0" + json.dumps(payload, separators=(",", ":")).encode())
+
+    def cookie_headers(self, session: Session) -> Headers:
+        """The header that sets the session's cookie, if there is to be one."""
+        if self._cookie is None:
+            return []
+        return [(b"set-cookie", session_cookie(self._cookie, session.sid).encode())]
+
+    def log_refusal(self, request: Request, error: HTTPError) -> None:
+        """Log that a request is answered with an error."""
+        if not error.logged:
+            path = request.scope["path"]
+            self._server.logger.warning(
+                "%s %s refused: %d %s", request.method, path, error.status, error.message
+            )
+
+    def _check_origin(self, request: Request) -> None:
+        if not self._cors.allows(request, lambda: build_environ(request.scope)):
+            raise HTTPError(400, "Not an accepted origin.")
+
+    def _check(self, request: Request, transport: str) -> None:
+        if request.query.get("EIO") != "4":
+            raise HTTPError(400, "Unsupported protocol version", 5)
+        if request.query.get("transport") != transport or transport not in self._transports:
+            raise HTTPError(400, "Transport unknown", 0)
+
+    def _session(self, sid: str) -> Session:
+        session = self._server.sessions.get(sid)
+        if session is None:
+            raise HTTPError(400, "Session ID unknown", 1)
+        return session
+
+
+def known_transports(transports: str | list[str] | tuple[str, ...] | None) -> tuple[str, ...]:
+    """The ``transports`` option as a tuple.
+
+    Raises:
+        ValueError: There is an unknown one.
+    """
+    names = (transports,) if isinstance(transports, str) else tuple(transports or TRANSPORTS)
+    unknown = [name for name in names if name not in TRANSPORTS]
+    if unknown:
+        raise ValueError(f"unknown transports {unknown}: they are 'polling' and 'websocket'")
+    return names
+
+
+async def _refuse_websocket(request: Request, error: HTTPError, send: Send) -> None:
+    if "websocket.http.response" in request.scope.get("extensions", {}):
+        start = {"type": "websocket.http.response.start", "status": error.status}
+        await send({**start, "headers": [(b"content-type", JSON)]})
+        await send({"type": "websocket.http.response.body", "body": error.body})
+    else:
+        await send({"type": "websocket.close", "reason": error.message})

@@ -1,0 +1,325 @@
+"""What clients send: from the engine's events to the application's handlers."""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+import logging
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+import socketio
+from socketio import exceptions
+from socketio import packet as socketio_packet
+from socketio.async_namespace import AsyncNamespace
+
+from .engine import EngineServer
+from .engine.heartbeat import Deadlines
+from .engine.log import make_logger
+from .engine.sent import Sent
+from .engine.server import EAGER_TASKS
+from .engine.session import BadPacket, Session
+from .packets import (
+    ACK,
+    BINARY_ACK,
+    BINARY_EVENT,
+    CONNECT,
+    CONNECT_ERROR,
+    DISCONNECT,
+    EVENT,
+    Incoming,
+    check_shape,
+    event_arguments,
+    make_codec,
+)
+from .rooms import Rooms
+
+Handler = Callable[..., Any]
+
+
+class Partial:
+    """A binary packet that waits for its attachments."""
+
+    __slots__ = ("attachments", "packet")
+
+    def __init__(self, packet: Incoming) -> None:
+        self.packet = packet
+        self.attachments: list[bytes] = []
+
+
+class ReceivingServer(socketio.AsyncServer):
+    """The half of `asyncsock.AsyncServer` that takes packets and runs handlers."""
+
+    eio: EngineServer
+    manager_initialized: bool
+    packet_class: Any
+
+    def __init__(
+        self,
+        client_manager: Any = None,
+        logger: bool | logging.Logger = False,
+        json: Any = None,
+        async_handlers: bool = True,
+        namespaces: list[str] | str | None = None,
+        connect_timeout: float = 45,
+        **options: Any,
+    ) -> None:
+        super().__init__(
+            client_manager=client_manager if client_manager is not None else Rooms(),
+            logger=make_logger("asyncsock.server", logger),
+            async_handlers=async_handlers,
+            namespaces=namespaces,
+            **options,
+        )
+        self.eio.async_handlers = async_handlers
+        if json is not None:
+            self.eio.json = json
+            if self.packet_class is not socketio_packet.Packet:
+                self.packet_class = type("Packet", (self.packet_class,), {"json": json})
+        self.codec = make_codec(self.packet_class, json)
+        self._ours = isinstance(self.manager, Rooms)
+        # Otherwise handlers of earlier events may not have begun when their client leaves.
+        self._starts_at_once = self._ours and async_handlers and EAGER_TASKS
+        self._verbose = self.logger.isEnabledFor(logging.INFO)
+        self._connected: set[str] = set()  # sessions that have sent a CONNECT packet
+        self._binary_packet: dict[str, Partial] = {}
+        self._connect_deadlines: Deadlines[Session] = Deadlines(connect_timeout, self._no_namespace)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = 0
+
+    def _engineio_server_class(self) -> type[EngineServer]:
+        return EngineServer
+
+    # The event loop
+
+    @property
+    def started(self) -> bool:
+        """Whether there is an event loop to work on."""
+        return self._loop is not None
+
+    def attach_loop(self) -> None:
+        """Serve on the running event loop; other threads hand their work to it."""
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
+
+    def on_loop(self) -> bool:
+        """Whether the caller is on the event loop's thread."""
+        return threading.get_ident() == self._thread
+
+    # The engine's events
+
+    def _handle_eio_connect(self, eio_sid: str, environ: dict[str, Any]) -> None:
+        if not self.manager_initialized:
+            self.manager_initialized = True
+            self.manager.initialize()
+        if self._loop is None or self._loop.is_closed():
+            self.attach_loop()
+        self.environ[eio_sid] = environ
+        self._connect_deadlines.add(self.eio.sessions[eio_sid])
+
+    def _no_namespace(self, session: Session, _deadline: float) -> None:
+        if session.is_open and session.sid not in self._connected:
+            session.reject("no CONNECT packet within connect_timeout", 1000)
+
+    def _handle_eio_message(self, eio_sid: str, data: str | bytes) -> None:
+        if self._binary_packet:
+            partial = self._binary_packet.get(eio_sid)
+            if partial is not None:
+                self._handle_attachment(eio_sid, partial, data)
+                return
+        packet = self.codec.decode(data)
+        check_shape(packet)
+        if packet.attachments:
+            self._binary_packet[eio_sid] = Partial(packet)
+        else:
+            self._handle_packet(eio_sid, packet)
+
+    def _handle_attachment(self, eio_sid: str, partial: Partial, data: str | bytes) -> None:
+        if not isinstance(data, bytes):
+            raise BadPacket("a text packet in place of an attachment")
+        partial.attachments.append(data)
+        packet = partial.packet
+        if len(partial.attachments) == packet.attachments:
+            del self._binary_packet[eio_sid]
+            joined = self.codec.join(packet.data, partial.attachments)
+            self._handle_packet(eio_sid, packet._replace(data=joined))
+
+    def _handle_packet(self, eio_sid: str, packet: Incoming) -> None:
+        kind = packet.kind
+        if kind == CONNECT:
+            self._connected.add(eio_sid)
+            self.eio.spawn(self._handle_connect(eio_sid, packet.namespace, packet.data), eio_sid)
+            return
+        if eio_sid not in self._connected:
+            raise BadPacket("a packet before CONNECT")
+        sid = self.manager.sid_from_eio_sid(eio_sid, packet.namespace)
+        if sid is None or not self.manager.is_connected(sid, packet.namespace):
+            self.logger.warning("packet for %s ignored: session %s is not in it", packet.namespace, eio_sid)
+        elif kind in (EVENT, BINARY_EVENT):
+            self._handle_event(eio_sid, packet.namespace, packet.id, packet.data, sid)
+        elif kind in (ACK, BINARY_ACK):
+            self.eio.spawn(self.manager.trigger_callback(sid, packet.id, packet.data), eio_sid)
+        else:
+            self.manager.pre_disconnect(sid, packet.namespace)
+            self._leave(eio_sid, sid, packet.namespace, self.reason.CLIENT_DISCONNECT)
+
+    def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> None:
+        self._connected.discard(eio_sid)
+        self._binary_packet.pop(eio_sid, None)
+        if self._ours:
+            namespaces = self.manager.abandon(eio_sid)
+        else:
+            namespaces = list(self.manager.get_namespaces())
+        waiting = []
+        for namespace in namespaces:
+            sid = self.manager.sid_from_eio_sid(eio_sid, namespace)
+            if sid is not None and self.manager.is_connected(sid, namespace):
+                self.manager.pre_disconnect(sid, namespace)
+                task = self._leave(eio_sid, sid, namespace, reason)
+                if task is not None:
+                    waiting.append(task)
+        if waiting:  # disconnect handlers may still ask for it
+            gathered = asyncio.gather(*waiting, return_exceptions=True)
+            gathered.add_done_callback(lambda _: self._forget_session(eio_sid))
+        else:
+            self._forget_session(eio_sid)
+
+    def _forget_session(self, eio_sid: str) -> None:
+        """Let go of what is kept for a session whose handlers have ended."""
+        self.environ.pop(eio_sid, None)
+
+    # Packets
+
+    async def _handle_connect(self, eio_sid: str, namespace: str, auth: Any) -> None:
+        if not self._accepts_namespace(namespace):
+            self.logger.warning("session %s asked for unknown namespace %.100r", eio_sid, namespace)
+            self._put(eio_sid, CONNECT_ERROR, namespace, {"message": "Invalid namespace"})
+            return
+        sid = await self.manager.pre_connect(eio_sid, namespace)
+        if sid is None:
+            self._put(eio_sid, CONNECT_ERROR, namespace, {"message": "Unable to connect"})
+            return
+        if self.always_connect:
+            await self._accept(eio_sid, sid, namespace)
+        refusal = await self._ask_connect_handler(eio_sid, sid, namespace, auth)
+        if refusal is None:
+            if not self.always_connect:
+                await self._accept(eio_sid, sid, namespace)
+            if eio_sid not in self.eio.sessions:
+                await self._handle_gone(eio_sid, sid, namespace)
+            return
+        if self.always_connect:
+            self._put(eio_sid, DISCONNECT, namespace)
+        else:
+            self._put(eio_sid, CONNECT_ERROR, namespace, refusal)
+        await self.manager.disconnect(sid, namespace, ignore_queue=True)
+
+    async def _accept(self, eio_sid: str, sid: str, namespace: str) -> None:
+        self._put(eio_sid, CONNECT, namespace, {"sid": sid})
+        await self.manager.connect(sid, namespace)
+
+    async def _ask_connect_handler(self, eio_sid: str, sid: str, namespace: str, auth: Any) -> Any:
+        """None if the client is accepted, else what to tell it."""
+        environ = self.environ.get(eio_sid)
+        try:
+            result = await self._trigger_event("connect", namespace, sid, environ, auth or None)
+        except exceptions.ConnectionRefusedError as error:
+            return error.error_args
+        except builtins.ConnectionRefusedError:
+            return {"message": "Connection refused by server"}
+        except Exception:
+            self.logger.exception("error in the connect handler of %s", namespace)
+            result = False
+        return exceptions.ConnectionRefusedError().error_args if result is False else None
+
+    async def _handle_gone(self, eio_sid: str, sid: str, namespace: str) -> None:
+        """The client left while its connect handler ran: let the disconnect handler undo what that did."""
+        if self.manager.is_connected(sid, namespace):
+            self.manager.pre_disconnect(sid, namespace)
+            await self._run_disconnect(sid, namespace, self.reason.TRANSPORT_CLOSE)
+        self._forget_session(eio_sid)
+
+    def _accepts_namespace(self, namespace: str) -> bool:
+        return (
+            namespace in self.handlers
+            or namespace in self.namespace_handlers
+            or self.namespaces == "*"
+            or namespace in self.namespaces
+        )
+
+    def _leave(self, eio_sid: str, sid: str, namespace: str, reason: str) -> asyncio.Task[Any] | None:
+        """Run the disconnect handler and forget the client; a task if there is anything to wait for."""
+        if self._starts_at_once and self._find_handler("disconnect", namespace, ()) is None:
+            self.manager.basic_disconnect(sid, namespace)
+            return None
+        return self._run_handler(self._run_disconnect(sid, namespace, reason), eio_sid)
+
+    async def _run_disconnect(self, sid: str, namespace: str, reason: str) -> None:
+        try:
+            await self._trigger_event("disconnect", namespace, sid, reason)
+        finally:
+            await self.manager.disconnect(sid, namespace, ignore_queue=True)
+
+    def _handle_event(self, eio_sid: str, namespace: str, id: int | None, data: Any, sid: str) -> None:
+        if self.eio.closing:
+            return
+        if self._verbose:
+            self.logger.info('received event "%s" from %s [%s]', data[0], sid, namespace)
+        found = self._find_handler(data[0], namespace, (sid, *data[1:]))
+        if found is not None:
+            self._run_handler(self._run_event(*found, eio_sid, sid, namespace, id), eio_sid)
+
+    async def _run_event(
+        self, handler: Handler, args: tuple[Any, ...], eio_sid: str, sid: str, namespace: str, id: int | None
+    ) -> None:
+        result = handler(*args)
+        if result is not None and hasattr(type(result), "__await__"):
+            result = await result
+            if isinstance(result, Sent):  # `return emit(...)`
+                await result
+                result = None
+        if id is not None:
+            self._acknowledge(eio_sid, sid, namespace, id, event_arguments(result))
+
+    def _acknowledge(self, eio_sid: str, sid: str, namespace: str, id: int, data: list[Any]) -> None:
+        if self._ours:
+            packets = self.codec.assemble(ACK, namespace, self.codec.encode(data), id)
+            self.manager.send_to(sid, packets)
+        else:
+            self._put(eio_sid, ACK, namespace, data, id)
+
+    def _run_handler(self, coroutine: Coroutine[Any, Any, Any], eio_sid: str) -> asyncio.Task[Any] | None:
+        return self.eio.run_handler(eio_sid, coroutine)
+
+    def _find_handler(
+        self, event: str, namespace: str, args: tuple[Any, ...]
+    ) -> tuple[Handler, tuple[Any, ...]] | None:
+        """The handler of an event and what to call it with."""
+        handler, args_then = self._get_event_handler(event, namespace, args)
+        if handler is not None:
+            return handler, args_then
+        owner, args_then = self._get_namespace_handler(namespace, args)
+        if owner is None:
+            return None
+        if type(owner).trigger_event is not AsyncNamespace.trigger_event:
+            return owner.trigger_event, (event, *args_then)
+        method = getattr(owner, f"on_{event}", None)
+        return (method, args_then) if method is not None else None
+
+    async def _trigger_event(self, event: str, namespace: str, *args: Any) -> Any:
+        """Run the handler of an event and return its result."""
+        found = self._find_handler(event, namespace, args)
+        if found is None:
+            return self.not_handled
+        result = found[0](*found[1])
+        return await result if isinstance(result, Awaitable) else result
+
+    # Packets to one client
+
+    def _put(self, eio_sid: str, kind: int, namespace: str, data: Any = None, id: int | None = None) -> None:
+        body = self.codec.encode(data) if data is not None else None
+        session = self.eio.sessions.get(eio_sid)
+        if session is not None:
+            for packet in self.codec.assemble(kind, namespace, body, id):
+                session.put(packet)
