@@ -37,15 +37,18 @@ from .rooms import Rooms
 
 Handler = Callable[..., Any]
 
+ATTACHMENTS = 10  # times max_http_buffer_size that the attachments of one packet may have together
+
 
 class Partial:
     """A binary packet that waits for its attachments."""
 
-    __slots__ = ("attachments", "packet")
+    __slots__ = ("attachments", "packet", "size")
 
     def __init__(self, packet: Incoming) -> None:
         self.packet = packet
         self.attachments: list[bytes] = []
+        self.size = 0
 
 
 class ReceivingServer(socketio.AsyncServer):
@@ -139,6 +142,9 @@ class ReceivingServer(socketio.AsyncServer):
         if not isinstance(data, bytes):
             raise BadPacket("a text packet in place of an attachment")
         partial.attachments.append(data)
+        partial.size += len(data)
+        if partial.size > ATTACHMENTS * self.eio.max_http_buffer_size:
+            raise BadPacket("attachments that are too large together")
         packet = partial.packet
         if len(partial.attachments) == packet.attachments:
             del self._binary_packet[eio_sid]
@@ -155,7 +161,9 @@ class ReceivingServer(socketio.AsyncServer):
             raise BadPacket("a packet before CONNECT")
         sid = self.manager.sid_from_eio_sid(eio_sid, packet.namespace)
         if sid is None or not self.manager.is_connected(sid, packet.namespace):
-            self.logger.warning("packet for %s ignored: session %s is not in it", packet.namespace, eio_sid)
+            self.logger.warning(
+                "packet for %.100r ignored: session %s is not in it", packet.namespace, eio_sid
+            )
         elif kind in (EVENT, BINARY_EVENT):
             self._handle_event(eio_sid, packet.namespace, packet.id, packet.data, sid)
         elif kind in (ACK, BINARY_ACK):

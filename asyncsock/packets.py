@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json as stdlib_json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -15,6 +15,7 @@ from .engine.session import BadPacket
 
 CONNECT, DISCONNECT, EVENT, ACK, CONNECT_ERROR, BINARY_EVENT, BINARY_ACK = range(7)
 RESERVED_EVENTS = frozenset(["connect", "connect_error", "disconnect"])
+MAX_DEPTH = 200  # levels of nesting; orjson writes 254
 MAX_ID = 2**53 - 1  # the largest integer that JavaScript counts to
 
 # What orjson would write in its own way and the standard library refuses, stays refused.
@@ -129,9 +130,12 @@ class JSONCodec:
 
     def _load(self, text: str) -> Any:
         try:
-            return self._loads(text)
+            data = self._loads(text)
         except (ValueError, RecursionError):
             raise BadPacket("data that is not JSON") from None
+        if text.count("[") + text.count("{") > MAX_DEPTH and _is_too_deep(data):
+            raise BadPacket("data nested too deeply")
+        return data
 
 
 class PacketCodec:
@@ -226,11 +230,34 @@ def _count_placeholders(data: Any, limit: int) -> int:
     return 0
 
 
+def _is_too_deep(data: Any) -> bool:
+    try:
+        orjson.dumps(data)  # the quickest walk there is
+    except TypeError:
+        level = [data]
+        for _ in range(MAX_DEPTH):
+            level = [item for value in level for item in _items(value)]
+            if not level:
+                return False
+        return True
+    return False
+
+
+def _items(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
 def _fast_loads(text: str) -> Any:
     try:
         return _decode_json(text)
     except (ValueError, RecursionError):
-        return stdlib_json.loads(text)  # lone surrogates, NaN, infinity
+        return stdlib_json.loads(text, parse_constant=_refuse_constant)  # lone surrogates
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
 
 
 def _fast_dumps(data: Any) -> Body:

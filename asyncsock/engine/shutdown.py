@@ -81,9 +81,13 @@ def _chained(
             loop.call_soon_threadsafe(lambda: tasks.append(loop.create_task(stop(number, frame))))
 
     async def stop(number: int, frame: FrameType | None) -> None:
+        config = original.__self__.config
+        deadline = loop.time() + engine.shutdown_grace
         try:
             await server.shutdown()
         finally:
+            if config.timeout_graceful_shutdown is not None:  # uvicorn gets what is left of it
+                config.timeout_graceful_shutdown = max(0, deadline - loop.time())
             original(number, frame)
 
     tasks: list[asyncio.Task[None]] = []  # the loop itself does not hold them

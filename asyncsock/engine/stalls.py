@@ -12,7 +12,7 @@ from .session import TRANSPORT_ERROR, Session
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-CHECK_INTERVAL = 1.0  # seconds
+CHECK_INTERVAL = 0.25  # seconds
 GRACE = 10.0  # seconds that a backlog over the limit may fail to shrink
 SHORT_GRACE = 1.0  # the same for a backlog of many times the limit, which would not fit in memory for long
 HUGE = 16

@@ -131,13 +131,14 @@ class DirectDoor:
 
     def hand_over(
         self, state: Any, app_state: dict[str, Any], transport: asyncio.Transport, data: bytes
-    ) -> None:
-        """Let uvicorn's own class serve a connection."""
+    ) -> asyncio.Protocol:
+        """Let uvicorn's own class serve a connection, and return the protocol that does."""
         protocol: Any = self._fallback(config=self._config, server_state=state, app_state=app_state)
         protocol.connection_made(transport)
         protocol.data_received(data)
         # uvicorn sets its choice once this returns; nothing is read before the next tick.
         asyncio.get_running_loop().call_soon(transport.set_protocol, protocol)
+        return cast("asyncio.Protocol", protocol)
 
 
 class DirectWebSocket(WebSocketTransport, asyncio.Protocol):
@@ -147,10 +148,12 @@ class DirectWebSocket(WebSocketTransport, asyncio.Protocol):
         "_close_code",
         "_close_sent",
         "_connections",
+        "_discarding",
         "_door",
         "_frames",
         "_session",
         "_setup",
+        "_successor",
         "_transport",
         "_unsent",
     )
@@ -167,6 +170,8 @@ class DirectWebSocket(WebSocketTransport, asyncio.Protocol):
         self._unsent: memoryview | None = None  # the rest of a large write
         self._close_code = 0
         self._close_sent = False
+        self._discarding = False
+        self._successor: asyncio.Protocol | None = None
 
     # asyncio.Protocol
 
@@ -176,7 +181,7 @@ class DirectWebSocket(WebSocketTransport, asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._setup is not None:
             self._handshake(data)
-        else:
+        elif not self._discarding:
             self._frames.feed(data, self)
 
     def eof_received(self) -> None:
@@ -192,6 +197,9 @@ class DirectWebSocket(WebSocketTransport, asyncio.Protocol):
         self._continue()
 
     def connection_lost(self, error: Exception | None) -> None:
+        if self._successor is not None:  # it closed the connection before it was set
+            self._successor.connection_lost(error)
+            return
         self._connections.discard(self)
         self._door.engine.endings.gone(self)
         if self._session is not None:
@@ -215,7 +223,7 @@ class DirectWebSocket(WebSocketTransport, asyncio.Protocol):
         request = Request(scope) if scope is not None else None
         key = _accept_key(request) if request is not None else None
         if request is None or key is None:
-            self._door.hand_over(state, app_state, self._transport, data)
+            self._successor = self._door.hand_over(state, app_state, self._transport, data)
             return
         self._connections.add(self)
         engine = self._door.engine
@@ -280,10 +288,20 @@ class DirectWebSocket(WebSocketTransport, asyncio.Protocol):
 
     def end(self, error: str, code: int) -> None:
         self._close_sent = True
-        if error and isinstance(self.receiver, Session):
-            self.receiver.reject(error, code)
-        self._transport.close()
+        if error:
+            if isinstance(self.receiver, Session):
+                self.receiver.reject(error, code)
+            self._drop_input()
+        else:
+            self._transport.close()
         self.lost()
+
+    def _drop_input(self) -> None:
+        """Read until the client has closed: closing with input unread would take back the close frame."""
+        self._discarding = True
+        self._door.engine.endings.closing(self)
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
 
     # Writing: Transport
 

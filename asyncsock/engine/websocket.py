@@ -143,6 +143,8 @@ class ASGIWebSocket(WebSocketTransport):
                     self._server.stalls.settled(self._session)
                 if self._close_code:
                     await send({"type": "websocket.close", "code": self._close_code})
+                    if self._reader is not None:
+                        self._reader.cancel()  # the closing handshake is the ASGI server's
                     return
         except Exception as error:  # servers raise what they like when the client has gone
             logger.debug("a WebSocket ended while it was written to: %r", error)

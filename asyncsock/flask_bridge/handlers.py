@@ -44,9 +44,7 @@ class FlaskServer(AsyncServer):
     def _handle_eio_connect(self, eio_sid: str, environ: dict[str, Any]) -> None:
         super()._handle_eio_connect(eio_sid, environ)
         environ["flask.app"] = self.app
-        self._contexts[eio_sid] = ConnectionContext(
-            self.app, environ, manage_session=self._manage_session, executor=self.executor
-        )
+        self._contexts[eio_sid] = ConnectionContext(self.app, environ, manage_session=self._manage_session)
 
     def _forget_session(self, eio_sid: str) -> None:
         super()._forget_session(eio_sid)

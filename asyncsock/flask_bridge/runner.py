@@ -34,7 +34,7 @@ def run_server(
     log_output = app.debug if log_output is None else log_output
     if app.debug:
         asgi_app.other_asgi_app = WsgiApp(DebuggedApplication(app, evalex=True))
-    options.setdefault("log_level", "info" if log_output else "warning")
+    options.setdefault("access_log", log_output)
     config = uvicorn.Config(
         asgi_app,
         host=host or "127.0.0.1",

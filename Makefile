@@ -1,0 +1,90 @@
+# The commands of this project. Nothing is installed twice: the stamps below are newer than what they stand for.
+PYTHON ?= python3
+HOST ?= 127.0.0.1
+PORT ?= 5000
+PYTEST_ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# Folders whose npm packages the tests use.
+NPM_DIRS := $(patsubst %/package.json,%,$(wildcard tests/js/package.json tests/browser/package.json))
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format bench parts npm clean
+
+help:
+	@echo "make demo     a chat page on http://$(HOST):$(PORT) (PORT=... for another port)"
+	@echo "make test     all tests (PYTEST_ARGS='-k name' for some of them)"
+	@echo "make lint     ruff format --check, ruff check, mypy"
+	@echo "make format   ruff format, and the fixes of ruff check"
+	@echo "make bench    benchmarks"
+	@echo "make clean    remove the virtualenv, the npm packages and the caches"
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: pyproject.toml | $(BIN)/python
+	@echo "Installing asyncsock into $(VENV)"
+	$(INSTALL) --editable .
+	@touch $@
+
+$(VENV)/installed-dev: pyproject.toml | $(BIN)/python
+	@echo "Installing asyncsock and its test tools into $(VENV)"
+	$(INSTALL) --editable '.[dev]'
+	@touch $(VENV)/installed $@
+
+demo: $(VENV)/installed
+	@echo "asyncsock chat: http://$(HOST):$(PORT)   (Ctrl-C ends it)"
+	@exec $(BIN)/python -m uvicorn --app-dir examples/chat app:asgi --host $(HOST) --port $(PORT)
+
+# Chromium, Node and npm, where they are missing and this user may install them. Without them the tests that
+# need them are skipped by name; with CI set they fail instead.
+parts:
+	@missing=; \
+	command -v chromium >/dev/null 2>&1 || missing="$$missing chromium"; \
+	command -v node >/dev/null 2>&1 || missing="$$missing nodejs"; \
+	command -v npm >/dev/null 2>&1 || missing="$$missing npm"; \
+	[ -n "$$missing" ] || exit 0; \
+	if ! command -v apt-get >/dev/null 2>&1; then echo "Not installed (no apt-get here):$$missing"; exit 0; fi; \
+	if [ "$$(id -u)" = 0 ]; then as_root=; \
+	elif sudo -n true 2>/dev/null; then as_root="sudo -n"; \
+	else echo "Not installed (needs root):$$missing"; exit 0; fi; \
+	echo "Installing with apt-get:$$missing"; \
+	{ $$as_root apt-get update -qq && \
+	$$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
+	} >/dev/null || echo "apt-get could not install:$$missing"
+
+npm: parts
+	@command -v npm >/dev/null 2>&1 || { echo "npm is missing: the tests with JavaScript clients cannot run"; exit 0; }; \
+	for folder in $(NPM_DIRS); do \
+		stamp=$$folder/node_modules/.installed; \
+		if [ $$stamp -nt $$folder/package.json ] && ! [ $$folder/package-lock.json -nt $$stamp ]; then continue; fi; \
+		echo "Installing the npm packages of $$folder"; \
+		if [ -f $$folder/package-lock.json ]; then command=ci; else command=install; fi; \
+		( cd $$folder && npm $$command --ignore-scripts --no-audit --no-fund --loglevel=error ) || exit 1; \
+		touch $$stamp; \
+	done
+
+test: $(VENV)/installed-dev npm
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/installed-dev
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m mypy
+
+format: $(VENV)/installed-dev
+	$(BIN)/python -m ruff format .
+	$(BIN)/python -m ruff check --fix .
+
+bench:
+	@if [ -f benchmarks/run.py ]; then $(MAKE) --no-print-directory bench-run; \
+	else echo "There are no benchmarks in this repository yet (no benchmarks/run.py)." >&2; exit 2; fi
+
+.PHONY: bench-run
+bench-run: $(VENV)/installed-dev
+	$(BIN)/python benchmarks/run.py
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis tests/js/node_modules tests/browser/node_modules

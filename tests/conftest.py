@@ -1,0 +1,73 @@
+"""Fixtures that several test modules share: the doors, and one server process per door."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+from hypothesis import settings
+
+from .servers import Server, serve
+
+# Timings never fail a test.
+settings.register_profile("asyncsock", deadline=None, max_examples=60)
+settings.load_profile("asyncsock")
+
+# the way a WebSocket takes into the engine under each server
+DOORS = {"uvicorn": "direct", "uvicorn-wsproto": "plain ASGI", "hypercorn": "plain ASGI"}
+
+Start = Callable[..., Server]
+
+
+@pytest.fixture(scope="session")
+def running() -> Iterator[Start]:
+    """A function that serves an application once per session: (target, server, **environment)."""
+    servers: dict[tuple[object, ...], Server] = {}
+    with ExitStack() as stack:
+
+        def start(target: str, server: str, **environment: str) -> Server:
+            key = (target, server, *sorted(environment.items()))
+            if key not in servers:
+                servers[key] = stack.enter_context(serve(target, server=server, env=environment))
+            return servers[key]
+
+        yield start
+        for running_server in servers.values():  # all at once: each takes a while to end
+            running_server.process.terminate()
+
+
+@pytest.fixture(scope="session", params=list(DOORS))
+def door(request: pytest.FixtureRequest) -> str:
+    """The server under which the test runs."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def engine(running: Start, door: str) -> Server:
+    """An Engine.IO echo server at /engine.io/."""
+    return running("tests.apps.engine_echo:asgi", door)
+
+
+@pytest.fixture(scope="session")
+def beating_engine(running: Start, door: str) -> Server:
+    """The same with a ping each 0.3 s and 0.2 s for its answer."""
+    return running("tests.apps.engine_echo:asgi", door, PING_INTERVAL="0.3", PING_TIMEOUT="0.2")
+
+
+@pytest.fixture(scope="session")
+def sockets(running: Start, door: str) -> Server:
+    """A Socket.IO echo server at /socket.io/."""
+    return running("tests.apps.socket_echo:asgi", door)
+
+
+@pytest.fixture(scope="session")
+def beating_sockets(running: Start, door: str) -> Server:
+    """The same with a ping each 0.3 s and 0.2 s for its answer."""
+    return running("tests.apps.socket_echo:asgi", door, PING_INTERVAL="0.3", PING_TIMEOUT="0.2")
+
+
+@pytest.fixture(scope="session")
+def impatient_sockets(running: Start, door: str) -> Server:
+    """A Socket.IO echo server that grants a client 0.5 s to open a namespace."""
+    return running("tests.apps.socket_echo:asgi", door, CONNECT_TIMEOUT="0.5")

@@ -1,0 +1,712 @@
+"""ASGIApp: what it serves itself, what it hands on, and the lifespan.
+
+The first part is an ASGI server in miniature, in this process, and a uvicorn on the running loop; other
+test modules use them too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+from collections.abc import AsyncIterator, Iterable, Iterator, MutableMapping
+from contextlib import asynccontextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import flask
+import httpx
+import pytest
+import uvicorn
+
+from asyncsock import ASGIApp, AsyncServer, SocketIO
+from asyncsock.engine import EngineServer
+
+from .raw import RawSocket, upgrade_request, within
+
+Headers = MutableMapping[str, str]
+HANDSHAKE = "EIO=4&transport=polling"
+WEBSOCKET = "EIO=4&transport=websocket"
+
+
+# An ASGI server in miniature
+
+
+@dataclass
+class Answer:
+    """What an application answered a request with."""
+
+    status: int
+    headers: httpx.Headers
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
+
+
+def make_scope(kind: str, path: str, query: str, headers: Headers | None, **more: Any) -> dict[str, Any]:
+    fields = {"host": "example.org", **{name.lower(): value for name, value in (headers or {}).items()}}
+    return {
+        "type": kind,
+        "asgi": {"version": "3.0", "spec_version": "2.4"},
+        "http_version": "1.1",
+        "scheme": "ws" if kind == "websocket" else "http",
+        "root_path": "",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": query.encode(),
+        "headers": [(name.encode(), value.encode()) for name, value in fields.items()],
+        "server": ("example.org", 80),
+        "client": ("127.0.0.1", 50000),
+        "state": {},
+        **more,
+    }
+
+
+async def request(
+    app: Any,
+    method: str = "GET",
+    path: str = "/socket.io/",
+    query: str = HANDSHAKE,
+    headers: Headers | None = None,
+    body: bytes | Iterable[bytes] = b"",
+    **more: Any,
+) -> Answer:
+    """Make an HTTP request; `body` is given out as the application asks for it, `more` is for the scope."""
+    chunks = iter([body] if isinstance(body, bytes) else body)
+    ended = False
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        nonlocal ended
+        if ended:
+            await asyncio.Event().wait()  # the client stays
+        chunk = next(chunks, None)
+        ended = chunk is None or isinstance(body, bytes)
+        return {"type": "http.request", "body": chunk or b"", "more_body": not ended}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await within(app(make_scope("http", path, query, headers, method=method, **more), receive, send))
+    start, *rest = sent
+    assert start["type"] == "http.response.start"
+    return Answer(
+        start["status"],
+        httpx.Headers([(name.decode(), value.decode()) for name, value in start["headers"]]),
+        b"".join(message.get("body", b"") for message in rest),
+    )
+
+
+class Refused(Exception):
+    """A WebSocket was not accepted."""
+
+
+class Closed(Exception):
+    """The application closed the WebSocket."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class Socket:
+    """A WebSocket to an application in this process, for an `async with` block.
+
+    Attributes:
+        reads: whether the client reads; while this event is not set, what the application sends waits.
+    """
+
+    def __init__(
+        self,
+        app: Any,
+        path: str = "/socket.io/",
+        query: str = WEBSOCKET,
+        headers: Headers | None = None,
+        **more: Any,
+    ) -> None:
+        self._app = app
+        self._scope = make_scope("websocket", path, query, headers, subprotocols=[], **more)
+        self._to_app: asyncio.Queue[Any] = asyncio.Queue()
+        self._from_app: asyncio.Queue[Any] = asyncio.Queue()
+        self._left = False
+        self.headers = httpx.Headers()
+        self.reads = asyncio.Event()
+        self.reads.set()
+
+    async def __aenter__(self) -> Socket:
+        self.start()
+        await self.accepted()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.reads.set()
+        self.leave()
+        await within(self.task)
+
+    def start(self) -> None:
+        """Begin the handshake."""
+        self.task = asyncio.ensure_future(self._app(self._scope, self._to_app.get, self._take))
+        self._to_app.put_nowait({"type": "websocket.connect"})
+
+    async def accepted(self) -> None:
+        message = await self._next()
+        if message["type"] != "websocket.accept":
+            self.leave()
+            await within(self.task)
+            raise Refused(message)
+        self.headers = httpx.Headers(
+            [(name.decode(), value.decode()) for name, value in message.get("headers", [])]
+        )
+
+    async def _take(self, message: Any) -> None:
+        await self.reads.wait()
+        self._from_app.put_nowait(message)
+        if message["type"] == "websocket.close":
+            self.leave(message.get("code", 1000))
+
+    async def _next(self) -> Any:
+        answer = asyncio.ensure_future(self._from_app.get())
+        await asyncio.wait([answer, self.task], timeout=5, return_when=asyncio.FIRST_COMPLETED)
+        if answer.done():
+            return answer.result()
+        answer.cancel()
+        if self.task.done():
+            self.task.result()
+        raise AssertionError("the application sent nothing")
+
+    def leave(self, code: int = 1005) -> None:
+        """Be gone, or answer the close of the application."""
+        if not self._left:
+            self._left = True
+            self._to_app.put_nowait({"type": "websocket.disconnect", "code": code})
+
+    def send(self, data: str | bytes) -> None:
+        self._to_app.put_nowait(
+            {"type": "websocket.receive", "bytes" if isinstance(data, bytes) else "text": data}
+        )
+
+    async def receive(self) -> Any:
+        message = await self._next()
+        if message["type"] == "websocket.close":
+            raise Closed(message.get("code", 1000))
+        assert message["type"] == "websocket.send"
+        return message["text"] if message.get("text") is not None else message["bytes"]
+
+
+class Lifespan:
+    """The lifespan of an application."""
+
+    def __init__(self, app: Any, state: dict[str, Any] | None = None) -> None:
+        self.state: dict[str, Any] = {} if state is None else state
+        scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": self.state}
+        self._to_app: asyncio.Queue[Any] = asyncio.Queue()
+        self._from_app: asyncio.Queue[Any] = asyncio.Queue()
+        self.task = asyncio.ensure_future(app(scope, self._to_app.get, self._from_app.put))
+
+    async def startup(self) -> Any:
+        self._to_app.put_nowait({"type": "lifespan.startup"})
+        return await within(self._from_app.get())
+
+    async def shutdown(self) -> Any:
+        self._to_app.put_nowait({"type": "lifespan.shutdown"})
+        answer = await within(self._from_app.get())
+        await within(self.task)
+        return answer
+
+
+# A uvicorn on the running loop
+
+
+@dataclass
+class Local:
+    """Where a server of this process listens; what the clients of tests/raw.py need to know."""
+
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def ws_url(self) -> str:
+        return f"ws://127.0.0.1:{self.port}"
+
+
+class LocalUvicorn(uvicorn.Server):
+    """A uvicorn that leaves signals alone and ends at once."""
+
+    def capture_signals(self) -> Any:
+        return nullcontext()
+
+    async def main_loop(self) -> None:
+        self.stop = asyncio.Event()
+        await self.on_tick(0)
+        await self.stop.wait()
+
+
+@asynccontextmanager
+async def running(app: Any, ws: str = "auto", **options: Any) -> AsyncIterator[Local]:
+    """Serve an application with uvicorn: by the direct door, or with ws="wsproto" by the plain one."""
+    config = uvicorn.Config(app, port=0, ws=ws, lifespan="on", log_config=None, **options)
+    server = LocalUvicorn(config)
+    task = asyncio.ensure_future(server.serve())
+    while not hasattr(server, "stop") and not task.done():
+        await asyncio.sleep(0.001)
+    try:
+        assert server.started
+        yield Local(server.servers[0].sockets[0].getsockname()[1])
+    finally:
+        server.stop.set()
+        await within(task)
+
+
+# Fixtures
+
+
+async def other(scope: Any, receive: Any, send: Any) -> None:
+    """An application that names the path that it was asked for."""
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.send", "text": f"other {scope['path']}"})
+        while (await receive())["type"] != "websocket.disconnect":
+            pass
+    elif scope["type"] == "http":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": f"other {scope['path']}".encode()})
+    else:
+        raise AssertionError("a lifespan")
+
+
+@pytest.fixture
+def server() -> AsyncServer:
+    return AsyncServer()
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    (tmp_path / "page.html").write_text("<h1>page</h1>")
+    (tmp_path / "static").mkdir()
+    (tmp_path / "static" / "style.css").write_text("b {}")
+    (tmp_path / "static" / "index.html").write_text("index")
+    (tmp_path / "secret.txt").write_text("secret")
+    return tmp_path
+
+
+# Paths
+
+
+@pytest.mark.parametrize("path", ["/socket.io/", "/socket.io", "/socket.io/more"])
+async def test_the_server_gets_the_requests_on_its_path(server: AsyncServer, path: str) -> None:
+    answer = await request(ASGIApp(server, other), path=path)
+    assert answer.text[:8] == '0{"sid":'
+
+
+@pytest.mark.parametrize("path", ["/", "/socket.iox", "/socket", "/a/socket.io/", "/Socket.IO/"])
+async def test_the_other_application_gets_the_rest(server: AsyncServer, path: str) -> None:
+    answer = await request(ASGIApp(server, other), path=path)
+    assert answer.text == f"other {path}"
+
+
+async def test_without_another_application_the_rest_is_not_found(server: AsyncServer) -> None:
+    answer = await request(ASGIApp(server), path="/")
+    assert answer.status == 404
+
+
+@pytest.mark.parametrize("option", ["my/path", "/my/path", "my/path/", "/my/path/"])
+@pytest.mark.parametrize("path", ["/my/path/", "/my/path"])
+async def test_the_path_can_be_chosen(server: AsyncServer, option: str, path: str) -> None:
+    app = ASGIApp(server, other, socketio_path=option)
+    assert (await request(app, path=path)).text[0] == "0"
+    assert (await request(app, path="/socket.io/")).text == "other /socket.io/"
+
+
+async def test_with_no_path_the_server_gets_every_request(server: AsyncServer) -> None:
+    app = ASGIApp(server, other, socketio_path=None)
+    assert (await request(app, path="/any/where")).text[0] == "0"
+
+
+@pytest.mark.parametrize("option", ["", "/"])
+async def test_an_empty_path_gives_the_server_every_request(server: AsyncServer, option: str) -> None:
+    app = ASGIApp(server, other, socketio_path=option)
+    assert (await request(app, path="/")).text[0] == "0"
+    assert (await request(app, path="/any/where")).text[0] == "0"
+
+
+@pytest.mark.parametrize("root", ["/api", "/api/"])
+async def test_a_root_path_that_is_left_in_the_path_does_not_count(server: AsyncServer, root: str) -> None:
+    app = ASGIApp(server, other)
+    answer = await request(app, path="/api/socket.io/", root_path=root)
+    assert answer.text[0] == "0"
+
+
+async def test_a_root_path_that_is_taken_out_of_the_path_does_not_count(server: AsyncServer) -> None:
+    answer = await request(ASGIApp(server, other), path="/socket.io/", root_path="/api")
+    assert answer.text[0] == "0"
+
+
+async def test_a_path_that_only_begins_like_the_root_path_is_left_alone(server: AsyncServer) -> None:
+    app = ASGIApp(server, other)
+    answer = await request(app, path="/apisocket.io/", root_path="/api")
+    assert answer.text == "other /apisocket.io/"
+
+
+async def test_the_other_application_gets_the_scope_as_it_was(server: AsyncServer) -> None:
+    answer = await request(ASGIApp(server, other), path="/api/page", root_path="/api")
+    assert answer.text == "other /api/page"
+
+
+async def test_an_engine_server_is_served_too() -> None:
+    answer = await request(ASGIApp(EngineServer(), socketio_path="engine.io"), path="/engine.io/")
+    assert answer.text[:8] == '0{"sid":'
+
+
+# WebSockets
+
+
+async def test_the_server_gets_the_websockets_on_its_path(server: AsyncServer) -> None:
+    async with Socket(ASGIApp(server, other)) as socket:
+        assert (await socket.receive())[0] == "0"
+
+
+async def test_the_other_application_gets_the_websockets_of_other_paths(server: AsyncServer) -> None:
+    async with Socket(ASGIApp(server, other), path="/chat") as socket:
+        assert await socket.receive() == "other /chat"
+
+
+async def test_without_another_application_websockets_of_other_paths_are_refused(server: AsyncServer) -> None:
+    with pytest.raises(Refused, match="websocket.close"):
+        async with Socket(ASGIApp(server), path="/chat"):
+            pass
+
+
+async def test_the_direct_door_hands_websockets_of_other_paths_to_the_other_application(
+    server: AsyncServer,
+) -> None:
+    async def with_lifespan(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "lifespan":
+            await other(scope, receive, send)
+
+    async with running(ASGIApp(server, with_lifespan)) as local, await RawSocket.connect(local) as raw:
+        await raw.send(upgrade_request("/chat"))
+        status, _ = await raw.response_head()
+        assert status == 101
+        assert (await raw.read_frame())[1] == b"other /chat"
+
+
+async def test_the_direct_door_refuses_websockets_of_other_paths_without_another_application(
+    server: AsyncServer,
+) -> None:
+    async with running(ASGIApp(server)) as local, await RawSocket.connect(local) as raw:
+        await raw.send(upgrade_request("/chat"))
+        status, _ = await raw.response_head()
+        assert status == 403
+
+
+@pytest.mark.parametrize("ws", ["auto", "wsproto"])
+async def test_a_root_path_of_uvicorn_does_not_count(server: AsyncServer, ws: str) -> None:
+    app = ASGIApp(server)
+    async with running(app, ws, root_path="/api") as local, await RawSocket.connect(local) as raw:
+        await raw.send(upgrade_request("/socket.io/"))
+        status, _ = await raw.response_head()
+        assert status == 101
+
+
+# Static files
+
+
+async def test_a_static_file_is_served_with_its_type(server: AsyncServer, files: Path) -> None:
+    app = ASGIApp(server, other, static_files={"/": str(files / "page.html")})
+    answer = await request(app, path="/")
+    assert (answer.status, answer.text) == (200, "<h1>page</h1>")
+    assert answer.headers["content-type"] == "text/html"
+    assert answer.headers["content-length"] == "13"
+
+
+async def test_a_file_of_a_static_directory_is_served_with_its_type(server: AsyncServer, files: Path) -> None:
+    app = ASGIApp(server, other, static_files={"/static": str(files / "static")})
+    answer = await request(app, path="/static/style.css")
+    assert (answer.text, answer.headers["content-type"]) == ("b {}", "text/css")
+
+
+async def test_a_static_directory_has_an_index(server: AsyncServer, files: Path) -> None:
+    app = ASGIApp(server, other, static_files={"/static": str(files / "static")})
+    assert (await request(app, path="/static/")).text == "index"
+
+
+async def test_the_type_of_a_static_file_can_be_given(server: AsyncServer, files: Path) -> None:
+    page = {"filename": str(files / "page.html"), "content_type": "text/plain"}
+    answer = await request(ASGIApp(server, static_files={"/page": page}), path="/page")
+    assert answer.headers["content-type"] == "text/plain"
+
+
+async def test_a_head_request_for_a_static_file_has_its_headers_only(
+    server: AsyncServer, files: Path
+) -> None:
+    app = ASGIApp(server, static_files={"/": str(files / "page.html")})
+    answer = await request(app, "HEAD", path="/")
+    assert (answer.status, answer.body, answer.headers["content-length"]) == (200, b"", "13")
+
+
+@pytest.mark.parametrize("path", ["/static/../secret.txt", "/static/..", "/static/sub/../../secret.txt"])
+async def test_a_path_with_two_dots_leads_to_no_static_file(
+    server: AsyncServer, files: Path, path: str
+) -> None:
+    app = ASGIApp(server, other, static_files={"/static": str(files / "static")})
+    assert (await request(app, path=path)).text == f"other {path}"
+
+
+async def test_a_static_file_that_is_missing_is_left_to_the_other_application(
+    server: AsyncServer, files: Path
+) -> None:
+    app = ASGIApp(server, other, static_files={"/static": str(files / "static")})
+    assert (await request(app, path="/static/none.css")).text == "other /static/none.css"
+
+
+async def test_a_post_to_a_static_file_is_left_to_the_other_application(
+    server: AsyncServer, files: Path
+) -> None:
+    app = ASGIApp(server, other, static_files={"/": str(files / "page.html")})
+    assert (await request(app, "POST", path="/")).text == "other /"
+
+
+async def test_a_static_file_is_found_below_a_root_path(server: AsyncServer, files: Path) -> None:
+    app = ASGIApp(server, other, static_files={"/static": str(files / "static")})
+    answer = await request(app, path="/api/static/style.css", root_path="/api")
+    assert answer.text == "b {}"
+
+
+async def test_a_static_file_may_lie_on_the_servers_path(server: AsyncServer, files: Path) -> None:
+    app = ASGIApp(server, static_files={"/socket.io/client.js": str(files / "page.html")})
+    assert (await request(app, path="/socket.io/client.js")).text == "<h1>page</h1>"
+
+
+async def test_serve_client_answers_with_the_client_file(tmp_path: Path) -> None:
+    (tmp_path / "socket.io.min.js").write_text("client")
+    socketio = SocketIO(flask.Flask(__name__), serve_client=tmp_path / "socket.io.min.js")
+    answer = await request(socketio.asgi_app, path="/socket.io/socket.io.js", query="")
+    assert (answer.status, answer.text) == (200, "client")
+    assert answer.headers["content-type"].startswith("application/javascript")
+
+
+async def test_serve_client_follows_the_servers_path(tmp_path: Path) -> None:
+    (tmp_path / "socket.io.min.js").write_text("client")
+    socketio = SocketIO(flask.Flask(__name__), serve_client=tmp_path / "socket.io.min.js", path="/chat/io")
+    assert (await request(socketio.asgi_app, path="/chat/io/socket.io.js", query="")).text == "client"
+
+
+def test_serve_client_with_a_file_that_is_missing_is_one_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="serve_client.*none.js"):
+        SocketIO(flask.Flask(__name__), serve_client=str(tmp_path / "none.js"))
+
+
+# Lifespan
+
+
+class WithLifespan:
+    """An application that notes the stages of its lifespan, and fails at those that it is told to."""
+
+    def __init__(self, events: list[str], failing: str = "") -> None:
+        self.events = events
+        self.failing = failing
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        assert scope["type"] == "lifespan"
+        scope["state"]["from the application"] = True
+        for stage in ("startup", "shutdown"):
+            message = await receive()
+            assert message["type"] == f"lifespan.{stage}"
+            self.events.append(stage)
+            if stage == self.failing:
+                await send({"type": f"lifespan.{stage}.failed", "message": f"no {stage}"})
+                return
+            await send({"type": f"lifespan.{stage}.complete"})
+
+
+async def test_the_lifespan_is_answered_without_another_application(server: AsyncServer) -> None:
+    lifespan = Lifespan(ASGIApp(server))
+    assert (await lifespan.startup())["type"] == "lifespan.startup.complete"
+    assert (await lifespan.shutdown())["type"] == "lifespan.shutdown.complete"
+
+
+async def test_the_other_application_gets_the_lifespan(server: AsyncServer) -> None:
+    events: list[str] = []
+    lifespan = Lifespan(ASGIApp(server, WithLifespan(events)))
+    assert (await lifespan.startup())["type"] == "lifespan.startup.complete"
+    assert events == ["startup"]
+    assert (await lifespan.shutdown())["type"] == "lifespan.shutdown.complete"
+    assert events == ["startup", "shutdown"]
+
+
+async def test_the_other_application_fills_the_servers_state(server: AsyncServer) -> None:
+    lifespan = Lifespan(ASGIApp(server, WithLifespan([])))
+    await lifespan.startup()
+    assert lifespan.state == {"from the application": True}
+    await lifespan.shutdown()
+
+
+async def test_a_startup_that_the_other_application_fails_is_reported(server: AsyncServer) -> None:
+    lifespan = Lifespan(ASGIApp(server, WithLifespan([], "startup")))
+    answer = await lifespan.startup()
+    assert (answer["type"], answer["message"]) == ("lifespan.startup.failed", "no startup")
+    await within(lifespan.task)
+
+
+async def test_a_shutdown_that_the_other_application_fails_is_reported(server: AsyncServer) -> None:
+    lifespan = Lifespan(ASGIApp(server, WithLifespan([], "shutdown")))
+    await lifespan.startup()
+    answer = await lifespan.shutdown()
+    assert (answer["type"], answer["message"]) == ("lifespan.shutdown.failed", "no shutdown")
+
+
+async def test_an_error_that_follows_a_failed_startup_is_not_logged_again(
+    server: AsyncServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.failed", "message": "no startup"})
+        raise ValueError("as Starlette does")
+
+    lifespan = Lifespan(ASGIApp(server, app))
+    assert (await lifespan.startup())["type"] == "lifespan.startup.failed"
+    await within(lifespan.task)
+    del lifespan
+    caplog.clear()  # its records hold the frames, and those the application's task
+    gc.collect()
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize("how", ["raises", "returns"])
+async def test_the_lifespan_is_answered_for_an_application_that_has_none(
+    server: AsyncServer, how: str
+) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if how == "raises":
+            raise KeyError(scope["type"])
+
+    lifespan = Lifespan(ASGIApp(server, app))
+    assert (await lifespan.startup())["type"] == "lifespan.startup.complete"
+    assert (await lifespan.shutdown())["type"] == "lifespan.shutdown.complete"
+
+
+async def test_the_hooks_run_around_the_lifespan_of_the_other_application(server: AsyncServer) -> None:
+    events: list[str] = []
+    app = ASGIApp(
+        server,
+        WithLifespan(events),
+        on_startup=lambda: events.append("on_startup"),
+        on_shutdown=lambda: events.append("on_shutdown"),
+    )
+    lifespan = Lifespan(app)
+    await lifespan.startup()
+    assert events == ["on_startup", "startup"]
+    await lifespan.shutdown()
+    assert events == ["on_startup", "startup", "shutdown", "on_shutdown"]
+
+
+async def test_the_hooks_may_be_coroutine_functions(server: AsyncServer) -> None:
+    events: list[str] = []
+
+    async def start() -> None:
+        await asyncio.sleep(0)
+        events.append("start")
+
+    async def stop() -> None:
+        await asyncio.sleep(0)
+        events.append("stop")
+
+    lifespan = Lifespan(ASGIApp(server, on_startup=start, on_shutdown=stop))
+    await lifespan.startup()
+    assert events == ["start"]
+    await lifespan.shutdown()
+    assert events == ["start", "stop"]
+
+
+async def test_on_startup_may_start_background_tasks(server: AsyncServer) -> None:
+    ran = asyncio.Event()
+
+    async def task() -> None:
+        ran.set()
+
+    lifespan = Lifespan(ASGIApp(server, on_startup=lambda: server.start_background_task(task)))
+    await lifespan.startup()
+    await within(ran.wait())
+    await lifespan.shutdown()
+
+
+async def test_on_shutdown_runs_when_the_clients_are_gone(server: AsyncServer) -> None:
+    sessions: list[int] = []
+    app = ASGIApp(server, on_shutdown=lambda: sessions.append(len(server.eio.sessions)))
+    lifespan = Lifespan(app)
+    await lifespan.startup()
+    async with Socket(app) as socket:
+        await socket.receive()
+        assert len(server.eio.sessions) == 1
+        await lifespan.shutdown()
+    assert sessions == [0]
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_an_on_startup_that_raises_fails_the_startup(server: AsyncServer, asynchronous: bool) -> None:
+    def start() -> None:
+        raise ValueError("no database")
+
+    async def start_later() -> None:
+        start()
+
+    lifespan = Lifespan(ASGIApp(server, on_startup=start_later if asynchronous else start))
+    answer = await lifespan.startup()
+    assert (answer["type"], answer["message"]) == ("lifespan.startup.failed", "no database")
+    await within(lifespan.task)
+
+
+async def test_an_on_startup_that_raises_is_logged_with_its_traceback(
+    server: AsyncServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    lifespan = Lifespan(ASGIApp(server, on_startup=lambda: 1 / 0))
+    await lifespan.startup()
+    (record,) = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert record.exc_info is not None
+    assert record.exc_info[0] is ZeroDivisionError
+    await within(lifespan.task)
+
+
+async def test_an_on_shutdown_that_raises_fails_the_shutdown(server: AsyncServer) -> None:
+    lifespan = Lifespan(ASGIApp(server, on_shutdown=lambda: 1 / 0))
+    await lifespan.startup()
+    assert (await lifespan.shutdown())["type"] == "lifespan.shutdown.failed"
+
+
+# The doors
+
+
+@pytest.fixture
+def engine_log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    with caplog.at_level(logging.DEBUG, "asyncsock.engine"):
+        yield caplog
+
+
+async def test_uvicorn_is_served_by_the_direct_door(
+    server: AsyncServer, engine_log: pytest.LogCaptureFixture
+) -> None:
+    async with running(ASGIApp(server)):
+        assert f"websocket door: direct (uvicorn {uvicorn.__version__})" in engine_log.messages
+
+
+async def test_middleware_is_not_passed_by(server: AsyncServer, engine_log: pytest.LogCaptureFixture) -> None:
+    app = ASGIApp(server)
+    seen: list[str] = []
+
+    async def middleware(scope: Any, receive: Any, send: Any) -> None:
+        seen.append(scope["type"])
+        await app(scope, receive, send)
+
+    async with running(middleware) as local:
+        assert "websocket door: plain ASGI (the application is wrapped)" in engine_log.messages
+        async with await RawSocket.websocket(local, "/socket.io/"):
+            assert seen == ["lifespan", "websocket"]

@@ -1,0 +1,987 @@
+"""What a Socket.IO handler can rely on from Flask: contexts, request, session, teardown, extensions."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+from collections.abc import Iterator, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import flask
+import pytest
+from asgiref.sync import sync_to_async
+from flask import current_app, g, session
+from flask.sessions import SecureCookieSessionInterface, SessionInterface, SessionMixin
+from werkzeug.exceptions import HTTPException
+from werkzeug.test import create_environ
+
+from asyncsock.flask_bridge.context import ConnectionContext, EventContext
+
+flask_request: Any = flask.request  # with the attributes that an event adds
+request = flask_request
+
+
+@pytest.fixture
+def app() -> flask.Flask:
+    app = flask.Flask("context_app")
+    app.secret_key = "a secret"
+
+    @app.route("/hello/<name>")
+    def hello(name: str) -> str:
+        return name
+
+    return app
+
+
+def environ(app: flask.Flask | None = None, host: str = "localhost", **headers: str) -> dict[str, Any]:
+    """What the server makes of a handshake; with an app, it carries the cookies of a visitor named ada."""
+    if app is not None:
+        client = app.test_client()
+        with client.session_transaction() as visitor:
+            visitor["user"] = "ada"
+        cookie = client.get_cookie("session")
+        assert cookie is not None
+        headers["Cookie"] = f"session={cookie.value}"
+    env = create_environ(
+        "/socket.io/",
+        f"http://{host}/",
+        query_string="EIO=4&transport=websocket&room=7",
+        headers={name.replace("_", "-"): value for name, value in headers.items()},
+        environ_base={"REMOTE_ADDR": "10.1.2.3"},
+    )
+    env["asgi.scope"] = {"type": "websocket", "path": "/socket.io/"}
+    return env
+
+
+def event(
+    connection: ConnectionContext, message: str = "chat", *args: Any, namespace: str = "/"
+) -> EventContext:
+    return connection.event("sid1", namespace, message, args)
+
+
+async def in_worker(function: Any, *args: Any) -> Any:
+    """Run a function the way in which the server runs `def` handlers."""
+    with ThreadPoolExecutor(1) as pool:
+        return await sync_to_async(function, thread_sensitive=False, executor=pool)(*args)
+
+
+def no_context_is_left() -> bool:
+    return not flask.has_app_context() and not flask.has_request_context()
+
+
+async def in_coroutine(connection: ConnectionContext, handler: Any) -> Any:
+    async with event(connection):
+        result = handler()
+        await asyncio.sleep(0)
+    assert no_context_is_left()
+    return result
+
+
+async def in_function(connection: ConnectionContext, handler: Any) -> Any:
+    def work() -> Any:
+        with event(connection):
+            return handler()
+
+    result = await in_worker(work)
+    assert no_context_is_left()
+    return result
+
+
+both_kinds = pytest.mark.parametrize("run", [in_coroutine, in_function])
+
+
+# The request
+
+
+@both_kinds
+async def test_a_handler_sees_the_connecting_request(app: flask.Flask, run: Any) -> None:
+    env = environ(Cookie="colour=blue", X_Tone="warm")
+
+    def handler() -> None:
+        assert current_app._get_current_object() is app  # type: ignore[attr-defined]
+        assert request.args["room"] == "7"
+        assert request.headers["X-Tone"] == "warm"
+        assert request.cookies["colour"] == "blue"
+        assert request.remote_addr == "10.1.2.3"
+        assert request.path == "/socket.io/"
+        assert request.environ is env
+        assert request.environ["asgi.scope"]["type"] == "websocket"
+        assert flask.has_request_context()
+
+    await run(ConnectionContext(app, env), handler)
+
+
+def test_a_request_carries_the_sid_the_namespace_and_the_event(app: flask.Flask) -> None:
+    with ConnectionContext(app, environ()).event("abc", "/admin", "rename", ("x", 2)):
+        assert request.sid == "abc"
+        assert request.namespace == "/admin"
+        assert request.event == {"message": "rename", "args": ("x", 2)}
+
+
+def test_a_handshake_matches_no_route_and_nothing_raises(app: flask.Flask) -> None:
+    with event(ConnectionContext(app, environ())):
+        flask.url_for("hello", name="x")
+        assert request.endpoint is None
+        assert request.blueprint is None
+        assert request.blueprints == []
+        assert request.url_rule is None
+        assert request.view_args is None
+        assert request.routing_exception is None
+
+
+async def test_overlapping_events_of_a_connection_do_not_see_each_other(app: flask.Flask) -> None:
+    connection = ConnectionContext(app, environ())
+    entered = [asyncio.Event() for _ in range(3)]
+    leave = [asyncio.Event() for _ in range(3)]
+
+    async def handle(number: int) -> None:
+        async with connection.event("s", f"/{number}", f"event{number}", (number,)):
+            g.number = request.mark = number
+            entered[number].set()
+            await leave[number].wait()
+            assert (g.number, request.mark) == (number, number)
+            expected = {"message": f"event{number}", "args": (number,)}
+            assert request.event == expected
+            assert request.namespace == f"/{number}"
+        assert no_context_is_left()
+
+    tasks = [asyncio.create_task(handle(number)) for number in range(3)]
+    for each in entered:
+        await each.wait()
+    for number in (1, 0, 2):
+        leave[number].set()
+        await tasks[number]
+
+
+def test_g_is_fresh_in_each_event(app: flask.Flask) -> None:
+    connection = ConnectionContext(app, environ())
+    with event(connection):
+        g.value = 1
+    with event(connection):
+        assert "value" not in g
+
+
+async def test_a_thread_with_a_copied_context_sees_the_event(app: flask.Flask) -> None:
+    async with event(ConnectionContext(app, environ()), "copied"):
+        g.value = 5
+        seen = await asyncio.to_thread(lambda: (request.event["message"], g.value))
+    assert seen == ("copied", 5)
+
+
+async def test_a_task_that_a_handler_leaves_behind_keeps_its_context(app: flask.Flask) -> None:
+    go = asyncio.Event()
+
+    async def later() -> Any:
+        await go.wait()
+        return request.sid
+
+    async with event(ConnectionContext(app, environ())):
+        task = asyncio.create_task(later())
+    go.set()
+    assert await task == "sid1"
+
+
+def test_an_event_inside_another_flask_context_has_its_own(app: flask.Flask) -> None:
+    with app.test_request_context("/outer"):
+        g.outer = True
+        with event(ConnectionContext(app, environ())):
+            assert "outer" not in g
+            assert request.path == "/socket.io/"
+        assert g.outer
+        assert request.path == "/outer"
+
+
+def test_outside_events_flask_raises_its_own_error(app: flask.Flask) -> None:
+    with event(ConnectionContext(app, environ())):
+        pass
+    with pytest.raises(RuntimeError, match="outside of request context"):
+        _ = request.sid
+    with pytest.raises(RuntimeError, match="outside of application context"):
+        _ = g.anything
+
+
+def test_a_custom_request_class_and_a_custom_g_are_used(app: flask.Flask) -> None:
+    closed = []
+
+    class Request(flask.Request):
+        event: dict[str, Any]
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            self.tenant = self.args["room"]
+
+        def close(self) -> None:
+            closed.append(self.event["message"])
+            super().close()
+
+    class Globals:
+        def __init__(self) -> None:
+            self.started = True
+
+    app.request_class = Request
+    app.app_ctx_globals_class = Globals  # type: ignore[assignment]
+    connection = ConnectionContext(app, environ())
+    for message in ("one", "two"):
+        with event(connection, message):
+            assert isinstance(request._get_current_object(), Request)
+            assert request.tenant == "7"
+            assert g.started
+    assert closed == ["one", "two"]
+
+
+def test_a_request_uses_the_json_provider_of_the_app(app: flask.Flask) -> None:
+    with event(ConnectionContext(app, environ())):
+        assert request.json_module is app.json
+
+
+def test_a_connection_without_events_builds_nothing(app: flask.Flask) -> None:
+    def refuse(*args: Any) -> Any:
+        raise AssertionError("built")
+
+    app.request_class = refuse  # type: ignore[assignment]
+    app.session_interface = SecureCookieSessionInterface()
+    app.session_interface.open_session = refuse  # type: ignore[assignment,method-assign]
+    ConnectionContext(app, environ())
+
+
+def test_a_dropped_connection_is_freed_without_the_garbage_collector(app: flask.Flask) -> None:
+    freed = threading.Event()
+
+    class Watched:
+        def __del__(self) -> None:
+            freed.set()
+
+    env = dict(environ(app))  # a copy: the test client holds the original
+    env["watched"] = Watched()
+    connection = ConnectionContext(app, env)
+    gc.disable()
+    try:
+        with event(connection):
+            session["x"] = flask.url_for("hello", name="x")
+            assert request.host_url
+        del env, connection
+        assert freed.is_set()
+    finally:
+        gc.enable()
+
+
+# URLs, templates, messages
+
+
+@both_kinds
+async def test_url_for_builds_from_the_connecting_request(app: flask.Flask, run: Any) -> None:
+    def handler() -> None:
+        assert flask.url_for("hello", name="bob") == "/hello/bob"
+        assert flask.url_for("hello", name="bob", _external=True) == "http://chat.example/hello/bob"
+        assert flask.url_for(".hello", name="bob") == "/hello/bob"
+
+    await run(ConnectionContext(app, environ(host="chat.example")), handler)
+
+
+def test_the_url_adapter_is_made_once_per_connection_and_only_if_used(app: flask.Flask) -> None:
+    made = []
+    create = app.create_url_adapter
+    app.create_url_adapter = lambda request: made.append(1) or create(request)  # type: ignore[func-returns-value,method-assign]
+    connection = ConnectionContext(app, environ())
+    with event(connection):
+        pass
+    assert made == []
+    for _ in range(3):
+        with event(connection):
+            flask.url_for("hello", name="x")
+    assert made == [1]
+
+
+def test_a_function_for_the_end_of_the_app_context_builds_urls_from_the_config(app: flask.Flask) -> None:
+    app.config["SERVER_NAME"] = "site.example"
+    urls = []
+    app.teardown_appcontext(lambda error: urls.append(flask.url_for("hello", name="x")))
+    with event(ConnectionContext(app, environ())):
+        pass
+    assert urls == ["http://site.example/hello/x"]
+
+
+def test_a_host_that_is_not_trusted_is_refused(app: flask.Flask) -> None:
+    app.config["TRUSTED_HOSTS"] = ["good.example"]
+    with event(ConnectionContext(app, environ(host="evil.example"))):
+        with pytest.raises(HTTPException):
+            _ = request.host
+    with event(ConnectionContext(app, environ(host="good.example"))):
+        assert request.host == "good.example"
+        assert flask.url_for("hello", name="x", _external=True) == "http://good.example/hello/x"
+
+
+@both_kinds
+async def test_a_template_sees_request_session_and_g(app: flask.Flask, run: Any) -> None:
+    app.context_processor(lambda: {"extra": "more"})
+
+    def handler() -> str:
+        g.word = "hi"
+        return flask.render_template_string(
+            "{{ request.sid }} {{ session.user }} {{ g.word }} {{ extra }} {{ url_for('hello', name='b') }}"
+        )
+
+    text = await run(ConnectionContext(app, environ(app)), handler)
+    assert text == "sid1 ada hi more /hello/b"
+
+
+def test_a_flashed_message_is_read_by_a_later_event_and_then_gone(app: flask.Flask) -> None:
+    connection = ConnectionContext(app, environ())
+    with event(connection):
+        flask.flash("saved", "info")
+    with event(connection):
+        assert flask.get_flashed_messages(with_categories=True) == [("info", "saved")]
+        assert flask.get_flashed_messages() == ["saved"]
+    with event(connection):
+        assert flask.get_flashed_messages() == []
+
+
+def test_before_and_after_request_functions_do_not_run(app: flask.Flask) -> None:
+    def refuse(*args: Any) -> Any:
+        raise AssertionError("called")
+
+    app.before_request(refuse)
+    app.after_request(refuse)
+    with event(ConnectionContext(app, environ())):
+        flask.after_this_request(refuse)
+
+
+@both_kinds
+async def test_a_copied_request_context_works_in_a_plain_thread(app: flask.Flask, run: Any) -> None:
+    ended: list[str] = []
+    app.teardown_request(lambda error: ended.append(threading.current_thread().name))
+    seen: list[Any] = []
+
+    def handler() -> None:
+        session["step"] = 2
+
+        @flask.copy_current_request_context
+        def work() -> None:
+            message = request.event["message"]
+            seen.append((message, session["step"], flask.url_for("hello", name="x"), current_app.name))
+            assert request.routing_exception is None
+
+        thread = threading.Thread(target=work, name="plain")
+        thread.start()
+        thread.join()
+
+    await run(ConnectionContext(app, environ()), handler)
+    assert seen == [("chat", 2, "/hello/x", "context_app")]
+    assert ended[0] == "plain"
+    assert len(ended) == 2
+
+
+def test_a_copied_request_context_works_after_the_event(app: flask.Flask) -> None:
+    with event(ConnectionContext(app, environ(app))):
+
+        @flask.copy_current_request_context
+        def later() -> tuple[str, str]:
+            return request.sid, session["user"]
+
+    assert later() == ("sid1", "ada")
+    assert no_context_is_left()
+
+
+def test_a_generator_streams_with_the_context_during_and_after_the_event(app: flask.Flask) -> None:
+    connection = ConnectionContext(app, environ(app))
+    ended: list[str] = []
+    app.teardown_request(lambda error: ended.append("request"))
+
+    def words() -> Iterator[str]:
+        yield request.sid
+        yield session["user"]
+        assert request.routing_exception is None
+
+    with event(connection):
+        assert list(flask.stream_with_context(words())) == ["sid1", "ada"]
+        assert ended == []
+        assert request.sid == "sid1"
+        rest = flask.stream_with_context(words())
+    assert list(rest) == ["sid1", "ada"]
+    assert "request" in ended
+    assert no_context_is_left()
+
+
+def test_a_generator_that_outlives_its_event_halfway_keeps_the_context_until_it_ends(
+    app: flask.Flask,
+) -> None:
+    ended: list[str] = []
+    app.teardown_appcontext(lambda error: ended.append("app"))
+
+    def words() -> Iterator[str]:
+        yield request.sid
+        yield g.word
+
+    with event(ConnectionContext(app, environ())):
+        g.word = "kept"
+        generator = flask.stream_with_context(words())
+        assert next(generator) == "sid1"
+    assert ended == []
+    assert list(generator) == ["kept"]
+    assert ended == ["app"]
+    assert no_context_is_left()
+
+
+# Teardown and signals
+
+
+@both_kinds
+@pytest.mark.parametrize("failure", [None, ValueError("no")])
+async def test_teardown_functions_run_once_with_the_error_that_ended_the_handler(
+    app: flask.Flask, run: Any, failure: Exception | None
+) -> None:
+    calls: list[Any] = []
+    app.teardown_appcontext(lambda error: calls.append(("app", error, flask.has_request_context())))
+    app.teardown_request(lambda error: calls.append(("request", error, request.sid)))
+
+    def handler() -> None:
+        assert calls == []
+        if failure is not None:
+            raise failure
+
+    connection = ConnectionContext(app, environ())
+    if failure is None:
+        await run(connection, handler)
+    else:
+        with pytest.raises(ValueError):
+            await run(connection, handler)
+    assert calls == [("request", failure, "sid1"), ("app", failure, False)]
+    assert no_context_is_left()
+
+
+@both_kinds
+async def test_the_context_signals_are_sent_once_per_event(app: flask.Flask, run: Any) -> None:
+    sent: list[Any] = []
+
+    def listener(name: str) -> Any:
+        def listen(sender: flask.Flask, **extra: Any) -> None:
+            assert sender is app
+            sent.append((name, extra.get("exc")))
+
+        return listen
+
+    names = ("appcontext_pushed", "request_tearing_down", "appcontext_tearing_down", "appcontext_popped")
+    listeners = {name: listener(name) for name in names}
+    for name, listen in listeners.items():
+        getattr(flask, name).connect(listen, app)
+    await run(ConnectionContext(app, environ()), lambda: sent.append(("handler", None)))
+    order = [
+        "appcontext_pushed",
+        "handler",
+        "request_tearing_down",
+        "appcontext_tearing_down",
+        "appcontext_popped",
+    ]
+    assert sent == [(name, None) for name in order]
+
+
+def test_tearing_down_signals_carry_the_error(app: flask.Flask) -> None:
+    errors: list[Any] = []
+
+    def listen(sender: flask.Flask, exc: BaseException | None) -> None:
+        errors.append(exc)
+
+    flask.request_tearing_down.connect(listen, app)
+    flask.appcontext_tearing_down.connect(listen, app)
+    failure = KeyError("x")
+    with pytest.raises(KeyError), event(ConnectionContext(app, environ())):
+        raise failure
+    assert errors == [failure, failure]
+
+
+@pytest.mark.parametrize("which", ["teardown_request", "teardown_appcontext"])
+def test_a_failing_teardown_function_still_leaves_the_contexts_popped(app: flask.Flask, which: str) -> None:
+    ended: list[str] = []
+
+    def fail(error: BaseException | None) -> None:
+        raise OSError("teardown")
+
+    getattr(app, which)(fail)
+    if which == "teardown_request":
+        app.teardown_appcontext(lambda error: ended.append("app"))
+    with pytest.raises(OSError, match="teardown"), event(ConnectionContext(app, environ())):
+        pass
+    assert no_context_is_left()
+    assert ended == (["app"] if which == "teardown_request" else [])
+
+
+def test_a_failing_listener_of_the_push_leaves_no_context(app: flask.Flask) -> None:
+    def listen(sender: flask.Flask) -> None:
+        raise OSError("pushed")
+
+    flask.appcontext_pushed.connect(listen, app)
+    with pytest.raises(OSError), event(ConnectionContext(app, environ())):
+        raise AssertionError("entered")
+    assert no_context_is_left()
+
+
+@both_kinds
+async def test_coroutine_teardown_functions_run_on_the_loop(app: flask.Flask, run: Any) -> None:
+    loop = asyncio.get_running_loop()
+    seen: list[Any] = []
+
+    @app.teardown_request
+    async def end_request(error: BaseException | None) -> None:
+        await asyncio.sleep(0)
+        seen.append((asyncio.get_running_loop() is loop, request.sid))
+
+    @app.teardown_appcontext
+    async def end_app(error: BaseException | None) -> None:
+        seen.append((asyncio.get_running_loop() is loop, g.value))
+
+    def handler() -> None:
+        g.value = 3
+
+    await run(ConnectionContext(app, environ()), handler)
+    assert seen == [(True, "sid1"), (True, 3)]
+
+
+async def test_a_cancelled_coroutine_is_torn_down(app: flask.Flask) -> None:
+    errors: list[Any] = []
+    app.teardown_appcontext(errors.append)
+    entered = asyncio.Event()
+
+    async def handle() -> None:
+        async with event(ConnectionContext(app, environ())):
+            entered.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(handle())
+    await entered.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert isinstance(errors[0], asyncio.CancelledError)
+
+
+def test_an_app_that_overrides_the_teardown_methods_has_them_called() -> None:
+    calls = []
+
+    class App(flask.Flask):
+        def do_teardown_appcontext(self, exc: Any = None) -> None:
+            calls.append(exc)
+            super().do_teardown_appcontext(exc)
+
+    with event(ConnectionContext(App("sub"), environ())):
+        pass
+    assert calls == [None]
+
+
+# The session that the connection keeps (manage_session=True)
+
+
+@both_kinds
+async def test_a_handler_sees_the_visitors_session(app: flask.Flask, run: Any) -> None:
+    assert await run(ConnectionContext(app, environ(app)), lambda: session["user"]) == "ada"
+
+
+def test_changes_to_the_session_last_for_the_connection_in_all_its_namespaces(app: flask.Flask) -> None:
+    connection = ConnectionContext(app, environ(app))
+    with event(connection):
+        session["count"] = 1
+        del session["user"]
+    with event(connection, namespace="/other"):
+        assert dict(session) == {"count": 1}
+    with event(ConnectionContext(app, environ(app))):
+        assert dict(session) == {"user": "ada"}
+
+
+async def test_events_in_coroutines_and_in_threads_share_the_session(app: flask.Flask) -> None:
+    connection = ConnectionContext(app, environ())
+
+    def write() -> None:
+        session["from"] = "thread"
+
+    await in_function(connection, write)
+    assert await in_coroutine(connection, lambda: session["from"]) == "thread"
+
+
+def test_the_first_events_of_a_connection_in_many_threads_share_one_session(app: flask.Flask) -> None:
+    connection = ConnectionContext(app, environ())
+    ready = threading.Barrier(8)
+
+    def handle(number: int) -> None:
+        with event(connection):
+            ready.wait(10)
+            session[str(number)] = number
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(handle, range(8)))
+    with event(connection):
+        assert len(session) == 8
+
+
+def test_without_a_secret_key_the_connection_still_has_a_session() -> None:
+    connection = ConnectionContext(flask.Flask("keyless"), environ())
+    with event(connection):
+        session["x"] = 1
+    with event(connection):
+        assert session["x"] == 1
+
+
+def test_the_kept_session_has_the_attributes_of_a_session(app: flask.Flask) -> None:
+    with event(ConnectionContext(app, environ())):
+        session.permanent = True
+        assert session.permanent
+        assert session.modified
+        assert not session.new
+
+
+class Store(SessionInterface):
+    """A server-side store that notes who asks it, and that can be made slow or to fail."""
+
+    class Session(dict[str, Any], SessionMixin):
+        def __init__(self, values: MutableMapping[str, Any]) -> None:
+            super().__init__(values)
+            self.modified = False
+
+        def __setitem__(self, key: str, value: Any) -> None:
+            super().__setitem__(key, value)
+            self.modified = True
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {"user": "ada"}
+        self.opened: list[int] = []
+        self.saved: list[int] = []
+        self.messages: list[str] = []
+        self.hold: dict[str, threading.Event] = {}
+        self.fails = ""
+
+    def open_session(self, app: flask.Flask, request: flask.Request) -> Session:
+        assert current_app.name == app.name
+        message = flask_request.event["message"]
+        assert flask_request._get_current_object() is request
+        g.opened_for = message
+        if message in self.hold:
+            assert self.hold[message].wait(10)
+        if self.fails == "open":
+            raise OSError("store is away")
+        self.opened.append(threading.get_ident())
+        self.messages.append(message)
+        return self.Session(self.values)
+
+    def save_session(self, app: flask.Flask, session: SessionMixin, response: flask.Response) -> None:
+        assert isinstance(response, app.response_class)
+        assert flask_request.sid
+        if self.fails == "save":
+            raise OSError("store is away")
+        self.saved.append(threading.get_ident())
+        self.values = dict(session)
+
+
+@pytest.fixture
+def store(app: flask.Flask) -> Store:
+    store = Store()
+    app.session_interface = store
+    return store
+
+
+async def test_a_kept_session_is_read_from_the_store_once_off_the_loop_and_never_saved(
+    app: flask.Flask, store: Store
+) -> None:
+    connection = ConnectionContext(app, environ())
+    for count in range(3):
+        async with event(connection):
+            session["count"] = count
+    assert len(store.opened) == 1
+    assert threading.get_ident() not in store.opened
+    assert store.values == {"user": "ada"}
+
+
+# The session that the app's interface opens and saves for each event (manage_session=False)
+
+
+@both_kinds
+async def test_an_unmanaged_session_is_opened_and_saved_around_each_event(
+    app: flask.Flask, store: Store, run: Any
+) -> None:
+    connection = ConnectionContext(app, environ(), manage_session=False)
+
+    def handler() -> None:
+        assert g.opened_for == "chat"
+        session["count"] = session.get("count", 0) + 1
+        assert store.values.get("count", 0) == session["count"] - 1
+
+    for _ in range(2):
+        await run(connection, handler)
+    assert store.values == {"user": "ada", "count": 2}
+    assert len(store.opened) == len(store.saved) == 2
+    assert threading.get_ident() not in store.opened + store.saved
+
+
+async def test_an_unmodified_session_is_not_saved(app: flask.Flask, store: Store) -> None:
+    await in_coroutine(ConnectionContext(app, environ(), manage_session=False), lambda: session["user"])
+    assert store.saved == []
+
+
+@both_kinds
+async def test_the_session_of_a_handler_that_fails_is_not_saved(
+    app: flask.Flask, store: Store, run: Any
+) -> None:
+    def handler() -> None:
+        session["half"] = True
+        raise ValueError
+
+    with pytest.raises(ValueError):
+        await run(ConnectionContext(app, environ(), manage_session=False), handler)
+    assert store.saved == []
+
+
+@both_kinds
+@pytest.mark.parametrize("moment", ["open", "save"])
+async def test_a_failing_store_raises_tears_down_and_leaves_no_context(
+    app: flask.Flask, store: Store, run: Any, moment: str
+) -> None:
+    errors: list[Any] = []
+    app.teardown_appcontext(errors.append)
+    store.fails = moment
+
+    def handler() -> None:
+        session["x"] = 1
+
+    with pytest.raises(OSError, match="store is away"):
+        await run(ConnectionContext(app, environ(), manage_session=False), handler)
+    assert [type(error) for error in errors] == [OSError]
+    assert no_context_is_left()
+
+
+@pytest.mark.parametrize("manage_session", [True, False])
+async def test_events_start_in_order_when_the_store_is_slow(
+    app: flask.Flask, store: Store, manage_session: bool
+) -> None:
+    store.hold = {"first": threading.Event()}
+    connection = ConnectionContext(app, environ(), manage_session=manage_session)
+    started: list[str] = []
+
+    async def coroutine(message: str) -> None:
+        async with event(connection, message):
+            started.append(request.event["message"])
+
+    async def function(message: str) -> None:
+        context = event(connection, message)
+        await context.open()
+
+        def work() -> None:
+            with context:
+                started.append(request.event["message"])
+
+        await in_worker(work)
+
+    tasks = [
+        asyncio.create_task(coroutine("first")),
+        asyncio.create_task(coroutine("second")),
+        asyncio.create_task(function("third")),
+    ]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert started == []
+    store.hold["first"].set()
+    await asyncio.gather(*tasks)
+    assert started == ["first", "second", "third"]
+    assert store.messages == (["first"] if manage_session else ["first", "second", "third"])
+
+
+async def test_a_slow_store_of_one_connection_does_not_hold_another(app: flask.Flask, store: Store) -> None:
+    store.hold = {"slow": threading.Event()}
+
+    async def handle(message: str) -> None:
+        async with event(ConnectionContext(app, environ(), manage_session=False), message):
+            pass
+
+    slow = asyncio.create_task(handle("slow"))
+    await handle("quick")
+    assert not slow.done()
+    store.hold["slow"].set()
+    await slow
+
+
+async def test_a_store_is_asked_in_the_executor_that_was_given(app: flask.Flask, store: Store) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        ident = pool.submit(threading.get_ident).result()
+        async with event(ConnectionContext(app, environ(), manage_session=False, executor=pool)):
+            session["x"] = 1
+    assert store.opened == store.saved == [ident]
+
+
+async def test_cookie_sessions_are_opened_and_saved_on_the_loop(
+    app: flask.Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = ConnectionContext(app, environ(app), manage_session=False)
+    calls: list[Any] = []
+    save = SecureCookieSessionInterface.save_session
+
+    def note(*args: Any) -> None:
+        calls.append(threading.get_ident())
+        save(*args)
+
+    monkeypatch.setattr(SecureCookieSessionInterface, "save_session", note)
+    async with event(connection):
+        session["x"] = 1
+    assert calls == [threading.get_ident()]
+    async with event(connection):
+        assert dict(session) == {"user": "ada"}
+
+
+async def test_a_cookie_interface_with_its_own_store_is_asked_off_the_loop(app: flask.Flask) -> None:
+    threads: list[int] = []
+
+    class Noting(SecureCookieSessionInterface):
+        def open_session(self, app: flask.Flask, request: flask.Request) -> Any:
+            threads.append(threading.get_ident())
+            return super().open_session(app, request)
+
+    connection = ConnectionContext(app, environ(app), manage_session=False)
+    app.session_interface = Noting()
+    async with event(connection):
+        assert session["user"] == "ada"
+    assert len(threads) == 1
+    assert threading.get_ident() not in threads
+
+
+def test_an_interface_that_opens_nothing_gives_a_null_session_that_is_not_saved() -> None:
+    class Nothing(SessionInterface):
+        def open_session(self, app: flask.Flask, request: flask.Request) -> None:
+            return None
+
+        def save_session(self, *args: Any) -> None:
+            raise AssertionError("saved")
+
+    app = flask.Flask("nothing")
+    app.session_interface = Nothing()
+    with event(ConnectionContext(app, environ(), manage_session=False)):
+        assert session.get("x") is None
+        with pytest.raises(RuntimeError, match="secret key"):
+            session["x"] = 1
+
+
+# Extensions
+
+
+@both_kinds
+async def test_flask_login_knows_the_user(app: flask.Flask, run: Any) -> None:
+    flask_login = pytest.importorskip("flask_login")
+    loaded: list[str] = []
+
+    class User(flask_login.UserMixin):  # type: ignore[misc, name-defined]
+        def __init__(self, name: str) -> None:
+            self.id = name
+
+    manager = flask_login.LoginManager(app)
+    manager.session_protection = None
+
+    @manager.user_loader  # type: ignore[untyped-decorator]
+    def load(name: str) -> User:
+        loaded.append(name)
+        return User(name)
+
+    connection = ConnectionContext(app, environ())
+    assert await run(connection, lambda: flask_login.current_user.is_authenticated) is False
+    await run(connection, lambda: flask_login.login_user(User("grace")))
+    assert (
+        await run(connection, lambda: (flask_login.current_user.id, flask_login.current_user.id))
+        == ("grace",) * 2
+    )
+    assert loaded == ["grace"]
+    await run(connection, flask_login.logout_user)
+    assert await run(connection, lambda: flask_login.current_user.is_authenticated) is False
+
+
+@both_kinds
+async def test_flask_sqlalchemy_frees_its_session_after_each_event(app: flask.Flask, run: Any) -> None:
+    flask_sqlalchemy = pytest.importorskip("flask_sqlalchemy")
+    sqlalchemy = pytest.importorskip("sqlalchemy")
+    app.config["SQLALCHEMY_DATABASE_URI"] = "sqlite://"
+    db = flask_sqlalchemy.SQLAlchemy(app)
+    registry = db.session.registry.registry
+    connection = ConnectionContext(app, environ())
+
+    def handler() -> int:
+        value = db.session.execute(sqlalchemy.text("select 42")).scalar()
+        assert len(registry) == 1
+        return int(value)
+
+    for _ in range(3):
+        assert await run(connection, handler) == 42
+        assert len(registry) == 0
+
+
+async def test_flask_sqlalchemy_gives_overlapping_events_a_session_each(app: flask.Flask) -> None:
+    flask_sqlalchemy = pytest.importorskip("flask_sqlalchemy")
+    app.config["SQLALCHEMY_DATABASE_URI"] = "sqlite://"
+    db = flask_sqlalchemy.SQLAlchemy(app)
+    connection = ConnectionContext(app, environ())
+    sessions: list[Any] = []
+    all_in = asyncio.Event()
+
+    async def handle() -> None:
+        async with event(connection):
+            mine = db.session()
+            sessions.append(mine)
+            if len(sessions) == 3:
+                all_in.set()
+            await all_in.wait()
+            assert db.session() is mine
+
+    await asyncio.gather(*(handle() for _ in range(3)))
+    assert len({id(each) for each in sessions}) == 3
+    assert len(db.session.registry.registry) == 0
+
+
+@both_kinds
+async def test_flask_babel_asks_its_selector_in_each_event(app: flask.Flask, run: Any) -> None:
+    flask_babel = pytest.importorskip("flask_babel")
+    flask_babel.Babel(
+        app,
+        locale_selector=lambda: session.get("locale") or request.accept_languages.best_match(["de", "en"]),
+    )
+    connection = ConnectionContext(app, environ(Accept_Language="de"))
+
+    def handler() -> str:
+        return str(flask_babel.format_decimal(1234.5))
+
+    assert await run(connection, handler) == "1.234,5"
+    await run(connection, lambda: session.__setitem__("locale", "en"))
+    assert await run(connection, handler) == "1,234.5"
+
+
+@both_kinds
+async def test_flask_session_saves_to_its_store_without_manage_session(
+    app: flask.Flask, run: Any, tmp_path: Any
+) -> None:
+    flask_session = pytest.importorskip("flask_session")
+    cachelib = pytest.importorskip("cachelib")
+    app.config["SESSION_TYPE"] = "cachelib"
+    app.config["SESSION_CACHELIB"] = cachelib.FileSystemCache(str(tmp_path))
+    flask_session.Session(app)
+
+    @app.route("/read")
+    def read() -> Any:
+        return dict(session)
+
+    @app.route("/write")
+    def write() -> str:
+        session["user"] = "ada"
+        return ""
+
+    browser = app.test_client()
+    browser.get("/write")
+    cookie = browser.get_cookie("session")
+    assert cookie is not None
+    env = environ(Cookie=f"session={cookie.value}")
+
+    def handler() -> None:
+        assert session["user"] == "ada"
+        session["seen"] = session.get("seen", 0) + 1
+
+    kept = ConnectionContext(app, dict(env))
+    await run(kept, handler)
+    assert "seen" not in browser.get("/read").json  # type: ignore[operator]
+    assert await run(kept, lambda: session["seen"]) == 1
+
+    shared = ConnectionContext(app, dict(env), manage_session=False)
+    await run(shared, handler)
+    assert browser.get("/read").json["seen"] == 1  # type: ignore[index]
+    await run(shared, handler)
+    assert browser.get("/read").json["seen"] == 2  # type: ignore[index]

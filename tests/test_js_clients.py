@@ -1,0 +1,196 @@
+"""The real JavaScript clients, versions 4 and 3, against tests/apps/clients.py.
+
+The checks themselves are in tests/js/checks.mjs. Each Node process runs all of them for one client over one
+transport on one server; the tests here report each by its name.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.logs import trouble
+from tests.parts import require
+from tests.restarts import QUICK_STOP, restarted
+from tests.servers import Server, serve
+
+pytestmark = pytest.mark.javascript
+
+FOLDER = Path(__file__).parent / "js"
+TARGET = "tests.apps.clients:asgi"
+DOORS = {"direct": "uvicorn", "plain ASGI": "hypercorn"}
+VERSIONS = ("v4", "v3")
+MODES = ("polling", "websocket", "upgrade")
+# Less than the time limit of one test, which waits for the whole run.
+RUN_TIMEOUT = 45.0
+
+Outcomes = dict[str, str | None]
+Run = tuple[str, str, str]
+
+
+def known_checks() -> list[tuple[Run, str]]:
+    """Every run with every check that belongs to it; one entry without a name where Node is missing."""
+    node = shutil.which("node")
+    if node is None:
+        return [(("direct", "v4", "polling"), "")]
+    listing = subprocess.run(
+        [node, "checks.mjs", "--list"], cwd=FOLDER, check=True, capture_output=True, text=True
+    )
+    checks = [json.loads(line) for line in listing.stdout.splitlines()]
+    return [
+        ((door, version, mode), check["name"])
+        for door in DOORS
+        for version in VERSIONS
+        for mode in MODES
+        for check in checks
+        if check["only"].get("version", version) == version and check["only"].get("mode", mode) == mode
+    ]
+
+
+def require_clients() -> None:
+    require(shutil.which("node"), "node")
+    for package in ("socket.io-client", "socket.io-client-3"):
+        require((FOLDER / "node_modules" / package).is_dir(), f"npm package {package} in tests/js")
+
+
+def run_checks(server: Server, version: str, mode: str) -> Outcomes:
+    """What each check of one Node process came to: None for a check that passed."""
+    line = ["node", "checks.mjs", server.url, version, mode]
+    process = subprocess.Popen(
+        line, cwd=FOLDER, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8"
+    )
+    watchdog = threading.Timer(RUN_TIMEOUT, process.kill)
+    watchdog.start()
+    outcomes: Outcomes = {}
+    other: list[str] = []
+    assert process.stdout is not None
+    with process:
+        for text in process.stdout:
+            if text.startswith("{"):
+                outcome = json.loads(text)
+                outcomes[outcome["name"]] = outcome["error"]
+            else:
+                other.append(text)
+    watchdog.cancel()
+    if process.returncode or other:
+        outcomes["no error outside the checks"] = f"exit code {process.returncode}\n{''.join(other)}"
+    return outcomes
+
+
+class Runs:
+    """Runs each combination once, when the first test asks for it."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self.stack = stack
+        self.servers: dict[str, Server] = {}
+        self.outcomes: dict[Run, Outcomes] = {}
+
+    def server(self, door: str) -> Server:
+        if door not in self.servers:
+            self.servers[door] = self.stack.enter_context(serve(TARGET, server=DOORS[door]))
+        return self.servers[door]
+
+    def run(self, run: Run) -> Outcomes:
+        if run not in self.outcomes:
+            door, version, mode = run
+            self.outcomes[run] = run_checks(self.server(door), version, mode)
+        return self.outcomes[run]
+
+
+@pytest.fixture(scope="module")
+def runs() -> Iterator[Runs]:
+    require_clients()
+    with ExitStack() as stack:
+        yield Runs(stack)
+
+
+def name_of(value: Any) -> str:
+    return "-".join(value) if isinstance(value, tuple) else str(value)
+
+
+@pytest.mark.parametrize(("run", "check"), known_checks(), ids=name_of)
+def test_with_the_javascript_client(runs: Runs, run: Run, check: str) -> None:
+    error = runs.run(run).get(check, "the check did not run")
+    if error is not None:
+        pytest.fail(f"{check}\n{error}", pytrace=False)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("door", DOORS)
+def test_nothing_fails_outside_the_checks(runs: Runs, door: str, version: str, mode: str) -> None:
+    error = runs.run((door, version, mode)).get("no error outside the checks")
+    if error is not None:
+        pytest.fail(error, pytrace=False)
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_the_clients_come_in_by_the_door_that_is_meant_and_nothing_is_logged_as_an_error(
+    runs: Runs, door: str
+) -> None:
+    for version in VERSIONS:
+        for mode in MODES:
+            runs.run((door, version, mode))
+    server = runs.server(door)
+    assert f"websocket door: {door}" in server.log()
+    assert not trouble(server)
+
+
+@pytest.fixture(scope="module", params=list(DOORS))
+def after_restart(request: pytest.FixtureRequest) -> Callable[[str, str], dict[str, Any]]:
+    """What happened to each of six clients when their server was stopped and started again."""
+    require_clients()
+    name = DOORS[request.param]
+    with serve(TARGET, server=name, args=QUICK_STOP.get(name, ())) as server:
+        process = subprocess.Popen(
+            ["node", "restart.mjs", server.url],
+            cwd=FOLDER,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+        )
+        watchdog = threading.Timer(RUN_TIMEOUT, process.kill)
+        watchdog.start()
+        assert process.stdout is not None
+        with process:
+            assert process.stdout.readline() == '{"ready":true}\n'
+            with restarted(server):
+                lines = process.stdout.readlines()
+        watchdog.cancel()
+
+    def report(version: str, mode: str) -> dict[str, Any]:
+        for line in lines:
+            if line.startswith("{"):
+                found: dict[str, Any] = json.loads(line)
+                if (found["version"], found["mode"]) == (version, mode):
+                    return found
+        pytest.fail(f"no report in:\n{''.join(lines)}", pytrace=False)
+
+    return report
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_client_comes_back_when_the_server_does(
+    after_restart: Callable[[str, str], dict[str, Any]], version: str, mode: str
+) -> None:
+    report = after_restart(version, mode)
+    assert report["error"] is None, report["error"]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_client_of_a_server_that_stops_sees_its_connection_close(
+    after_restart: Callable[[str, str], dict[str, Any]], version: str, mode: str
+) -> None:
+    # "transport error" is what a client says whose request fails
+    assert after_restart(version, mode)["reason"] in ("transport close", "transport error")

@@ -1,0 +1,96 @@
+"""Clients that do not read, or read slowly, and everybody else."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from . import raw
+from .lean_clients import memory
+from .servers import Server, serve
+
+PATH = "/socket.io/"
+MEGABYTE = 1_000_000
+
+
+@pytest.fixture(scope="module", params=["uvicorn", "uvicorn-wsproto"])
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """A server that lets a client leave one megabyte unread."""
+    with serve("tests.apps.stopping:asgi", server=request.param) as running:
+        yield running
+
+
+class Unread:
+    """A client that joins and then reads nothing unless asked."""
+
+    def __init__(self, server: Server) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", server.port))
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        self.socket.settimeout(10)
+        self.socket.sendall(raw.upgrade_request(PATH))
+        self._read_past(b'0{"sid"')
+        self.socket.sendall(raw.frame(raw.TEXT, b"40"))
+        self._read_past(b'40{"sid"')
+
+    def _read_past(self, beginning: bytes) -> None:
+        data = b""
+        while beginning not in data:
+            data += self.socket.recv(65536)
+
+    def read_some(self, size: int) -> int:
+        return len(self.socket.recv(size))
+
+    def close(self) -> None:
+        self.socket.close()
+
+
+async def broadcast(ws: raw.RawSocket, size: int) -> None:
+    """Have the server send everybody a message, and read it."""
+    await ws.send(raw.frame(raw.TEXT, f'42["broadcast",{size}]'.encode()))
+    while (await raw.within(ws.read_frame(), 30))[0] != raw.BINARY:
+        pass
+
+
+async def joined(server: Server) -> raw.RawSocket:
+    ws = await raw.RawSocket.websocket(server, PATH)
+    await ws.send(raw.frame(raw.TEXT, b"40"))
+    while not (await ws.read_frame())[1].startswith(b"40"):
+        pass
+    return ws
+
+
+async def test_a_client_that_stops_reading_is_cut_off_while_others_keep_receiving(server: Server) -> None:
+    deaf = await asyncio.to_thread(Unread, server)
+    start = len(server.log())
+    before = memory(server.process.pid)
+    async with await joined(server) as reader:
+        while "cut off" not in server.log()[start:]:
+            await broadcast(reader, MEGABYTE)
+        for _ in range(20):
+            await broadcast(reader, MEGABYTE)
+    log = server.log()[start:]
+    assert log.count("cut off") == 1
+    assert "Traceback" not in log
+    # It is cut off a second after it has left 16 times the limit.
+    assert memory(server.process.pid) - before < 1_000_000  # KB; some 200,000 go out a second
+    with pytest.raises(OSError):
+        while await asyncio.to_thread(deaf.read_some, MEGABYTE):
+            pass
+        raise OSError
+    deaf.close()
+
+
+async def test_a_client_that_reads_a_large_message_slowly_is_left_alone(server: Server) -> None:
+    slow = await asyncio.to_thread(Unread, server)
+    start = len(server.log())
+    async with await joined(server) as reader:
+        await broadcast(reader, 24 * MEGABYTE)
+        received = 0
+        while received < 24 * MEGABYTE:
+            received += await asyncio.to_thread(slow.read_some, 262_144)
+            await asyncio.sleep(0.02)  # the pace of a slow line, some six seconds in all
+    assert "cut off" not in server.log()[start:]
+    slow.close()

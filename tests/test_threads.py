@@ -1,0 +1,212 @@
+"""The pool of daemon threads."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import gc
+import logging
+import subprocess
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+from concurrent.futures import CancelledError, Future, wait
+from pathlib import Path
+
+import pytest
+from asgiref.sync import sync_to_async
+
+from asyncsock.flask_bridge.threads import ThreadPool
+
+TIMEOUT = 10.0
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPool]:
+    pool = ThreadPool(3, "worker")
+    yield pool
+    pool.shutdown(cancel_futures=True)
+
+
+def test_a_call_returns_its_result_or_raises_its_error(pool: ThreadPool) -> None:
+    assert pool.submit(divmod, 7, 2).result(TIMEOUT) == (3, 1)
+    assert pool.submit(int, "ff", base=16).result(TIMEOUT) == 255
+    with pytest.raises(ZeroDivisionError):
+        pool.submit(divmod, 1, 0).result(TIMEOUT)
+
+
+def test_an_idle_thread_is_reused(pool: ThreadPool) -> None:
+    names = set()
+    for _ in range(5):
+        names.add(pool.submit(lambda: threading.current_thread().name).result(TIMEOUT))
+        wait_until_idle(pool)
+    assert names == {"worker-1"}
+
+
+def test_threads_are_made_as_needed_up_to_the_bound_and_more_work_waits(pool: ThreadPool) -> None:
+    together = threading.Barrier(4)
+    go_on = threading.Event()
+
+    def work() -> str:
+        together.wait(TIMEOUT)
+        go_on.wait(TIMEOUT)
+        return threading.current_thread().name
+
+    first = [pool.submit(work) for _ in range(3)]
+    together.wait(TIMEOUT)  # all three run at once
+    more = [pool.submit(lambda: threading.current_thread().name) for _ in range(20)]
+    assert not any(future.done() for future in more)
+    go_on.set()
+    assert {future.result(TIMEOUT) for future in first} == {"worker-1", "worker-2", "worker-3"}
+    assert all(future.result(TIMEOUT).startswith("worker-") for future in more)
+
+
+def test_its_threads_are_daemons(pool: ThreadPool) -> None:
+    assert pool.submit(lambda: threading.current_thread().daemon).result(TIMEOUT)
+
+
+def test_the_process_exits_while_a_call_blocks() -> None:
+    program = (
+        "import threading\n"
+        "from asyncsock.flask_bridge.threads import ThreadPool\n"
+        "running = threading.Event()\n"
+        "def block():\n"
+        "    running.set()\n"
+        "    threading.Event().wait()\n"
+        "ThreadPool(2).submit(block)\n"
+        "assert running.wait(10)\n"
+        "print('the end')\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, timeout=30, text=True, check=True
+    )
+    assert result.stdout == "the end\n"
+
+
+def test_shutdown_waits_for_what_was_submitted(pool: ThreadPool) -> None:
+    futures = [pool.submit(pow, 2, n) for n in range(50)]
+    pool.shutdown(wait=True)
+    assert [future.result(0) for future in futures] == [2**n for n in range(50)]
+    assert not any(thread.is_alive() for thread in pool._threads)
+    with pytest.raises(RuntimeError):
+        pool.submit(int)
+    with pytest.raises(RuntimeError):
+        pool.start(int)
+    pool.shutdown()
+
+
+def test_shutdown_can_cancel_what_no_thread_has_begun(pool: ThreadPool) -> None:
+    go_on = threading.Event()
+    together = threading.Barrier(4)
+
+    def work() -> bool:
+        together.wait(TIMEOUT)
+        return go_on.wait(TIMEOUT)
+
+    begun = [pool.submit(work) for _ in range(3)]
+    together.wait(TIMEOUT)
+    waiting: list[Future[int]] = [pool.submit(int) for _ in range(5)]
+    pool.shutdown(wait=False, cancel_futures=True)
+    assert all(future.cancelled() for future in waiting)
+    go_on.set()
+    assert [future.result(TIMEOUT) for future in begun] == [True, True, True]
+    pool.shutdown(wait=True)
+    with pytest.raises(CancelledError):
+        waiting[0].result(0)
+
+
+def test_a_cancelled_call_is_not_run(pool: ThreadPool) -> None:
+    go_on = threading.Event()
+    ran: list[int] = []
+    begun = [pool.submit(go_on.wait, TIMEOUT) for _ in range(3)]
+    future = pool.submit(ran.append, 1)
+    assert future.cancel()
+    go_on.set()
+    wait(begun, TIMEOUT)
+    pool.shutdown()
+    assert ran == []
+
+
+def test_it_is_a_context_manager() -> None:
+    with ThreadPool(2) as pool:
+        future = pool.submit(int, "5")
+    assert future.result(0) == 5
+
+
+def test_a_job_that_raises_is_logged_and_its_thread_goes_on(
+    pool: ThreadPool, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> None:
+        raise ValueError("no luck")
+
+    with caplog.at_level(logging.ERROR, logger="asyncsock.threads"):
+        for _ in range(5):
+            pool.start(fail)
+        assert pool.submit(int, "1").result(TIMEOUT) == 1
+        pool.shutdown()
+    assert len(caplog.records) == 5
+
+
+def test_the_context_of_the_caller_is_left_alone(pool: ThreadPool) -> None:
+    variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="default")
+    variable.set("mine")
+    assert pool.submit(variable.get).result(TIMEOUT) == "default"
+    assert pool.submit(contextvars.copy_context().run, variable.get).result(TIMEOUT) == "mine"
+
+
+def test_nothing_of_a_finished_call_is_kept(pool: ThreadPool) -> None:
+    class Thing:
+        pass
+
+    thing = Thing()
+    gone = weakref.ref(thing)
+    pool.submit(repr, thing).result(TIMEOUT)
+    del thing
+    wait_until_idle(pool)
+    gc.collect()
+    assert gone() is None
+
+
+async def test_it_serves_run_in_executor(pool: ThreadPool) -> None:
+    loop = asyncio.get_running_loop()
+    name = await loop.run_in_executor(pool, lambda: threading.current_thread().name)
+    assert name.startswith("worker-")
+    with pytest.raises(ZeroDivisionError):
+        await loop.run_in_executor(pool, divmod, 1, 0)
+
+
+async def test_it_serves_asgiref(pool: ThreadPool) -> None:
+    work = sync_to_async(lambda: threading.current_thread().name, thread_sensitive=False, executor=pool)  # type: ignore[arg-type]
+    assert (await work()).startswith("worker-")
+
+
+def test_a_pool_without_threads_is_refused() -> None:
+    with pytest.raises(ValueError):
+        ThreadPool(0)
+
+
+def test_work_is_still_done_when_no_further_thread_can_start(
+    pool: ThreadPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = threading.Event()
+    first = pool.submit(go_on.wait, TIMEOUT)
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    second = pool.submit(int, "2")
+    go_on.set()
+    assert first.result(TIMEOUT) is True
+    assert second.result(TIMEOUT) == 2
+
+
+def wait_until_idle(pool: ThreadPool) -> None:
+    """A thread counts itself idle a moment after the future of its call is done."""
+    deadline = time.monotonic() + TIMEOUT
+    while pool._idle < len(pool._threads):
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
