@@ -106,6 +106,7 @@ class ASGIApp:
     def _start(self, send: Send) -> None:
         if hasattr(self.server, "attach_loop"):
             self.server.attach_loop()
+        self.engine.closing = False
         door = install(self.engine, self, send, self.owns)
         self.engine.logger.debug("websocket door: %s", door)
         close_before_uvicorn_stops(self.server, self.engine)

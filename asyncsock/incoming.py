@@ -85,7 +85,8 @@ class ReceivingServer(socketio.AsyncServer):
         # Otherwise handlers of earlier events may not have begun when their client leaves.
         self._starts_at_once = self._ours and async_handlers and EAGER_TASKS
         self._verbose = self.logger.isEnabledFor(logging.INFO)
-        self._connected: set[str] = set()  # sessions that have sent a CONNECT packet
+        # Sessions that have sent a CONNECT packet, and whether any was accepted.
+        self._greeted: dict[str, bool] = {}
         self._binary_packet: dict[str, Partial] = {}
         self._connect_deadlines: Deadlines[Session] = Deadlines(connect_timeout, self._no_namespace)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -122,8 +123,8 @@ class ReceivingServer(socketio.AsyncServer):
         self._connect_deadlines.add(self.eio.sessions[eio_sid])
 
     def _no_namespace(self, session: Session, _deadline: float) -> None:
-        if session.is_open and session.sid not in self._connected:
-            session.reject("no CONNECT packet within connect_timeout", 1000)
+        if session.is_open and not self._greeted.get(session.sid):
+            session.reject("it is in no namespace after connect_timeout", 1000)
 
     def _handle_eio_message(self, eio_sid: str, data: str | bytes) -> None:
         if self._binary_packet:
@@ -154,10 +155,10 @@ class ReceivingServer(socketio.AsyncServer):
     def _handle_packet(self, eio_sid: str, packet: Incoming) -> None:
         kind = packet.kind
         if kind == CONNECT:
-            self._connected.add(eio_sid)
+            self._greeted.setdefault(eio_sid, False)
             self.eio.spawn(self._handle_connect(eio_sid, packet.namespace, packet.data), eio_sid)
             return
-        if eio_sid not in self._connected:
+        if eio_sid not in self._greeted:
             raise BadPacket("a packet before CONNECT")
         sid = self.manager.sid_from_eio_sid(eio_sid, packet.namespace)
         if sid is None or not self.manager.is_connected(sid, packet.namespace):
@@ -173,7 +174,7 @@ class ReceivingServer(socketio.AsyncServer):
             self._leave(eio_sid, sid, packet.namespace, self.reason.CLIENT_DISCONNECT)
 
     def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> None:
-        self._connected.discard(eio_sid)
+        self._greeted.pop(eio_sid, None)
         self._binary_packet.pop(eio_sid, None)
         if self._ours:
             namespaces = self.manager.abandon(eio_sid)
@@ -224,6 +225,8 @@ class ReceivingServer(socketio.AsyncServer):
         await self.manager.disconnect(sid, namespace, ignore_queue=True)
 
     async def _accept(self, eio_sid: str, sid: str, namespace: str) -> None:
+        if eio_sid in self._greeted:
+            self._greeted[eio_sid] = True
         self._put(eio_sid, CONNECT, namespace, {"sid": sid})
         await self.manager.connect(sid, namespace)
 
@@ -249,7 +252,7 @@ class ReceivingServer(socketio.AsyncServer):
         self._forget_session(eio_sid)
 
     def _accepts_namespace(self, namespace: str) -> bool:
-        return (
+        return namespace != "*" and (
             namespace in self.handlers
             or namespace in self.namespace_handlers
             or self.namespaces == "*"

@@ -166,12 +166,12 @@ class Rooms(AsyncManager):
 
     async def pre_connect(self, eio_sid: str, namespace: str) -> str | None:
         """Note a client whose connect handler is about to run; None if it is connected already."""
-        namespaces = self._by_session.setdefault(eio_sid, {})
         session = self.server.eio.sessions.get(eio_sid)
-        if namespace in namespaces or session is None:
+        if session is None or namespace in self._by_session.get(eio_sid, ()):
             return None
         client = Client(self.server.eio.generate_id(), eio_sid, namespace, Held(session))
-        namespaces[namespace] = self._clients[client.sid] = client
+        self._by_session.setdefault(eio_sid, {})[namespace] = client
+        self._clients[client.sid] = client
         self.rooms.setdefault(namespace, {}).setdefault(None, {})[client.sid] = client.target
         return client.sid
 
@@ -242,10 +242,6 @@ class Rooms(AsyncManager):
             if client.state is State.CONNECTING:
                 client.state = State.GONE
         return [name for name, client in clients.items() if client.state is State.CONNECTED]
-
-    def is_gone(self, sid: str) -> bool:
-        """Whether a client left while its connect handler ran."""
-        return self._clients[sid].state is State.GONE
 
     def sid_from_eio_sid(self, eio_sid: str, namespace: str) -> str | None:
         """The sid of a session's client in a namespace."""

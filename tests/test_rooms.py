@@ -253,8 +253,8 @@ async def test_entering_the_room_none_does_no_harm(server: AsyncServer) -> None:
         await server.emit("hello")
         assert await client.events() == [["hello"]]
         await client.leave()
+        await within(until(lambda: not server.eio.tasks and not server.environ))
     assert server.manager.rooms == {}
-    assert server.environ == {}
 
 
 async def test_several_rooms_deliver_once(any_server: AsyncServer) -> None:
@@ -338,8 +338,8 @@ async def test_a_client_that_disconnects_leaves_nothing_behind(server: AsyncServ
         await server.save_session(client.sid, {"a": 1})
         await server.emit("question", to=client.sid, callback=print)
         await client.leave()
+        await within(until(lambda: not server.eio.tasks and not server.environ))
     assert server.manager.rooms == {}
-    assert server.environ == {}
     assert server.eio.sessions == {}
     assert server._connected == set()
     manager = vars(server.manager)
@@ -608,9 +608,8 @@ async def test_a_client_that_leaves_while_its_connect_handler_runs_leaves_nothin
         await within(entered.wait())
         await client.leave()
         go.set()
-        await within(until(lambda: not server.eio.tasks))
+        await within(until(lambda: not server.eio.tasks and not server.environ))
     assert server.manager.rooms == {}
-    assert server.environ == {}
 
 
 async def until(condition: Callable[[], Any]) -> None:
@@ -1255,7 +1254,7 @@ async def test_a_session_is_a_context_manager(any_server: AsyncServer) -> None:
         assert await any_server.get_session(client.sid) == {"a": 1}
 
 
-@pytest.mark.parametrize("how", ["41", "1", "breaks off", "is disconnected"])
+@pytest.mark.parametrize("how", ["41", "1", "41 and 1", "breaks off", "is disconnected"])
 async def test_the_session_is_there_in_the_disconnect_handler(any_server: AsyncServer, how: str) -> None:
     got: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
@@ -1274,11 +1273,12 @@ async def test_the_session_is_there_in_the_disconnect_handler(any_server: AsyncS
         elif how == "is disconnected":
             await any_server.disconnect(client.sid)
         else:
-            client.send(how)
+            for packet in how.split(" and "):
+                client.send(packet)
         assert await within(got) == {"user": "ann"}
 
 
-@pytest.mark.parametrize("how", ["41", "breaks off"])
+@pytest.mark.parametrize("how", ["41", "41 and 1", "breaks off"])
 async def test_the_environ_is_there_in_the_disconnect_handler(any_server: AsyncServer, how: str) -> None:
     got: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
@@ -1288,11 +1288,12 @@ async def test_the_environ_is_there_in_the_disconnect_handler(any_server: AsyncS
         got.set_result(any_server.get_environ(sid))
 
     async with connected(any_server) as client:
-        if how == "41":
-            client.send("41")
-        else:
+        if how == "breaks off":
             await client.leave()
-        assert (await within(got))["PATH_INFO"] == "/socket.io/"
+        else:
+            for packet in how.split(" and "):
+                client.send(packet)
+        assert "PATH_INFO" in (await within(got) or {})
 
 
 async def test_transport_tells_a_clients_transport(any_server: AsyncServer) -> None:
@@ -1323,9 +1324,8 @@ async def test_another_client_manager_forgets_a_client_that_leaves() -> None:
     async with connected(server) as client:
         await server.enter_room(client.sid, "room")
         await client.leave()
-        await within(until(lambda: not server.eio.tasks))
+        await within(until(lambda: not server.eio.tasks and not server.environ))
     assert server.manager.rooms == {}
-    assert server.environ == {}
 
 
 async def test_another_client_manager_sends_binary_data() -> None:

@@ -72,9 +72,9 @@ class SocketIO:
         manage_session = options.pop("manage_session", True)
         if options.get("json") is flask.json:
             options["json"] = app.json  # flask.json's own output differs in and out of an app context
-        executor = ThreadPool(HANDLER_THREADS, "asyncsock-handler")
+        threads = ThreadPool(HANDLER_THREADS, "asyncsock-handler")
         self.app = app
-        self._server = FlaskServer(app, manage_session, executor, **options)
+        self._server = FlaskServer(app, manage_session, threads, **options)
         self._asgi_app = ASGIApp(
             self._server,
             WsgiApp(app),

@@ -5,16 +5,15 @@ from __future__ import annotations
 import builtins
 import inspect
 from collections.abc import Callable
-from concurrent.futures import Executor
 from typing import Any
 
-from asgiref.sync import sync_to_async
 from flask import Flask
 from socketio.exceptions import ConnectionRefusedError
 
 from ..engine.arguments import trim
 from ..server import AsyncServer
 from .context import ConnectionContext, EventContext
+from .threads import ThreadPool, call_in_thread
 
 Handler = Callable[..., Any]
 
@@ -25,14 +24,14 @@ class FlaskServer(AsyncServer):
     Args:
         app: The Flask application.
         manage_session: Whether each connection has its own copy of the session.
-        executor: The threads that functions and blocking session stores run in.
+        threads: Where handlers that are functions run.
         **options: Those of `AsyncServer`.
     """
 
-    def __init__(self, app: Flask, manage_session: bool, executor: Executor, **options: Any) -> None:
+    def __init__(self, app: Flask, manage_session: bool, threads: ThreadPool, **options: Any) -> None:
         super().__init__(**options)
         self.app = app
-        self.executor = executor
+        self.threads = threads
         self._manage_session = manage_session
         self._contexts: dict[str, ConnectionContext] = {}
 
@@ -149,10 +148,8 @@ def _thread_runner(server: FlaskServer, errors: ErrorHandlers) -> Runner:
                     raise
                 return server.app.ensure_sync(error_handler)(error)
 
-    in_thread = sync_to_async(call, thread_sensitive=False, executor=server.executor)  # type: ignore[call-overload]
-
     async def run(context: EventContext, handler: Handler, namespace: str, args: tuple[Any, ...]) -> Any:
         await context.open()
-        return await in_thread(context, handler, namespace, args)
+        return await call_in_thread(server.threads, call, context, handler, namespace, args)
 
     return run
