@@ -56,7 +56,7 @@ class ASGIWebSocket(WebSocketTransport):
     The writer takes packets out of the session's outbox in batches, so a slow client delays nobody else.
     """
 
-    __slots__ = ("_batch", "_close_code", "_now", "_reader", "_server", "_session", "_wakeup")
+    __slots__ = ("_batch", "_close_code", "_now", "_reader", "_server", "_session", "_wakeup", "_writer")
 
     def __init__(self, server: EngineServer) -> None:
         super().__init__()
@@ -67,19 +67,21 @@ class ASGIWebSocket(WebSocketTransport):
         self._close_code = 0
         self._wakeup = asyncio.Event()
         self._reader: asyncio.Task[None] | None = None
+        self._writer: asyncio.Task[None] | None = None
 
     async def run(self, receive: Receive, send: Send) -> None:
         """Serve an accepted connection until it is gone."""
-        self._reader = asyncio.ensure_future(self._read(receive))
-        writer = asyncio.ensure_future(self._write(send))
+        reader = self._reader = asyncio.ensure_future(self._read(receive))
+        writer = self._writer = asyncio.ensure_future(self._write(send))
         try:
-            await self._reader
-        except asyncio.CancelledError:
-            if not self._close_code:  # not by us: the ASGI server is stopping
-                raise
+            await asyncio.wait([reader])
+            if reader.cancelled():  # by the writer, which is about to close
+                await asyncio.wait([writer])
+            elif (error := reader.exception()) is not None:
+                raise error
         finally:
+            reader.cancel()
             writer.cancel()
-            self._reader.cancel()
             self._server.endings.gone(self)
             if self._session is not None:
                 self._server.stalls.settled(self._session)
@@ -109,9 +111,9 @@ class ASGIWebSocket(WebSocketTransport):
 
     def abort(self) -> None:
         self.receiver = None
-        self._close_code = POLICY_VIOLATION
-        if self._reader is not None:
-            self._reader.cancel()
+        for task in (self._reader, self._writer):
+            if task is not None:
+                task.cancel()
 
     def backlog(self, session: Session) -> int:
         return super().backlog(session) + sum([len(packet.frame) for packet in self._batch])
@@ -142,9 +144,10 @@ class ASGIWebSocket(WebSocketTransport):
                 if self._session is not None:
                     self._server.stalls.settled(self._session)
                 if self._close_code:
+                    if self._reader is not None:  # granian closes only when nobody receives
+                        self._reader.cancel()
+                        await asyncio.wait([self._reader])
                     await send({"type": "websocket.close", "code": self._close_code})
-                    if self._reader is not None:
-                        self._reader.cancel()  # the closing handshake is the ASGI server's
                     return
         except Exception as error:  # servers raise what they like when the client has gone
             logger.debug("a WebSocket ended while it was written to: %r", error)
