@@ -43,7 +43,9 @@ class ASGIApp:
         self.engine: EngineServer = getattr(server, "eio", server)
         self.other_asgi_app = other_asgi_app
         self.static_files = static_files or {}
-        self.socketio_path = socketio_path if socketio_path is None else f"/{socketio_path.strip('/')}/"
+        if socketio_path is not None:
+            socketio_path = f"/{socketio_path.strip('/')}/".replace("//", "/")
+        self.socketio_path = socketio_path
         self.on_startup = on_startup
         self.on_shutdown = on_shutdown
 

@@ -84,7 +84,8 @@ class ReceivingServer(socketio.AsyncServer):
         self._ours = isinstance(self.manager, Rooms)
         # Otherwise handlers of earlier events may not have begun when their client leaves.
         self._starts_at_once = self._ours and async_handlers and EAGER_TASKS
-        self._verbose = self.logger.isEnabledFor(logging.INFO)
+        self._verbose = logger is not False and self.logger.isEnabledFor(logging.INFO)
+        self._joining_or_leaving: dict[str, set[asyncio.Task[Any]]] = {}  # the handlers' tasks, by session
         # Sessions that have sent a CONNECT packet, and whether any was accepted.
         self._greeted: dict[str, bool] = {}
         self._binary_packet: dict[str, Partial] = {}
@@ -156,7 +157,8 @@ class ReceivingServer(socketio.AsyncServer):
         kind = packet.kind
         if kind == CONNECT:
             self._greeted.setdefault(eio_sid, False)
-            self.eio.spawn(self._handle_connect(eio_sid, packet.namespace, packet.data), eio_sid)
+            connect = self._handle_connect(eio_sid, packet.namespace, packet.data)
+            self._keep_session_for(eio_sid, self.eio.spawn(connect, eio_sid))
             return
         if eio_sid not in self._greeted:
             raise BadPacket("a packet before CONNECT")
@@ -173,26 +175,39 @@ class ReceivingServer(socketio.AsyncServer):
             self.manager.pre_disconnect(sid, packet.namespace)
             self._leave(eio_sid, sid, packet.namespace, self.reason.CLIENT_DISCONNECT)
 
-    def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> None:
+    def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> asyncio.Future[Any] | None:
         self._greeted.pop(eio_sid, None)
         self._binary_packet.pop(eio_sid, None)
         if self._ours:
             namespaces = self.manager.abandon(eio_sid)
         else:
             namespaces = list(self.manager.get_namespaces())
-        waiting = []
         for namespace in namespaces:
             sid = self.manager.sid_from_eio_sid(eio_sid, namespace)
             if sid is not None and self.manager.is_connected(sid, namespace):
                 self.manager.pre_disconnect(sid, namespace)
-                task = self._leave(eio_sid, sid, namespace, reason)
-                if task is not None:
-                    waiting.append(task)
-        if waiting:  # disconnect handlers may still ask for it
-            gathered = asyncio.gather(*waiting, return_exceptions=True)
-            gathered.add_done_callback(lambda _: self._forget_session(eio_sid))
-        else:
+                self._leave(eio_sid, sid, namespace, reason)
+        tasks = self._joining_or_leaving.pop(eio_sid, None)
+        if not tasks:
             self._forget_session(eio_sid)
+            return None
+        ended = asyncio.gather(*tasks, return_exceptions=True)
+        ended.add_done_callback(lambda _: self._forget_session(eio_sid))
+        return ended
+
+    def _keep_session_for(self, eio_sid: str, task: asyncio.Task[Any]) -> None:
+        """Keep what belongs to a session until a connect or disconnect handler has ended."""
+        if not task.done():
+            tasks = self._joining_or_leaving.setdefault(eio_sid, set())
+            tasks.add(task)
+            task.add_done_callback(lambda _: self._ended(eio_sid, task))
+
+    def _ended(self, eio_sid: str, task: asyncio.Task[Any]) -> None:
+        tasks = self._joining_or_leaving.get(eio_sid)
+        if tasks is not None:
+            tasks.discard(task)
+            if not tasks:
+                del self._joining_or_leaving[eio_sid]
 
     def _forget_session(self, eio_sid: str) -> None:
         """Let go of what is kept for a session whose handlers have ended."""
@@ -249,7 +264,6 @@ class ReceivingServer(socketio.AsyncServer):
         if self.manager.is_connected(sid, namespace):
             self.manager.pre_disconnect(sid, namespace)
             await self._run_disconnect(sid, namespace, self.reason.TRANSPORT_CLOSE)
-        self._forget_session(eio_sid)
 
     def _accepts_namespace(self, namespace: str) -> bool:
         return namespace != "*" and (
@@ -264,7 +278,9 @@ class ReceivingServer(socketio.AsyncServer):
         if self._starts_at_once and self._find_handler("disconnect", namespace, ()) is None:
             self.manager.basic_disconnect(sid, namespace)
             return None
-        return self._run_handler(self._run_disconnect(sid, namespace, reason), eio_sid)
+        task = self._run_handler(self._run_disconnect(sid, namespace, reason), eio_sid)
+        self._keep_session_for(eio_sid, task)
+        return task
 
     async def _run_disconnect(self, sid: str, namespace: str, reason: str) -> None:
         try:
@@ -300,7 +316,7 @@ class ReceivingServer(socketio.AsyncServer):
         else:
             self._put(eio_sid, ACK, namespace, data, id)
 
-    def _run_handler(self, coroutine: Coroutine[Any, Any, Any], eio_sid: str) -> asyncio.Task[Any] | None:
+    def _run_handler(self, coroutine: Coroutine[Any, Any, Any], eio_sid: str) -> asyncio.Task[Any]:
         return self.eio.run_handler(eio_sid, coroutine)
 
     def _find_handler(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json as stdlib_json
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
@@ -50,6 +51,9 @@ class Codec(Protocol):
             TypeError: The data cannot be encoded.
         """
 
+    def detach(self, body: Body) -> Body:
+        """Encoded data that later changes to the original do not touch."""
+
     def assemble(self, kind: int, namespace: str, body: Body | None, id: int | None = None) -> list[Packet]:
         """The Engine.IO packets of a Socket.IO packet."""
 
@@ -79,6 +83,9 @@ class JSONCodec:
 
     def encode(self, data: Any) -> Body:
         return self._dumps(data)
+
+    def detach(self, body: Body) -> Body:
+        return body
 
     def assemble(self, kind: int, namespace: str, body: Body | None, id: int | None = None) -> list[Packet]:
         data, attachments = body if body is not None else (b"", ())
@@ -151,6 +158,9 @@ class PacketCodec:
     def encode(self, data: Any) -> Body:
         self._packet_class(EVENT, data=data, namespace="/").encode()  # raises here what cannot be encoded
         return Body(data)
+
+    def detach(self, body: Body) -> Body:
+        return Body(copy.deepcopy(body.data))
 
     def assemble(self, kind: int, namespace: str, body: Body | None, id: int | None = None) -> list[Packet]:
         data = body.data if body is not None else None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from socketio import AsyncManager
 
 from .engine.packet import NOOP, Packet
-from .engine.sent import SENT, SENT_AND_YIELDING, Sent, SentAndWaiting
+from .engine.sent import SENT, Sent, SentAndWaiting, sent_and_yielding
 from .engine.session import Session
 from .engine.transport import HOLDING
 from .packets import EVENT, Body, event_arguments
@@ -134,7 +134,7 @@ class Rooms(AsyncManager):
             (target,) = targets
             if target.transport.paused:
                 return SentAndWaiting(target.transport.drain)
-        return SENT if fanout.emitted < BUSY_TICK else SENT_AND_YIELDING
+        return SENT if fanout.emitted < BUSY_TICK else sent_and_yielding()
 
     def _targets(self, namespace: str, room: Any, skip_sid: str | list[str] | None) -> Collection[Any]:
         members = self._members(namespace, room)
@@ -152,15 +152,20 @@ class Rooms(AsyncManager):
         if rooms is None:
             return {}
         if room is None or isinstance(room, str) or not hasattr(room, "__len__"):
-            members = rooms.get(room)
-            if members is not None:
-                return members
-            client = self._clients.get(room)
-            return {client.sid: client.target} if client is not None and client.namespace == namespace else {}
+            return self._room(rooms, namespace, room)
         several: dict[str, Target] = {}
         for name in room:
-            several.update(self._members(namespace, name))
+            several.update(self._room(rooms, namespace, name))
         return several
+
+    def _room(
+        self, rooms: dict[Hashable, dict[str, Target]], namespace: str, room: Hashable
+    ) -> dict[str, Target]:
+        members = rooms.get(room)
+        if members is not None:
+            return members
+        client = self._clients.get(room)  # type: ignore[call-overload]
+        return {client.sid: client.target} if client is not None and client.namespace == namespace else {}
 
     # Clients
 
@@ -210,7 +215,16 @@ class Rooms(AsyncManager):
         client = self._clients[sid]
         self._release(client)
         client.state = State.DISCONNECTING
+        self._make_way(client)
         return client.eio_sid
+
+    def _make_way(self, client: Client) -> None:
+        """Let the client's session connect to the namespace again."""
+        namespaces = self._by_session.get(client.eio_sid)
+        if namespaces is not None and namespaces.get(client.namespace) is client:
+            del namespaces[client.namespace]
+            if not namespaces:
+                del self._by_session[client.eio_sid]
 
     async def disconnect(self, sid: str, namespace: str, **kwargs: Any) -> None:
         """Forget a client."""
@@ -225,10 +239,7 @@ class Rooms(AsyncManager):
             self._remove(rooms, room, sid)
         if not rooms:
             del self.rooms[namespace]
-        namespaces = self._by_session[client.eio_sid]
-        del namespaces[namespace]
-        if not namespaces:
-            del self._by_session[client.eio_sid]
+        self._make_way(client)
 
     def abandon(self, eio_sid: str) -> list[str]:
         """Note that a session has ended.
@@ -263,7 +274,7 @@ class Rooms(AsyncManager):
 
     def basic_enter_room(self, sid: str, namespace: str, room: Any, eio_sid: str | None = None) -> None:
         client = self._client(sid, namespace)
-        if room == sid:
+        if room is None or room == sid:
             return
         if self.is_sid_room(namespace, room):
             raise ValueError("cannot enter a sid room")

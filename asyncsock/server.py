@@ -58,6 +58,8 @@ class AsyncServer(ReceivingServer):
     def register_namespace(self, namespace_handler: AsyncNamespace) -> None:
         """Register an object whose ``on_*`` methods handle the events of a namespace."""
         super().register_namespace(namespace_handler)
+        if not isinstance(namespace_handler, AsyncNamespace):
+            return  # it knows itself how to call its methods
         for event, count in (("connect", 3), ("disconnect", 2)):
             method = getattr(namespace_handler, f"on_{event}", None)
             if method is not None:
@@ -105,7 +107,7 @@ class AsyncServer(ReceivingServer):
             TypeError: The data cannot be encoded.
         """
         namespace = namespace or "/"
-        room = to or room
+        room = room if to is None else to
         if self._verbose:
             self.logger.info('emitting event "%s" to %s [%s]', event, room or "all", namespace)
         options = {"skip_sid": skip_sid, "callback": callback}
@@ -118,7 +120,7 @@ class AsyncServer(ReceivingServer):
                 event, data, namespace, room=room, ignore_queue=ignore_queue, **options
             )
             return sent
-        body = self.codec.encode([event, *event_arguments(data)])
+        body = self.codec.detach(self.codec.encode([event, *event_arguments(data)]))
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self.manager.deliver, body, namespace, room, skip_sid, callback)
         return SENT
@@ -231,7 +233,14 @@ class AsyncServer(ReceivingServer):
         eio_sid = self.manager.pre_disconnect(sid, namespace)
         self._put(eio_sid, DISCONNECT, namespace)
         task = self._leave(eio_sid, sid, namespace, SERVER_DISCONNECT)
-        return SentAndWaiting(lambda: asyncio.shield(task)) if task is not None else SENT
+        return SentAndWaiting(lambda: self._wait_for(task)) if task is not None else SENT
+
+    async def _wait_for(self, task: asyncio.Task[Any]) -> None:
+        loop = task.get_loop()
+        if loop is asyncio.get_running_loop():
+            await asyncio.shield(task)
+        else:
+            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._wait_for(task), loop))
 
     async def _send_packet(self, eio_sid: str, pkt: Any) -> None:
         """Send a packet of python-socketio's, for its client managers."""

@@ -168,8 +168,9 @@ def test_the_users_json_module_is_used_for_both_directions() -> None:
         '51-["a"]', '52-["a",{"_placeholder":true,"num":0}]', '51-["a",{"_placeholder":true,"num":1}]',
         '51-["a",{"_placeholder":true,"num":-1}]', '51-["a",{"_placeholder":true,"num":"0"}]',
         '51-["a",{"_placeholder":true}]', '510000-["a"]', "5" + "9" * 30 + '-["a"]', f'2{2**53}["a"]',
-        '2' + "1" * 30 + '["a"]', '2²["a"]', '2-1["a"]', "3[", "30", "31{}", "0[", '0"x"', "0[1]", "01", "4{}",
-        "2" + "[" * 100_000, "2[]", "2[1]", "2[null]", '2["connect"]', '2["disconnect"]', "3[1]",
+        '2' + "1" * 30 + '["a"]', '2²["a"]', '2-1["a"]', "3[", "30", "31{}", "0[", '0"x"', "0[1]", "01",
+        "4{}", "2[NaN]", '2["a",' + "[" * 300 + "]" * 301, "2" + "[" * 100_000,
+        "2[]", "2[1]", "2[null]", '2["connect"]', '2["disconnect"]', "3[1]",
     ],
 )  # fmt: skip
 def test_a_malformed_packet_is_refused(message: str | bytes) -> None:

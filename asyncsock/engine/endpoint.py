@@ -47,7 +47,7 @@ class Endpoint:
         transports: The names of the transports that are served.
         allow_upgrades: Whether polling clients may move to a WebSocket.
         cookie: The session cookie, if there is to be one.
-        compress_over: The size in bytes over which polling answers are compressed; None for never.
+        compress_from: The size in bytes from which polling answers are compressed; None for never.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Endpoint:
         transports: tuple[str, ...],
         allow_upgrades: bool,
         cookie: str | dict[str, Any] | None,
-        compress_over: int | None,
+        compress_from: int | None,
     ) -> None:
         self._server = server
         self._handshake = handshake
@@ -67,7 +67,7 @@ class Endpoint:
         self._transports = transports
         self._upgradable = allow_upgrades and "websocket" in transports
         self._cookie = cookie
-        self._compress_over = sys.maxsize if compress_over is None else compress_over
+        self._compress_from = sys.maxsize if compress_from is None else compress_from
 
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI ``http`` or ``websocket`` request."""
@@ -91,7 +91,7 @@ class Endpoint:
         except ClientGone:
             pass
         else:
-            if len(body) > self._compress_over:
+            if len(body) >= self._compress_from:
                 body, encoding = compress(body, request.header(b"accept-encoding"))
                 more = more + encoding
             await answer(send, 200, body, headers + more)

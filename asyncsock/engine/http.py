@@ -102,14 +102,21 @@ async def answer(send: Send, status: int, body: bytes, headers: Headers, content
 
 def compress(body: bytes, accepted: str) -> tuple[bytes, Headers]:
     """The body in the first encoding of ours that the client accepts, and the headers that say so."""
-    names = {
-        part.partition(";")[0].strip() for part in accepted.split(",") if "q=0" not in part.split(";")[1:]
-    }
+    names = [name for name, weight in map(_encoding, accepted.split(",")) if weight]
     if "gzip" in names:
         return gzip.compress(body, 1), [(b"content-encoding", b"gzip"), (b"vary", b"accept-encoding")]
     if "deflate" in names:
         return zlib.compress(body, 1), [(b"content-encoding", b"deflate"), (b"vary", b"accept-encoding")]
     return body, []
+
+
+def _encoding(part: str) -> tuple[str, float]:
+    """One encoding of an Accept-Encoding header and its weight (RFC 9110 section 12.5.3)."""
+    name, _, weight = part.partition(";")
+    try:
+        return name.strip().lower(), float(weight.strip().removeprefix("q=") or 1)
+    except ValueError:
+        return name.strip().lower(), 0
 
 
 def session_cookie(cookie: str | dict[str, Any], sid: str) -> str:
@@ -130,7 +137,7 @@ def session_cookie(cookie: str | dict[str, Any], sid: str) -> str:
             value = value()
         if value is True:
             parts.append(name)
-        elif value is not False:
+        elif value is not False and value is not None:
             parts.append(f"{name}={value}")
     return "; ".join(parts)
 
@@ -193,7 +200,7 @@ def _ask(allowed: Callable[..., bool], origin: str, environ: Callable[[], dict[s
 
 def _own_origins(request: Request) -> tuple[str, str]:
     """The origin by the Host header, and the one that a proxy in front says it has."""
-    scheme = {"ws": "http", "wss": "https"}.get(request.scope["scheme"], request.scope["scheme"])
+    scheme = request.scope.get("scheme", "http").replace("ws", "http")
     host = request.header(b"host")
     forwarded_scheme = request.header(b"x-forwarded-proto").split(",")[0].strip() or scheme
     forwarded_host = request.header(b"x-forwarded-host").split(",")[0].strip() or host

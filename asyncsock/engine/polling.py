@@ -40,8 +40,8 @@ class Polling(Transport):
         elif not self._poll.done():
             self._poll.set_result(None)
 
-    def finish(self, session: Session, code: int, reason: str) -> None:
-        self._left = [*session.outbox, CLOSE]
+    def finish(self, outbox: list[Packet], code: int, reason: str) -> None:
+        self._left = [*outbox, CLOSE]
         if self._poll is not None:
             self.release()
         elif reason == SERVER_DISCONNECT:  # otherwise the client is gone, or at fault

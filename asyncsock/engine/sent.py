@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Generator
+from functools import partial
 from typing import Any
 
 
@@ -68,9 +69,6 @@ class SentAndWaiting(Sent):
         return self._wait().__await__()
 
 
-async def _next_tick() -> None:
-    await asyncio.sleep(0)
-
-
-# For a caller that sends in a loop: awaiting lets the event loop write what has piled up.
-SENT_AND_YIELDING = SentAndWaiting(_next_tick)
+def sent_and_yielding() -> Sent:
+    """For a caller that sends in a loop: awaiting lets the event loop write what has piled up."""
+    return SentAndWaiting(partial(asyncio.sleep, 0))

@@ -112,6 +112,7 @@ class EngineServer:
         self.tasks: dict[asyncio.Task[Any], str | None] = {}  # running handlers, and whose event they handle
         self.closing = False
         self.shutdown_grace = 10.0  # seconds that running handlers have when the server stops
+        self.leaving: dict[str, Session] = {}  # ended sessions whose disconnect handler runs
         self.endings = Endings()
         self.endpoint = Endpoint(
             self,
@@ -124,7 +125,7 @@ class EngineServer:
             transports=known_transports(transports),
             allow_upgrades=allow_upgrades,
             cookie=cookie,
-            compress_over=compression_threshold if http_compression else None,
+            compress_from=compression_threshold if http_compression else None,
         )
         self._last_handler: dict[str, asyncio.Task[Any]] = {}
 
@@ -223,13 +224,18 @@ class EngineServer:
         handler = self.handlers.get("disconnect")
         if handler is None:
             return
+        self.leaving[session.sid] = session
         try:
             result = handler(session.sid, reason)
         except Exception:
             self.logger.exception("error in the disconnect handler")
+            result = None
+        if inspect.iscoroutine(result):
+            result = self.spawn(result, session.sid)
+        if isinstance(result, asyncio.Future) and not result.done():
+            result.add_done_callback(lambda _: self.leaving.pop(session.sid, None))
         else:
-            if inspect.iscoroutine(result):
-                self.spawn(result, session.sid)
+            del self.leaving[session.sid]
 
     async def handle_request(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI ``http`` or ``websocket`` request to the engine's path."""
@@ -277,14 +283,17 @@ class EngineServer:
 
     async def get_session(self, sid: str) -> Any:
         """The user session of a client, a dictionary at first."""
-        session = self.sessions[sid]
+        session = self._known(sid)
         if session.user_session is None:
             session.user_session = {}
         return session.user_session
 
     async def save_session(self, sid: str, session: Any) -> None:
         """Store the user session of a client."""
-        self.sessions[sid].user_session = session
+        self._known(sid).user_session = session
+
+    def _known(self, sid: str) -> Session:
+        return self.sessions.get(sid) or self.leaving[sid]
 
     @asynccontextmanager
     async def session(self, sid: str) -> AsyncIterator[Any]:

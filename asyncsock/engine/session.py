@@ -108,7 +108,8 @@ class Session:
         """End the session: what is in the outbox is still sent, then the transport is closed."""
         if self._end(reason):
             transport, self.transport = self.transport, NO_TRANSPORT
-            transport.finish(self, code, reason)
+            outbox, self.outbox = self.outbox, []
+            transport.finish(outbox, code, reason)
 
     def cut(self, reason: str) -> None:
         """End the session and drop its connection with everything that has not been sent."""

@@ -33,7 +33,7 @@ async def close_sessions(server: EngineServer) -> None:
         if session.sid not in busy:
             session.close(SERVER_DISCONNECT, SERVICE_RESTART)
     current = asyncio.current_task()
-    while running := {task: sid for task, sid in server.tasks.items() if task is not current}:
+    while running := {task: sid for task, sid in server.tasks.items() if sid is not None}:
         done, _ = await asyncio.wait(
             running, timeout=deadline - loop.time(), return_when=asyncio.FIRST_COMPLETED
         )

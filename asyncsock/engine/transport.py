@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Protocol
 
+from .packet import Packet
+
 if TYPE_CHECKING:
     from .session import Session
 
@@ -33,10 +35,11 @@ class Transport:
         """Send the session's outbox, or leave it and send it as soon as that is possible."""
         raise NotImplementedError
 
-    def finish(self, session: Session, code: int, reason: str) -> None:
-        """Send what is left in the outbox, then close.
+    def finish(self, outbox: list[Packet], code: int, reason: str) -> None:
+        """Send what is left in the outbox of a session that has ended, then close.
 
         Args:
+            outbox: What the session had not handed over.
             code: The WebSocket close code, where there is a WebSocket.
             reason: Why the session has ended.
         """
@@ -73,7 +76,7 @@ class NoTransport(Transport):
     def flush(self, session: Session) -> None:
         session.outbox.clear()
 
-    def finish(self, session: Session, code: int, reason: str) -> None:
+    def finish(self, outbox: list[Packet], code: int, reason: str) -> None:
         pass
 
     def abort(self) -> None:

@@ -322,8 +322,11 @@ class DirectWebSocket(WebSocketTransport, asyncio.Protocol):
         else:
             self._write_large(memoryview(data))
 
-    def finish(self, session: Session, code: int, reason: str) -> None:
-        self._session = session
+    def finish(self, outbox: list[Packet], code: int, reason: str) -> None:
+        self._session = None
+        if outbox:
+            left = [self._unsent or b"", *[packet.frame for packet in outbox]]
+            self._unsent = memoryview(b"".join(left))
         self.close(code)
 
     def send_now(self, packet: Packet) -> None:

@@ -95,8 +95,8 @@ class ASGIWebSocket(WebSocketTransport):
             self._server.stalls.watch(session)
         self._wakeup.set()
 
-    def finish(self, session: Session, code: int, reason: str) -> None:
-        self._session = session
+    def finish(self, outbox: list[Packet], code: int, reason: str) -> None:
+        self._now += outbox
         self.close(code)
 
     def send_now(self, packet: Packet) -> None:

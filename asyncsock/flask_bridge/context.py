@@ -38,6 +38,8 @@ from flask.signals import appcontext_popped, appcontext_pushed, appcontext_teari
 from werkzeug.routing import MapAdapter
 from werkzeug.utils import cached_property
 
+from .threads import Beginning
+
 Environ = dict[str, Any]
 
 _new = object.__new__
@@ -95,11 +97,25 @@ class ConnectionContext:
         manage_session: keep a copy of the session for the connection (True), or have the app's session
             interface open and save it around each event (False).
         executor: where `async with event` opens and saves sessions that may block; None: the loop's own.
+
+    Attributes:
+        beginning: of the last handler that was given to a thread, for later events to wait for.
     """
 
     __slots__ = (
-        "_adapter", "_blocks", "_overrides", "_request_class", "_session", "_state", "_teardown_awaits",
-        "_turn", "app", "environ", "executor", "manage_session",
+        "_adapter",
+        "_blocks",
+        "_overrides",
+        "_request_class",
+        "_session",
+        "_state",
+        "_teardown_awaits",
+        "_turn",
+        "app",
+        "beginning",
+        "environ",
+        "executor",
+        "manage_session",
     )  # fmt: skip
 
     def __init__(
@@ -113,6 +129,7 @@ class ConnectionContext:
         self._session: SessionMixin | None = None
         self._adapter: MapAdapter | None = None
         self._turn: asyncio.Lock | None = None
+        self.beginning: Beginning | None = None
 
     def event(self, sid: str, namespace: str, message: str | None, args: tuple[Any, ...]) -> EventContext:
         """The context of one event, to be entered once, with `with` or `async with`."""

@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextvars import Context
 from functools import partial
 from typing import Any
 
@@ -18,6 +19,7 @@ from ..asgi import ASGIApp
 from ..engine import EngineServer
 from ..engine.sent import Sent
 from .handlers import ErrorHandlers, FlaskServer, Handler, make_callback, make_server_handler
+from .namespace import Namespace
 from .runner import run_server
 from .threads import ThreadPool
 from .wsgi import WsgiApp
@@ -52,7 +54,8 @@ class SocketIO:
         self._server: FlaskServer | None = None
         self._asgi_app: ASGIApp | None = None
         self._handlers: list[tuple[str, Handler, str]] = []
-        self._errors = ErrorHandlers()
+        self.errors = ErrorHandlers()
+        self._namespaces: list[Namespace] = []
         self._at_start: list[Callable[[], Any]] = []
         if app is not None or "message_queue" in options:
             self.init_app(app, **options)
@@ -84,6 +87,8 @@ class SocketIO:
         )
         for message, handler, namespace in self._handlers:
             self._register(message, handler, namespace)
+        for namespace_handler in self._namespaces:
+            self._register_namespace(namespace_handler)
         app.extensions["socketio"] = self
 
     @property
@@ -138,18 +143,34 @@ class SocketIO:
         """Decorate what is called with the exceptions of a namespace's handlers; its result is the ack."""
 
         def register(handler: Handler) -> Handler:
-            self._errors.by_namespace[namespace or "/"] = _callable(handler)
+            self.errors.by_namespace[namespace or "/"] = _callable(handler)
             return handler
 
         return register
 
     def on_error_default(self, handler: Handler) -> Handler:
         """Decorate what is called with exceptions in namespaces without an error handler."""
-        self._errors.default = _callable(handler)
+        self.errors.default = _callable(handler)
         return handler
 
+    def on_namespace(self, namespace_handler: Namespace) -> None:
+        """Register a class-based namespace; a handler registered with `on` goes before its methods.
+
+        Raises:
+            ValueError: It is not an instance of `Namespace`.
+        """
+        if not isinstance(namespace_handler, Namespace):
+            raise ValueError("Not a namespace instance.")
+        self._namespaces.append(namespace_handler)
+        if self._server is not None:
+            self._register_namespace(namespace_handler)
+
+    def _register_namespace(self, namespace_handler: Namespace) -> None:
+        namespace_handler._set_socketio(self)
+        self.server.register_namespace(namespace_handler)
+
     def _register(self, message: str, handler: Handler, namespace: str) -> None:
-        wrapped = make_server_handler(self.server, handler, message, namespace, self._errors)
+        wrapped = make_server_handler(self.server, handler, message, namespace, self.errors)
         self.server.on(message, wrapped, namespace=namespace)
 
     # Sending
@@ -172,8 +193,8 @@ class SocketIO:
             TypeError: The data cannot be encoded.
         """
         namespace = kwargs.pop("namespace", None) or "/"
-        to = kwargs.pop("to", None) or kwargs.pop("room", None)
-        kwargs.pop("room", None)
+        room, to = kwargs.pop("room", None), kwargs.pop("to", None)
+        to = room if to is None else to
         skip_sid = kwargs.pop("skip_sid", None)
         if not kwargs.pop("include_self", True) and not skip_sid:
             skip_sid = request.sid  # type: ignore[attr-defined]
@@ -181,7 +202,7 @@ class SocketIO:
         sid = getattr(request, "sid", None) if callback is not None and has_request_context() else None
         if sid is not None:
             origin: str = request.namespace  # type: ignore[attr-defined]
-            callback = make_callback(self.server, callback, sid, origin, self._errors)
+            callback = make_callback(self.server, callback, sid, origin, self.errors)
         data = args[0] if len(args) == 1 else tuple(args) or None
         return self.server.emit(
             event, data, namespace=namespace, to=to, skip_sid=skip_sid, callback=callback, **kwargs
@@ -206,8 +227,8 @@ class SocketIO:
             socketio.exceptions.TimeoutError: The client did not answer in time.
         """
         namespace = kwargs.pop("namespace", None) or "/"
-        to = kwargs.pop("to", None) or kwargs.pop("room", None)
-        kwargs.pop("room", None)
+        room, to = kwargs.pop("room", None), kwargs.pop("to", None)
+        to = room if to is None else to
         data = args[0] if len(args) == 1 else tuple(args) or None
         return self.server.call(event, data, to=to, namespace=namespace, **kwargs)
 
@@ -244,7 +265,8 @@ class SocketIO:
             if not self.server.started:
                 self._at_start.append(partial(self.start_background_task, target, *args, **kwargs))
                 return None
-            return self.server.start_background_task(target, *args, **kwargs)
+            # Without the Flask context of the caller, whose end would not wait for the task.
+            return Context().run(self.server.start_background_task, target, *args, **kwargs)
         thread = threading.Thread(target=target, args=args, kwargs=kwargs, daemon=True)
         thread.start()
         return thread

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flask import current_app, has_request_context, request
+from flask import current_app, has_app_context, has_request_context, request
 
 from ..engine.sent import Sent
 
@@ -59,7 +59,8 @@ def call(event: str, *args: Any, **kwargs: Any) -> Any:
         socketio.exceptions.TimeoutError: The client did not answer in time.
     """
     event_request = _current("call")
-    to = kwargs.pop("to", None) or kwargs.pop("room", None) or event_request.sid
+    to = _recipient(kwargs)
+    to = event_request.sid if to is None else to
     kwargs.setdefault("namespace", event_request.namespace)
     return _socketio().call(event, *args, to=to, **kwargs)
 
@@ -82,7 +83,8 @@ def leave_room(room: Any, sid: str | None = None, namespace: str | None = None) 
 
 def close_room(room: Any, namespace: str | None = None) -> Sent:
     """Remove every client from a room."""
-    return _socketio().server.close_room(room, namespace=namespace or _current("close_room").namespace)
+    event_request = _current("close_room", "any", namespace)
+    return _socketio().server.close_room(room, namespace=namespace or event_request.namespace)
 
 
 def rooms(sid: str | None = None, namespace: str | None = None) -> list[Any]:
@@ -105,7 +107,7 @@ def disconnect(sid: str | None = None, namespace: str | None = None, silent: boo
 def _current(function: str, sid: str | None = None, namespace: str | None = None) -> Any:
     """The request of the event being handled; any request will do where all it would tell is given."""
     found: Any = request._get_current_object() if has_request_context() else None  # type: ignore[attr-defined]
-    if not hasattr(found, "sid") and not (sid and namespace):
+    if not hasattr(found, "sid") and not (has_app_context() and sid and namespace):
         raise RuntimeError(
             f"{function}() needs the context of a Socket.IO event. In views, threads and background tasks "
             f"use the SocketIO object (socketio.emit(), socketio.send(), socketio.call(), "
@@ -116,12 +118,15 @@ def _current(function: str, sid: str | None = None, namespace: str | None = None
 
 def _addressed(event_request: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
     kwargs.setdefault("namespace", event_request.namespace)
-    to = kwargs.pop("to", None) or kwargs.pop("room", None)
-    if to is None and not kwargs.pop("broadcast", False):
+    to = _recipient(kwargs)
+    if not kwargs.pop("broadcast", False) and to is None:
         to = event_request.sid
-    kwargs.pop("broadcast", None)
-    kwargs.pop("room", None)
     return {**kwargs, "to": to}
+
+
+def _recipient(kwargs: dict[str, Any]) -> Any:
+    room, to = kwargs.pop("room", None), kwargs.pop("to", None)
+    return room if to is None else to
 
 
 def _socketio() -> SocketIO:

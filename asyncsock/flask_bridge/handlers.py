@@ -13,7 +13,7 @@ from socketio.exceptions import ConnectionRefusedError
 from ..engine.arguments import trim
 from ..server import AsyncServer
 from .context import ConnectionContext, EventContext
-from .threads import ThreadPool, call_in_thread
+from .threads import Beginning, ThreadPool, call_in_thread
 
 Handler = Callable[..., Any]
 
@@ -81,15 +81,11 @@ def make_server_handler(
         if any_namespace:
             real_namespace, *args = args  # type: ignore[assignment]
         sid = args[0]
-        data = tuple(args[1:])
+        data = (event, *args[1:]) if any_event else tuple(args[1:])
         context = server.event_context(sid, real_namespace, message, data)
         if takes is not None:
-            arguments = data[-takes:] if takes else ()
-        elif any_event:
-            arguments = (event, *data)
-        else:
-            arguments = data
-        return await run(context, handler, real_namespace, arguments)
+            data = data[-takes:] if takes else ()
+        return await run(context, handler, real_namespace, data)
 
     return handle
 
@@ -109,7 +105,8 @@ def make_callback(
 
 
 def _is_coroutine(handler: Handler) -> bool:
-    return inspect.iscoroutinefunction(inspect.unwrap(handler)) or inspect.iscoroutinefunction(
+    unwrapped = inspect.unwrap(handler, stop=inspect.iscoroutinefunction)
+    return inspect.iscoroutinefunction(unwrapped) or inspect.iscoroutinefunction(
         getattr(handler, "__call__", None)  # noqa: B004 - the method itself is asked about
     )
 
@@ -119,6 +116,9 @@ Runner = Callable[[EventContext, Handler, str, tuple[Any, ...]], Any]
 
 def _coroutine_runner(server: FlaskServer, errors: ErrorHandlers) -> Runner:
     async def run(context: EventContext, handler: Handler, namespace: str, args: tuple[Any, ...]) -> Any:
+        beginning = context.connection.beginning
+        if beginning is not None and not beginning.begun:
+            await beginning.wait()
         async with context:
             try:
                 result = handler(*args)
@@ -129,17 +129,21 @@ def _coroutine_runner(server: FlaskServer, errors: ErrorHandlers) -> Runner:
                 error_handler = errors.find(namespace)
                 if error_handler is None:
                     raise
-                result = error_handler(error)
-                return await result if hasattr(type(result), "__await__") else result
+                if _is_coroutine(error_handler):
+                    return await error_handler(error)
+                return await call_in_thread(server.threads, error_handler, error)
 
     return run
 
 
 def _thread_runner(server: FlaskServer, errors: ErrorHandlers) -> Runner:
-    def call(context: EventContext, handler: Handler, namespace: str, args: tuple[Any, ...]) -> Any:
+    def call(
+        beginning: Beginning, context: EventContext, handler: Handler, namespace: str, args: tuple[Any, ...]
+    ) -> Any:
+        beginning.begin()
         with context:
             try:
-                return handler(*args)
+                return _no_coroutine(handler, handler(*args))
             except (ConnectionRefusedError, builtins.ConnectionRefusedError):
                 raise
             except Exception as error:
@@ -149,7 +153,25 @@ def _thread_runner(server: FlaskServer, errors: ErrorHandlers) -> Runner:
                 return server.app.ensure_sync(error_handler)(error)
 
     async def run(context: EventContext, handler: Handler, namespace: str, args: tuple[Any, ...]) -> Any:
-        await context.open()
-        return await call_in_thread(server.threads, call, context, handler, namespace, args)
+        previous = context.connection.beginning
+        beginning = context.connection.beginning = Beginning()
+        try:
+            if previous is not None and not previous.begun:
+                await previous.wait()
+            await context.open()
+            return await call_in_thread(server.threads, call, beginning, context, handler, namespace, args)
+        finally:
+            if not beginning.begun:  # the session could not be opened, or the server stops
+                beginning.begin()
 
     return run
+
+
+def _no_coroutine(handler: Handler, result: Any) -> Any:
+    if inspect.iscoroutine(result):
+        result.close()
+        raise TypeError(
+            f"{handler!r} returned a coroutine, but is not a coroutine function: decorators around one must "
+            "use functools.wraps"
+        )
+    return result

@@ -27,9 +27,14 @@ def run_server(
     log_output: bool | None = None,
     certfile: str | None = None,
     keyfile: str | None = None,
+    extra_files: list[str] | None = None,
+    allow_unsafe_werkzeug: bool = True,
     **options: Any,
 ) -> None:
-    """Serve until a signal, then return. See `SocketIO.run`."""
+    """Serve until a signal, then return. See `SocketIO.run`.
+
+    ``allow_unsafe_werkzeug`` is accepted and has no effect: Werkzeug's server is not used.
+    """
     app.debug = app.debug if debug is None else debug
     log_output = app.debug if log_output is None else log_output
     if app.debug:
@@ -44,7 +49,8 @@ def run_server(
         **options,
     )
     if app.debug if use_reloader is None else use_reloader:
-        run_with_reloader(uvicorn.Server(config).run, **(reloader_options or {}))
+        reloader_options = {"extra_files": extra_files, **(reloader_options or {})}
+        run_with_reloader(uvicorn.Server(config).run, **reloader_options)
     else:
         _run_until_signal(uvicorn.Server(config))
 

@@ -119,6 +119,33 @@ class ThreadPool(Executor):
                 self._idle += 1
 
 
+class Beginning:
+    """Whether a function that was given to a thread has begun, and the wait for it.
+
+    The thread tells the event loop only if somebody waits.
+    """
+
+    __slots__ = ("_loop", "_waiter", "begun")
+
+    def __init__(self) -> None:
+        self.begun = False
+        self._loop = asyncio.get_running_loop()
+        self._waiter: asyncio.Future[None] | None = None
+
+    def begin(self) -> None:
+        """Note, in the thread, that the function begins."""
+        self.begun = True
+        if self._waiter is not None:
+            self._loop.call_soon_threadsafe(_settle, self._waiter, None, None)
+
+    async def wait(self) -> None:
+        """Wait, on the loop, until it has begun; those who wait go on in the order in which they came."""
+        if self._waiter is None:
+            self._waiter = self._loop.create_future()
+        if not self.begun:  # looked at after the waiter is there for the thread to see
+            await asyncio.shield(self._waiter)
+
+
 async def call_in_thread(pool: ThreadPool, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Call a function in the pool, in a copy of the current contextvars, and return its result.
 

@@ -1,0 +1,111 @@
+"""Class-based namespaces."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from socketio.base_namespace import BaseServerNamespace
+
+from ..engine.sent import Sent
+from .handlers import Handler, make_server_handler
+
+if TYPE_CHECKING:
+    from .extension import SocketIO
+
+
+class Namespace(BaseServerNamespace):
+    """The handlers of a namespace as the methods of a class.
+
+    The method ``on_name``, a coroutine function or a function, handles the event ``name``. If there is a
+    method ``error``, it is called with an exception that no other error handler took. Register an instance
+    with `SocketIO.on_namespace`.
+
+    Args:
+        namespace: ``'/'`` by default.
+
+    Example:
+        class Chat(Namespace):
+            async def on_say(self, text):
+                self.emit("said", text)
+
+        socketio.on_namespace(Chat("/chat"))
+    """
+
+    socketio: SocketIO
+
+    def __init__(self, namespace: str | None = None) -> None:
+        super().__init__(namespace)
+        self._wrapped: dict[str, Handler] = {}
+
+    def is_asyncio_based(self) -> bool:
+        """Whether the server is python-socketio's kind for asyncio, which it is."""
+        return True
+
+    def _set_socketio(self, socketio: SocketIO) -> None:
+        self.socketio = socketio
+        self._wrapped.clear()
+
+    async def trigger_event(self, event: str, *args: Any) -> Any:
+        """Run the method that handles an event, and return its result. Subclasses may dispatch otherwise.
+
+        Args:
+            event: The name of the event.
+            *args: For ``'*'`` the namespace; the sid; what came with the event.
+        """
+        wrapped = self._wrapped.get(event)
+        if wrapped is None:
+            method: Callable[..., Any] | None = getattr(self, f"on_{event}", None)
+            if method is None:
+                return None
+            socketio = self.socketio
+            wrapped = make_server_handler(socketio.server, method, event, self.namespace, socketio.errors)
+            self._wrapped[event] = wrapped
+        try:
+            return await wrapped(*args)
+        except Exception as error:
+            on_error: Callable[[Exception], Any] | None = getattr(self, "error", None)
+            if on_error is None:
+                raise
+            result = on_error(error)
+            return await result if hasattr(type(result), "__await__") else result
+
+    def emit(self, event: str, data: Any = None, room: Any = None, **kwargs: Any) -> Sent:
+        """Emit an event to everybody in this namespace, or to a room; as `SocketIO.emit` otherwise."""
+        return self.socketio.emit(event, *_arguments(data), room=room, **self._here(kwargs))
+
+    def send(self, data: Any, room: Any = None, **kwargs: Any) -> Sent:
+        """Send a message to everybody in this namespace, or to a room; as `SocketIO.send` otherwise."""
+        return self.socketio.send(data, room=room, **self._here(kwargs))
+
+    def call(self, event: str, data: Any = None, to: str | None = None, **kwargs: Any) -> Any:
+        """Emit an event to a client of this namespace and return its answer, as `SocketIO.call` does."""
+        return self.socketio.call(event, *_arguments(data), to=to, **self._here(kwargs))
+
+    def enter_room(self, sid: str, room: Any, namespace: str | None = None) -> Sent:
+        """Add a client of this namespace to a room."""
+        return self.socketio.server.enter_room(sid, room, namespace=namespace or self.namespace)
+
+    def leave_room(self, sid: str, room: Any, namespace: str | None = None) -> Sent:
+        """Remove a client of this namespace from a room."""
+        return self.socketio.server.leave_room(sid, room, namespace=namespace or self.namespace)
+
+    def close_room(self, room: Any, namespace: str | None = None) -> Sent:
+        """Remove every client of this namespace from a room."""
+        return self.socketio.close_room(room, namespace=namespace or self.namespace)
+
+    def rooms(self, sid: str, namespace: str | None = None) -> Any:
+        """The rooms that a client of this namespace is in."""
+        return self.socketio.server.rooms(sid, namespace=namespace or self.namespace)
+
+    def disconnect(self, sid: str, namespace: str | None = None) -> Sent:
+        """Disconnect a client from this namespace."""
+        return self.socketio.server.disconnect(sid, namespace=namespace or self.namespace)
+
+    def _here(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        kwargs["namespace"] = kwargs.get("namespace") or self.namespace
+        return kwargs
+
+
+def _arguments(data: Any) -> tuple[Any, ...]:
+    return () if data is None else (data,)
