@@ -26,6 +26,7 @@ async def close_sessions(server: EngineServer) -> None:
     if server.closing:
         return
     server.closing = True
+    server.logger.debug("closing %d sessions", len(server.sessions))
     loop = asyncio.get_running_loop()
     deadline = loop.time() + server.shutdown_grace
     busy = set(server.tasks.values())
