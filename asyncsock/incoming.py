@@ -99,9 +99,9 @@ class ReceivingServer(socketio.AsyncServer):
     # The event loop
 
     @property
-    def started(self) -> bool:
-        """Whether there is an event loop to work on."""
-        return self._loop is not None
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The event loop to work on, once there is one."""
+        return self._loop
 
     def attach_loop(self) -> None:
         """Serve on the running event loop; other threads hand their work to it."""
@@ -254,8 +254,8 @@ class ReceivingServer(socketio.AsyncServer):
             return error.error_args
         except builtins.ConnectionRefusedError:
             return {"message": "Connection refused by server"}
-        except Exception:
-            self.logger.exception("error in the connect handler of %s", namespace)
+        except Exception as error:
+            self.eio.handler_failed(error)
             result = False
         return exceptions.ConnectionRefusedError().error_args if result is False else None
 

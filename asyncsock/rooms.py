@@ -199,6 +199,12 @@ class Rooms(AsyncManager):
             if held.kept:
                 self.server.eio.fanout.fan_out([held.session], held.kept)
 
+    def release_all(self, eio_sid: str) -> None:
+        """Send at once what is kept for a session's clients that are connected."""
+        for client in list(self._by_session.get(eio_sid, {}).values()):
+            if client.state is State.CONNECTED:
+                self._release(client)
+
     def send_to(self, sid: str, packets: Sequence[Packet]) -> None:
         """Send packets to one client, after everything that was sent to it before."""
         client = self._clients.get(sid)

@@ -110,6 +110,7 @@ class EngineServer:
         self.heartbeat = Heartbeat(interval, ping_timeout)
         self.stalls = Stalls(max_buffered_bytes, self.logger)
         self.tasks: dict[asyncio.Task[Any], str | None] = {}  # running handlers, and whose event they handle
+        self.error_hook: Callable[[Exception], Any] | None = None  # told of what handlers raise
         self.closing = False
         self.shutdown_grace = 10.0  # seconds that running handlers have when the server stops
         self.leaving: dict[str, Session] = {}  # ended sessions whose disconnect handler runs
@@ -166,12 +167,18 @@ class EngineServer:
     async def _supervise(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         try:
             return await coroutine
-        except Exception:
-            self.logger.exception("error in a handler")
+        except Exception as error:
+            self.handler_failed(error)
         finally:
             task = asyncio.current_task()
             if task in self.tasks:
                 del self.tasks[task]
+
+    def handler_failed(self, error: Exception) -> None:
+        """Log what a handler raised, with its traceback."""
+        self.logger.error("error in a handler", exc_info=error)
+        if self.error_hook is not None:
+            self.error_hook(error)
 
     def message_received(self, session: Session, data: str | bytes) -> None:
         """Hand a message to its handler; one that raises `BadPacket` ends the session."""

@@ -181,7 +181,9 @@ class ConnectionContext:
             return session
         with _first_session:
             if self._session is None:
-                self._session = ManagedSession(session)
+                self._session = self.environ["saved_session"] = ManagedSession(
+                    session
+                )  # Flask-SocketIO's key
             return self._session
 
 

@@ -21,6 +21,7 @@ from ..engine.sent import Sent
 from .handlers import ErrorHandlers, FlaskServer, Handler, make_callback, make_server_handler
 from .namespace import Namespace
 from .runner import run_server
+from .testing import AsyncSocketIOTestClient, SocketIOTestClient
 from .threads import ThreadPool
 from .wsgi import WsgiApp
 
@@ -262,7 +263,7 @@ class SocketIO:
             started thread.
         """
         if inspect.iscoroutinefunction(target):
-            if not self.server.started:
+            if self.server.loop is None:
                 self._at_start.append(partial(self.start_background_task, target, *args, **kwargs))
                 return None
             # Without the Flask context of the caller, whose end would not wait for the task.
@@ -276,6 +277,14 @@ class SocketIO:
         if self.server.on_loop():
             return asyncio.sleep(seconds)
         return time.sleep(seconds)
+
+    def test_client(self, app: Flask, *args: Any, **kwargs: Any) -> SocketIOTestClient:
+        """A connected client for synchronous tests; the arguments are those of `SocketIOTestClient`."""
+        return SocketIOTestClient(app, self, *args, **kwargs)
+
+    def async_test_client(self, app: Flask, *args: Any, **kwargs: Any) -> AsyncSocketIOTestClient:
+        """A client for tests that are coroutines, to be entered with ``async with``."""
+        return AsyncSocketIOTestClient(app, self, *args, **kwargs)
 
     async def _start(self) -> None:
         for begin in self._at_start:
