@@ -21,7 +21,7 @@ class Endings:
     def __init__(self) -> None:
         self._lingering: dict[str, Polling] = {}
         self._linger_deadlines: Deadlines[str] = Deadlines(LINGER, self._forget)
-        self._closing: set[Transport] = set()
+        self._closing: dict[Transport, float] = {}  # and when the client last gave a sign of life
         self._close_deadlines: Deadlines[Transport] = Deadlines(CLOSE_TIMEOUT, self._give_up)
 
     def linger(self, sid: str, polling: Polling) -> None:
@@ -35,31 +35,45 @@ class Endings:
 
     def closing(self, transport: Transport) -> None:
         """Drop a connection that is being closed if that takes too long."""
-        self._closing.add(transport)
+        self.alive(transport)
         self._close_deadlines.add(transport)
+
+    def alive(self, transport: Transport) -> None:
+        """Note that the client of a connection that is being closed reads or sends."""
+        self._closing[transport] = asyncio.get_running_loop().time()
 
     def gone(self, transport: Transport) -> None:
         """Note that a connection is gone."""
-        self._closing.discard(transport)
+        self._closing.pop(transport, None)
 
-    async def wait(self, timeout: float) -> None:
+    async def wait(self, patience: float) -> None:
         """Wait until every client has taken what was left for it; then drop the others.
 
         Args:
-            timeout: Seconds.
+            patience: Seconds to wait for a client that gives no sign of life.
         """
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + timeout
-        while (self._closing or self._lingering) and loop.time() < deadline:  # noqa: ASYNC110 - once, at the end
+        start = now = loop.time()
+        while now - start < CLOSE_TIMEOUT:
+            for transport, last_sign in list(self._closing.items()):
+                if now - last_sign > patience:
+                    self._drop(transport)
+            if not self._closing and (not self._lingering or now - start > patience):
+                break
             await asyncio.sleep(0.01)
+            now = loop.time()
         for transport in list(self._closing):
-            transport.abort()
+            self._drop(transport)
         self._linger_deadlines.clear()
         self._close_deadlines.clear()
+
+    def _drop(self, transport: Transport) -> None:
+        del self._closing[transport]
+        transport.abort()
 
     def _forget(self, sid: str, _deadline: float) -> None:
         self._lingering.pop(sid, None)
 
     def _give_up(self, transport: Transport, _deadline: float) -> None:
         if transport in self._closing:
-            transport.abort()
+            self._drop(transport)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .server import EngineServer
 
 SERVICE_RESTART = 1012
-FLUSH_TIME = 0.5  # seconds that clients have to take what is left for them
+PATIENCE = 0.5  # seconds to wait for a client that neither reads nor sends
 
 
 async def close_sessions(server: EngineServer) -> None:
@@ -50,7 +50,7 @@ async def close_sessions(server: EngineServer) -> None:
     for session in list(server.sessions.values()):
         session.close(SERVER_DISCONNECT, SERVICE_RESTART)
     server.fanout.flush()
-    await server.endings.wait(FLUSH_TIME)
+    await server.endings.wait(PATIENCE)
 
 
 def close_before_uvicorn_stops(server: Any, engine: EngineServer) -> None:

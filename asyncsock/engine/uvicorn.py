@@ -194,6 +194,8 @@ class DirectWebSocket(WebSocketTransport, asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self.resumed()
+        if self._close_code:
+            self._door.engine.endings.alive(self)
         self._continue()
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -281,6 +283,8 @@ class DirectWebSocket(WebSocketTransport, asyncio.Protocol):
     def message(self, message: str | bytes) -> None:
         if self.receiver is not None:
             self.receiver.receive(message)
+        elif self._close_code:
+            self._door.engine.endings.alive(self)
 
     def answer(self, data: bytes) -> None:
         if not self._close_sent:

@@ -140,6 +140,8 @@ class ASGIWebSocket(WebSocketTransport):
                     self.paused = True
                     while self._batch:
                         await _send(send, self._batch.pop())
+                        if self._close_code:
+                            self._server.endings.alive(self)
                     self.resumed()
                 if self._session is not None:
                     self._server.stalls.settled(self._session)
