@@ -6,7 +6,7 @@ import asyncio
 import builtins
 import logging
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import socketio
@@ -278,7 +278,7 @@ class ReceivingServer(socketio.AsyncServer):
         if self._starts_at_once and self._find_handler("disconnect", namespace, ()) is None:
             self.manager.basic_disconnect(sid, namespace)
             return None
-        task = self._run_handler(self._run_disconnect(sid, namespace, reason), eio_sid)
+        task = self.eio.run_handler(eio_sid, self._run_disconnect(sid, namespace, reason))
         self._keep_session_for(eio_sid, task)
         return task
 
@@ -295,7 +295,7 @@ class ReceivingServer(socketio.AsyncServer):
             self.logger.info('received event "%s" from %s [%s]', data[0], sid, namespace)
         found = self._find_handler(data[0], namespace, (sid, *data[1:]))
         if found is not None:
-            self._run_handler(self._run_event(*found, eio_sid, sid, namespace, id), eio_sid)
+            self.eio.run_handler(eio_sid, self._run_event(*found, eio_sid, sid, namespace, id))
 
     async def _run_event(
         self, handler: Handler, args: tuple[Any, ...], eio_sid: str, sid: str, namespace: str, id: int | None
@@ -315,9 +315,6 @@ class ReceivingServer(socketio.AsyncServer):
             self.manager.send_to(sid, packets)
         else:
             self._put(eio_sid, ACK, namespace, data, id)
-
-    def _run_handler(self, coroutine: Coroutine[Any, Any, Any], eio_sid: str) -> asyncio.Task[Any]:
-        return self.eio.run_handler(eio_sid, coroutine)
 
     def _find_handler(
         self, event: str, namespace: str, args: tuple[Any, ...]

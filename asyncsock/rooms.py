@@ -6,7 +6,7 @@ import asyncio
 import inspect
 from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from socketio import AsyncManager
 
@@ -17,7 +17,8 @@ from .engine.transport import HOLDING
 from .packets import EVENT, Body, event_arguments
 
 if TYPE_CHECKING:
-    from .server import AsyncServer
+    from .engine import EngineServer
+    from .packets import Codec
 
 # Seconds between the CONNECT packet and what the connect handler sent. Clients that read both at once
 # deliver both before the application has seen the first; the protocol's test suite is such a client.
@@ -70,6 +71,13 @@ class Client:
         self.last_id = 0
 
 
+class HasEngine(Protocol):
+    """What the manager needs of its server."""
+
+    eio: EngineServer
+    codec: Codec
+
+
 class Rooms(AsyncManager):
     """The client manager of one process.
 
@@ -79,7 +87,7 @@ class Rooms(AsyncManager):
         rooms: The sessions by namespace, room and sid; room ``None`` has everybody.
     """
 
-    server: AsyncServer
+    server: HasEngine
 
     def __init__(self) -> None:
         super().__init__()

@@ -11,7 +11,7 @@ import uvicorn
 
 from asyncsock import ASGIApp, AsyncServer
 from asyncsock.engine import packet as engine_packet
-from asyncsock.engine.uvicorn import DirectWebSocket
+from asyncsock.engine.direct import DirectWebSocket
 
 from .lean_clients import connect_clients
 from .servers import free_port

@@ -181,7 +181,24 @@ class _Client:
         return environ
 
 
-class SocketIOTestClient:
+class _TestClient:
+    """What the two test clients have in common."""
+
+    def __init__(self, app: Flask, socketio: SocketIO, flask_test_client: FlaskClient | None) -> None:
+        self._client = _Client(app, socketio, flask_test_client)
+
+    @property
+    def eio_sid(self) -> str:
+        """The id of the client's Engine.IO session."""
+        return self._client.eio_sid
+
+    def sid(self, namespace: str | None = None) -> str | None:
+        """The client's sid in a namespace, which handlers see as ``request.sid``."""
+        sid: str | None = self._client.server.manager.sid_from_eio_sid(self.eio_sid, namespace or "/")
+        return sid
+
+
+class SocketIOTestClient(_TestClient):
     """A client for synchronous tests, made by `SocketIO.test_client`. It connects at once.
 
     The application's handlers run on an event loop in a thread of their own. Each method returns when the
@@ -195,9 +212,6 @@ class SocketIOTestClient:
         headers: Of the connecting request.
         auth: What the client authenticates with.
         flask_test_client: Whose cookies, and so whose session, the connecting request has.
-
-    Attributes:
-        eio_sid: The id of the client's Engine.IO session.
     """
 
     def __init__(
@@ -210,17 +224,8 @@ class SocketIOTestClient:
         auth: Any = None,
         flask_test_client: FlaskClient | None = None,
     ) -> None:
-        self._client = _Client(app, socketio, flask_test_client)
+        super().__init__(app, socketio, flask_test_client)
         self.connect(namespace, query_string, headers, auth)
-
-    @property
-    def eio_sid(self) -> str:
-        return self._client.eio_sid
-
-    def sid(self, namespace: str | None = None) -> str | None:
-        """The client's sid in a namespace, which handlers see as ``request.sid``."""
-        sid: str | None = self._client.server.manager.sid_from_eio_sid(self.eio_sid, namespace or "/")
-        return sid
 
     def is_connected(self, namespace: str | None = None) -> bool:
         """Whether the client is connected to a namespace."""
@@ -291,7 +296,7 @@ class SocketIOTestClient:
         return asyncio.run_coroutine_threadsafe(coroutine, loop).result()
 
 
-class AsyncSocketIOTestClient:
+class AsyncSocketIOTestClient(_TestClient):
     """A client for tests that are coroutines, made by `SocketIO.async_test_client`.
 
     It connects on entering ``async with`` and closes on leaving it; the methods are those of
@@ -308,7 +313,7 @@ class AsyncSocketIOTestClient:
         auth: Any = None,
         flask_test_client: FlaskClient | None = None,
     ) -> None:
-        self._client = _Client(app, socketio, flask_test_client)
+        super().__init__(app, socketio, flask_test_client)
         self._arguments = (namespace, query_string, headers, auth)
 
     async def __aenter__(self) -> AsyncSocketIOTestClient:
@@ -317,15 +322,6 @@ class AsyncSocketIOTestClient:
 
     async def __aexit__(self, *error: object) -> None:
         await self._client.close()
-
-    @property
-    def eio_sid(self) -> str:
-        return self._client.eio_sid
-
-    def sid(self, namespace: str | None = None) -> str | None:
-        """The client's sid in a namespace, which handlers see as ``request.sid``."""
-        sid: str | None = self._client.server.manager.sid_from_eio_sid(self.eio_sid, namespace or "/")
-        return sid
 
     def is_connected(self, namespace: str | None = None) -> bool:
         """Whether the client is connected to a namespace."""

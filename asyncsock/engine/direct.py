@@ -1,0 +1,283 @@
+"""The WebSocket of the direct door: Engine.IO spoken on a connection of uvicorn's."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import hashlib
+from collections.abc import Awaitable
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, cast
+
+from .frames import FrameReader
+from .http import JSON, Headers, HTTPError, Request
+from .packet import Packet
+from .session import SERVER_DISCONNECT, Session, SessionTaken
+from .shutdown import SERVICE_RESTART
+from .websocket import POLICY_VIOLATION, WebSocketTransport
+
+if TYPE_CHECKING:
+    from .uvicorn import DirectDoor
+
+ACCEPT_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
+WRITE_SIZE = 262_144  # bytes handed to the transport at once, so that progress shows on any transport
+
+
+class DirectWebSocket(WebSocketTransport, asyncio.Protocol):
+    """A WebSocket on a connection of uvicorn's."""
+
+    __slots__ = (
+        "_close_code",
+        "_close_sent",
+        "_connections",
+        "_discarding",
+        "_door",
+        "_frames",
+        "_session",
+        "_setup",
+        "_successor",
+        "_transport",
+        "_unsent",
+    )
+
+    _transport: asyncio.Transport
+
+    def __init__(self, door: DirectDoor, server_state: Any, app_state: dict[str, Any]) -> None:
+        super().__init__()
+        self._door = door
+        self._connections = server_state.connections
+        self._setup: tuple[Any, dict[str, Any]] | None = (server_state, app_state)  # until the handshake
+        self._frames = FrameReader(door.engine.max_http_buffer_size)
+        self._session: Session | None = None
+        self._unsent: memoryview | None = None  # the rest of a large write
+        self._close_code = 0
+        self._close_sent = False
+        self._discarding = False
+        self._successor: asyncio.Protocol | None = None
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's are not of that class
+
+    def data_received(self, data: bytes) -> None:
+        if self._setup is not None:
+            self._handshake(data)
+        elif not self._discarding:
+            self._frames.feed(data, self)
+
+    def eof_received(self) -> None:
+        pass
+
+    def pause_writing(self) -> None:
+        self.paused = True
+        if self._session is not None:
+            self._door.engine.stalls.watch(self._session)
+
+    def resume_writing(self) -> None:
+        self.resumed()
+        if self._close_code:
+            self._door.engine.endings.alive(self)
+        self._continue()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self._successor is not None:  # it closed the connection before it was set
+            self._successor.connection_lost(error)
+            return
+        self._connections.discard(self)
+        self._door.engine.endings.gone(self)
+        if self._session is not None:
+            self._door.engine.stalls.settled(self._session)
+        self.lost()
+        self._session = None
+
+    def shutdown(self) -> None:
+        """Called by uvicorn when it stops."""
+        if isinstance(self.receiver, Session):
+            self.receiver.close(SERVER_DISCONNECT, SERVICE_RESTART)
+        else:
+            self.close(SERVICE_RESTART)
+
+    # Handshake
+
+    def _handshake(self, data: bytes) -> None:
+        assert self._setup is not None
+        (state, app_state), self._setup = self._setup, None
+        scope = self._door.scope(data, self._transport, app_state)
+        request = Request(scope) if scope is not None else None
+        key = _accept_key(request) if request is not None else None
+        if request is None or key is None:
+            self._successor = self._door.hand_over(state, app_state, self._transport, data)
+            return
+        self._connections.add(self)
+        engine = self._door.engine
+        endpoint = engine.endpoint
+        try:
+            upgrade = endpoint.upgrade(request, self)
+            if upgrade is not None:
+                self.receiver = upgrade
+                self._transport.write(_switching(key, []))
+                return
+            session, connecting = endpoint.connect(request)
+            if connecting is None:
+                self._accept(key, session)
+            else:
+                engine.spawn(self._accept_later(key, request, session, connecting), session.sid)
+        except SessionTaken:
+            self._transport.write(_switching(key, []))
+            self.close(POLICY_VIOLATION)
+        except HTTPError as error:
+            self._reject(request, error)
+
+    async def _accept_later(
+        self, key: bytes, request: Request, session: Session, connecting: Awaitable[None]
+    ) -> None:
+        try:
+            await connecting
+        except HTTPError as error:
+            self._reject(request, error)
+        else:
+            self._accept(key, session)
+
+    def _accept(self, key: bytes, session: Session) -> None:
+        engine = self._door.engine
+        self.attach(session)
+        head = _switching(key, engine.endpoint.cookie_headers(session))
+        self._transport.write(head + engine.endpoint.open_packet(session, self).frame)
+        engine.session_opened(session, self)
+        if self._transport.is_closing():  # the client left while its connect handler ran
+            self.lost()
+
+    def _reject(self, request: Request, error: HTTPError) -> None:
+        self._door.engine.endpoint.log_refusal(request, error)
+        body = error.body
+        lines = [
+            b"HTTP/1.1 %d %s" % (error.status, HTTPStatus(error.status).phrase.encode()),
+            b"Content-Type: " + JSON,
+            b"Content-Length: %d" % len(body),
+            b"Connection: close",
+        ]
+        self._transport.write(_head(lines) + body)
+        self._transport.close()
+
+    # Reading: FrameReader's owner
+
+    def message(self, message: str | bytes) -> None:
+        if self.receiver is not None:
+            self.receiver.receive(message)
+        elif self._close_code:
+            self._door.engine.endings.alive(self)
+
+    def answer(self, data: bytes) -> None:
+        if not self._close_sent:
+            self._transport.write(data)
+
+    def end(self, error: str, code: int) -> None:
+        self._close_sent = True
+        if error:
+            if isinstance(self.receiver, Session):
+                self.receiver.reject(error, code)
+            self._drop_input()
+        else:
+            self._transport.close()
+        self.lost()
+
+    def _drop_input(self) -> None:
+        """Read until the client has closed: closing with input unread would take back the close frame."""
+        self._discarding = True
+        self._door.engine.endings.closing(self)
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+
+    # Writing: Transport
+
+    def attach(self, session: Session) -> None:
+        self.receiver = self._session = session
+
+    def flush(self, session: Session) -> None:
+        if self.paused:
+            return
+        outbox = session.outbox
+        if len(outbox) == 1:
+            data = outbox.pop().frame
+        else:
+            data = b"".join([packet.frame for packet in outbox])
+            outbox.clear()
+        if len(data) <= WRITE_SIZE:
+            self._transport.write(data)
+        else:
+            self._write_large(memoryview(data))
+
+    def finish(self, outbox: list[Packet], code: int, reason: str) -> None:
+        self._session = None
+        if outbox:
+            left = [self._unsent or b"", *[packet.frame for packet in outbox]]
+            self._unsent = memoryview(b"".join(left))
+        self.close(code)
+
+    def send_now(self, packet: Packet) -> None:
+        self._transport.write(packet.frame)
+
+    def close(self, code: int) -> None:
+        if not self._close_code:
+            self.receiver = None
+            self._close_code = code
+            self._door.engine.endings.closing(self)
+            self._continue()
+
+    def abort(self) -> None:
+        self.receiver = None
+        self._transport.abort()
+
+    def backlog(self, session: Session) -> int:
+        return (len(self._unsent) if self._unsent else 0) + super().backlog(session)
+
+    def _write_large(self, data: memoryview) -> None:
+        position = 0
+        while position < len(data) and not self.paused:
+            self._transport.write(data[position : position + WRITE_SIZE])
+            position += WRITE_SIZE
+        self._unsent = data[position:] or None
+
+    def _continue(self) -> None:
+        """Write what was left when the client had not read enough, then what has come since."""
+        if self._unsent:
+            self._write_large(self._unsent)
+        session = self._session
+        if session is not None and session.outbox and not self.paused:
+            self.flush(session)
+        if self.paused or self._close_sent:
+            return
+        if session is not None:
+            self._door.engine.stalls.settled(session)
+        if self._close_code:
+            self._close_sent = True
+            self._transport.write(b"\x88\x02" + self._close_code.to_bytes(2, "big"))
+
+
+def _accept_key(request: Request) -> bytes | None:
+    """The answer to a handshake that we can take; None for one that uvicorn's class had better judge."""
+    key = request.headers.get(b"sec-websocket-key", b"")
+    if request.method != "GET" or request.headers.get(b"sec-websocket-version") != b"13":
+        return None
+    try:
+        valid = len(key) == 24 and len(base64.b64decode(key, validate=True)) == 16
+    except binascii.Error:
+        return None
+    return base64.b64encode(hashlib.sha1(key + ACCEPT_GUID).digest()) if valid else None
+
+
+def _switching(key: bytes, headers: Headers) -> bytes:
+    lines = [
+        b"HTTP/1.1 101 Switching Protocols",
+        b"Upgrade: websocket",
+        b"Connection: Upgrade",
+        b"Sec-WebSocket-Accept: " + key,
+        *[name + b": " + value for name, value in headers],
+    ]
+    return _head(lines)
+
+
+def _head(lines: list[bytes]) -> bytes:
+    return b"\r\n".join(lines) + b"\r\n\r\n"
