@@ -220,6 +220,7 @@ def blocked() -> Response:
 
 @app.get("/late")
 def late() -> Response:
+    state["late has begun"] = True
     released.wait(20)
     return Response(ticks(forever=True))
 
