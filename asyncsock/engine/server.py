@@ -56,8 +56,8 @@ class EngineServer:
             disables the check.
         cors_credentials: Whether browsers may send cookies from other origins.
         transports: The transports that clients may use.
-        max_buffered_bytes: Bytes that a client may leave unread; one that does so for ten seconds
-            without reading any is disconnected.
+        max_buffered_bytes: Bytes that a client may leave unread. One that leaves more, and reads none
+            of it for ten seconds (for one second from sixteen times as much), is disconnected.
         async_handlers: Whether coroutine handlers of one client's messages may overlap.
         json: A module with ``dumps`` and ``loads`` for messages that are neither text nor bytes.
         logger: True, False or a logger.
