@@ -220,7 +220,10 @@ class ReceivingServer(socketio.AsyncServer):
             self.logger.warning("session %s asked for unknown namespace %.100r", eio_sid, namespace)
             self._put(eio_sid, CONNECT_ERROR, namespace, {"message": "Invalid namespace"})
             return
-        sid = await self.manager.pre_connect(eio_sid, namespace)
+        # Client managers of python-socketio before 5.18 know one step only.
+        in_two_steps = hasattr(self.manager, "pre_connect")
+        enter = self.manager.pre_connect if in_two_steps else self.manager.connect
+        sid = await enter(eio_sid, namespace)
         if sid is None:
             self._put(eio_sid, CONNECT_ERROR, namespace, {"message": "Unable to connect"})
             return
@@ -243,7 +246,8 @@ class ReceivingServer(socketio.AsyncServer):
         if eio_sid in self._greeted:
             self._greeted[eio_sid] = True
         self._put(eio_sid, CONNECT, namespace, {"sid": sid})
-        await self.manager.connect(sid, namespace)
+        if hasattr(self.manager, "pre_connect"):
+            await self.manager.connect(sid, namespace)
 
     async def _ask_connect_handler(self, eio_sid: str, sid: str, namespace: str, auth: Any) -> Any:
         """None if the client is accepted, else what to tell it."""

@@ -262,7 +262,7 @@ def _items(value: Any) -> Iterable[Any]:
 def _fast_loads(text: str) -> Any:
     try:
         return _decode_json(text)
-    except (ValueError, RecursionError):
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return stdlib_json.loads(text, parse_constant=_refuse_constant)  # lone surrogates
 
 
