@@ -82,8 +82,6 @@ class ReceivingServer(socketio.AsyncServer):
                 self.packet_class = type("Packet", (self.packet_class,), {"json": json})
         self.codec = make_codec(self.packet_class, json)
         self._ours = isinstance(self.manager, Rooms)
-        # Otherwise handlers of earlier events may not have begun when their client leaves.
-        self._starts_at_once = self._ours and async_handlers and EAGER_TASKS
         self._verbose = logger is not False and self.logger.isEnabledFor(logging.INFO)
         self._joining_or_leaving: dict[str, set[asyncio.Task[Any]]] = {}  # the handlers' tasks, by session
         # Sessions that have sent a CONNECT packet, and whether any was accepted.
@@ -189,7 +187,7 @@ class ReceivingServer(socketio.AsyncServer):
                 self._leave(eio_sid, sid, namespace, reason)
         tasks = self._joining_or_leaving.pop(eio_sid, None)
         if not tasks:
-            self._forget_session(eio_sid)
+            self._after_earlier_events(self._forget_session, eio_sid)
             return None
         ended = asyncio.gather(*tasks, return_exceptions=True)
         ended.add_done_callback(lambda _: self._forget_session(eio_sid))
@@ -279,12 +277,19 @@ class ReceivingServer(socketio.AsyncServer):
 
     def _leave(self, eio_sid: str, sid: str, namespace: str, reason: str) -> asyncio.Task[Any] | None:
         """Run the disconnect handler and forget the client; a task if there is anything to wait for."""
-        if self._starts_at_once and self._find_handler("disconnect", namespace, ()) is None:
-            self.manager.basic_disconnect(sid, namespace)
+        if self._ours and self.async_handlers and self._find_handler("disconnect", namespace, ()) is None:
+            self._after_earlier_events(self.manager.basic_disconnect, sid, namespace)
             return None
         task = self.eio.run_handler(eio_sid, self._run_disconnect(sid, namespace, reason))
         self._keep_session_for(eio_sid, task)
         return task
+
+    def _after_earlier_events(self, function: Handler, *args: Any) -> None:
+        """Call a function once the handlers of events that came before have begun."""
+        if EAGER_TASKS:
+            function(*args)
+        else:
+            asyncio.get_running_loop().call_soon(function, *args)
 
     async def _run_disconnect(self, sid: str, namespace: str, reason: str) -> None:
         try:
