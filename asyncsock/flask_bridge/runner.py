@@ -14,6 +14,8 @@ from werkzeug.debug import DebuggedApplication
 from ..asgi import ASGIApp
 from .wsgi import WsgiApp
 
+GRACE = 10  # seconds that views and handlers have when the server stops
+
 
 def run_server(
     asgi_app: ASGIApp,
@@ -40,6 +42,7 @@ def run_server(
     if app.debug:
         asgi_app.other_asgi_app = WsgiApp(DebuggedApplication(app, evalex=True))
     options.setdefault("access_log", log_output)
+    options.setdefault("timeout_graceful_shutdown", GRACE)
     config = uvicorn.Config(
         asgi_app,
         host=host or "127.0.0.1",
