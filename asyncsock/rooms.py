@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -113,11 +113,11 @@ class Rooms(AsyncManager):
         Returns:
             An awaitable. The packet has been handed to the transports already.
         """
-        room = room if to is None else to
-        if not self._targets(namespace, room, skip_sid):
+        recipients = self._recipients(namespace, room if to is None else to, skip_sid)
+        if not recipients:
             return SENT
         body = self.server.codec.encode([event, *event_arguments(data)])
-        return self.deliver(body, namespace, room, skip_sid, callback)
+        return self._send(body, namespace, recipients, callback)
 
     def deliver(
         self,
@@ -128,32 +128,36 @@ class Rooms(AsyncManager):
         callback: Callable[..., Any] | None = None,
     ) -> Sent:
         """Send an encoded event."""
+        return self._send(body, namespace, self._recipients(namespace, room, skip_sid), callback)
+
+    def _send(
+        self,
+        body: Body,
+        namespace: str,
+        recipients: dict[str, Target],
+        callback: Callable[..., Any] | None,
+    ) -> Sent:
         fanout = self.server.eio.fanout
-        targets = self._targets(namespace, room, skip_sid)
         if callback is None:
-            fanout.fan_out(targets, self.server.codec.assemble(EVENT, namespace, body))
+            fanout.fan_out(recipients.values(), self.server.codec.assemble(EVENT, namespace, body))
         else:
-            for client in self._recipients(namespace, room, skip_sid):
+            for client in [self._clients[sid] for sid in recipients]:
                 client.last_id += 1
                 client.callbacks[client.last_id] = callback
                 packets = self.server.codec.assemble(EVENT, namespace, body, client.last_id)
                 fanout.fan_out([client.target], packets)
-        if len(targets) == 1:
-            (target,) = targets
+        if len(recipients) == 1:
+            (target,) = recipients.values()
             if target.transport.paused:
                 return SentAndWaiting(target.transport.drain)
         return SENT if fanout.emitted < BUSY_TICK else sent_and_yielding()
 
-    def _targets(self, namespace: str, room: Any, skip_sid: str | list[str] | None) -> Collection[Any]:
+    def _recipients(self, namespace: str, room: Any, skip_sid: str | list[str] | None) -> dict[str, Target]:
         members = self._members(namespace, room)
         if skip_sid is None:
-            return members.values()
+            return members
         skipped = skip_sid if isinstance(skip_sid, list) else [skip_sid]
-        return [target for sid, target in members.items() if sid not in skipped]
-
-    def _recipients(self, namespace: str, room: Any, skip_sid: str | list[str] | None) -> list[Client]:
-        skipped = skip_sid if isinstance(skip_sid, list) else [skip_sid]
-        return [self._clients[sid] for sid in self._members(namespace, room) if sid not in skipped]
+        return {sid: target for sid, target in members.items() if sid not in skipped}
 
     def _members(self, namespace: str, room: Any) -> dict[str, Target]:
         rooms = self.rooms.get(namespace)

@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 from urllib.parse import parse_qsl
 
+from .arguments import accepts
+
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -193,8 +195,6 @@ class CORS:
 
 
 def _ask(allowed: Callable[..., bool], origin: str, environ: Callable[[], dict[str, Any]]) -> bool:
-    from .arguments import accepts  # not at the top: few servers have a callable
-
     return bool(allowed(origin, environ()) if accepts(allowed, 2) else allowed(origin))
 
 
