@@ -34,6 +34,7 @@ def server() -> AsyncServer:
 @contextmanager
 def no_warnings() -> Iterator[None]:
     """Fail on any warning, those of finalisers included."""
+    gc.collect()  # what earlier tests left must not be found here
     unraisable: list[Any] = []
     hook, sys.unraisablehook = sys.unraisablehook, unraisable.append
     try:
