@@ -15,9 +15,14 @@ from .engine.packet import Packet
 from .engine.session import BadPacket
 
 CONNECT, DISCONNECT, EVENT, ACK, CONNECT_ERROR, BINARY_EVENT, BINARY_ACK = range(7)
+EVENTS = frozenset([EVENT, BINARY_EVENT])
+ACKS = frozenset([ACK, BINARY_ACK])
 RESERVED_EVENTS = frozenset(["connect", "connect_error", "disconnect"])
 MAX_DEPTH = 200  # levels of nesting; orjson writes 254
 MAX_ID = 2**53 - 1  # the largest integer that JavaScript counts to
+
+_KINDS: dict[str | bytes, int] = {str(kind): kind for kind in range(7)}
+_WITHOUT_ARRAY = frozenset([CONNECT, DISCONNECT, CONNECT_ERROR])
 
 # What orjson would write in its own way and the standard library refuses, stays refused.
 _OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
@@ -94,12 +99,13 @@ class JSONCodec:
             head += namespace + ","
         if id is not None:
             head += str(id)
-        return [Packet(head.encode() + data), *[Packet(part, binary=True) for part in attachments]]
+        first = Packet(head.encode() + data)
+        return [first, *[Packet(part, binary=True) for part in attachments]] if attachments else [first]
 
     def decode(self, message: str | bytes) -> Incoming:
-        if isinstance(message, bytes) or not message or message[0] not in "0123456":
+        kind = _KINDS.get(message[:1])
+        if kind is None or isinstance(message, bytes):
             raise BadPacket("a message that is not a Socket.IO packet")
-        kind = int(message[0])
         position = 1
         attachments = 0
         if kind >= BINARY_EVENT:
@@ -109,12 +115,12 @@ class JSONCodec:
             if not attachments:
                 raise BadPacket("a binary packet without attachments")
         namespace = "/"
-        if message[position : position + 1] == "/":
+        if message.startswith("/", position):
             comma = message.find(",", position)
             end = comma if comma >= 0 else len(message)
             namespace = message[position:end].partition("?")[0]
             position = end + 1
-        if kind in (CONNECT, DISCONNECT, CONNECT_ERROR):
+        if kind in _WITHOUT_ARRAY:
             rest = message[position:]
             return Incoming(kind, namespace, None, self._load(rest) if rest else None)
         start = message.find("[", position)
@@ -125,6 +131,20 @@ class JSONCodec:
         if attachments and _count_placeholders(data, attachments) != attachments:
             raise BadPacket(f"{attachments} attachments that its data does not have")
         return Incoming(kind, namespace, id, data, attachments)
+
+    def prepend(self, event: str, arguments: Body) -> Body:
+        """The data of an event, from its arguments encoded as an array."""
+        start = b"[" + self._dumps(event).data
+        rest = arguments.data[1:] if arguments.data == b"[]" else b"," + arguments.data[1:]
+        return Body(start + rest, arguments.attachments)
+
+    def load(self, body: Body) -> Any:
+        """Decode what `encode` has encoded.
+
+        Raises:
+            BadPacket: It is not JSON.
+        """
+        return self.join(self._load(body.data.decode()), list(body.attachments))
 
     def join(self, data: Any, attachments: list[bytes]) -> Any:
         if isinstance(data, list):
@@ -140,7 +160,7 @@ class JSONCodec:
             data = self._loads(text)
         except (ValueError, RecursionError):
             raise BadPacket("data that is not JSON") from None
-        if text.count("[") + text.count("{") > MAX_DEPTH and _is_too_deep(data):
+        if len(text) > 2 * MAX_DEPTH and text.count("[") + text.count("{") > MAX_DEPTH and _is_too_deep(data):
             raise BadPacket("data nested too deeply")
         return data
 
@@ -206,12 +226,12 @@ def check_shape(packet: Incoming) -> None:
         BadPacket: The client broke the protocol.
     """
     kind, data = packet.kind, packet.data
-    if kind in (EVENT, BINARY_EVENT):
+    if kind in EVENTS:
         if not isinstance(data, list) or not data or not isinstance(data[0], str):
             raise BadPacket("an event without a name")
         if data[0] in RESERVED_EVENTS:
             raise BadPacket(f"an event with the reserved name {data[0]!r}")
-    elif kind in (ACK, BINARY_ACK):
+    elif kind in ACKS:
         if not isinstance(data, list) or packet.id is None:
             raise BadPacket("an acknowledgement without an id or an array")
     elif kind == CONNECT:
@@ -222,9 +242,9 @@ def check_shape(packet: Incoming) -> None:
 
 
 def _number(text: str, what: str) -> int:
-    if not text.isascii() or not text.isdigit() or len(text) > 16 or int(text) > MAX_ID:
-        raise BadPacket(f"a bad {what}")
-    return int(text)
+    if text.isascii() and text.isdigit() and len(text) <= 16 and (number := int(text)) <= MAX_ID:
+        return number
+    raise BadPacket(f"a bad {what}")
 
 
 def _count_placeholders(data: Any, limit: int) -> int:

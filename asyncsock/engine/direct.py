@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import binascii
 import hashlib
 from collections.abc import Awaitable
@@ -104,8 +103,7 @@ class DirectWebSocket(WebSocketTransport, asyncio.Protocol):
     def _handshake(self, data: bytes) -> None:
         assert self._setup is not None
         (state, app_state), self._setup = self._setup, None
-        scope = self._door.scope(data, self._transport, app_state)
-        request = Request(scope) if scope is not None else None
+        request = self._door.request(data, self._transport, app_state)
         key = _accept_key(request) if request is not None else None
         if request is None or key is None:
             self._successor = self._door.hand_over(state, app_state, self._transport, data)
@@ -262,10 +260,11 @@ def _accept_key(request: Request) -> bytes | None:
     if request.method != "GET" or request.headers.get(b"sec-websocket-version") != b"13":
         return None
     try:
-        valid = len(key) == 24 and len(base64.b64decode(key, validate=True)) == 16
+        # Characters outside the alphabet are skipped, so that a key with any comes out too short.
+        valid = len(key) == 24 and len(binascii.a2b_base64(key)) == 16
     except binascii.Error:
         return None
-    return base64.b64encode(hashlib.sha1(key + ACCEPT_GUID).digest()) if valid else None
+    return binascii.b2a_base64(hashlib.sha1(key + ACCEPT_GUID).digest(), newline=False) if valid else None
 
 
 def _switching(key: bytes, headers: Headers) -> bytes:

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from .environ import build_environ
 from .http import (
     CORS,
@@ -21,6 +23,7 @@ from .http import (
     Send,
     answer,
     compress,
+    request_of,
     session_cookie,
 )
 from .packet import Packet
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     from .server import EngineServer
 
 TRANSPORTS = ("polling", "websocket")
+OLD_CLIENT = "Unsupported protocol version"
 
 
 class Endpoint:
@@ -62,7 +66,9 @@ class Endpoint:
         compress_from: int | None,
     ) -> None:
         self._server = server
-        self._handshake = handshake
+        rest = json.dumps(handshake, separators=(",", ":"))[1:].encode()
+        self._open = b',"upgrades":[],' + rest
+        self._open_upgradable = b',"upgrades":["websocket"],' + rest
         self._cors = cors
         self._transports = transports
         self._upgradable = allow_upgrades and "websocket" in transports
@@ -71,7 +77,7 @@ class Endpoint:
 
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI ``http`` or ``websocket`` request."""
-        request = Request(scope)
+        request = request_of(scope)
         if scope["type"] == "websocket":
             await self._websocket(request, receive, send)
         else:
@@ -196,17 +202,19 @@ class Endpoint:
         server = self._server
         if server.closing:
             raise HTTPError(503, "The server is shutting down")
-        session = Session(server, server.generate_id(), build_environ(request.scope))
+        session = Session(server, server.generate_id(), make_scope=request.make_scope)
         server.sessions[session.sid] = session
         handler = server.handlers.get("connect")
-        if handler is None:
-            return session, None
+        result = None
         try:
-            result = handler(session.sid, session.environ)
+            if server.session_handler is not None:
+                server.session_handler(session)
+            if handler is not None:
+                result = handler(session.sid, session.environ)
         except Exception:
             server.logger.exception("error in the connect handler")
             result = False
-        if inspect.isawaitable(result):
+        if result is not None and inspect.isawaitable(result):
             return session, self._connected(session, result)
         self._judge(session, result)
         return session, None
@@ -226,9 +234,9 @@ class Endpoint:
 
     def open_packet(self, session: Session, transport: Transport) -> Packet:
         """The ``open`` packet of a session (Engine.IO v4, "Handshake")."""
-        upgrades = ["websocket"] if isinstance(transport, Polling) and self._upgradable else []
-        payload = {"sid": session.sid, "upgrades": upgrades, **self._handshake}
-        return Packet(b"0" + json.dumps(payload, separators=(",", ":")).encode())
+        upgradable = isinstance(transport, Polling) and self._upgradable
+        rest = self._open_upgradable if upgradable else self._open
+        return Packet(b'0{"sid":' + orjson.dumps(session.sid) + rest)
 
     def cookie_headers(self, session: Session) -> Headers:
         """The header that sets the session's cookie, if there is to be one."""
@@ -239,18 +247,18 @@ class Endpoint:
     def log_refusal(self, request: Request, error: HTTPError) -> None:
         """Log that a request is answered with an error."""
         if not error.logged:
-            path = request.scope["path"]
-            self._server.logger.warning(
-                "%s %s refused: %d %s", request.method, path, error.status, error.message
-            )
+            path, message = request.make_scope()["path"], error.message
+            if message == OLD_CLIENT:
+                message += ": update the client to socket.io-client 3 or later, which speaks Engine.IO 4"
+            self._server.logger.warning("%s %s refused: %d %s", request.method, path, error.status, message)
 
     def _check_origin(self, request: Request) -> None:
-        if not self._cors.allows(request, lambda: build_environ(request.scope)):
+        if not self._cors.allows(request, lambda: build_environ(request.make_scope())):
             raise HTTPError(400, "Not an accepted origin.")
 
     def _check(self, request: Request, transport: str) -> None:
         if request.query.get("EIO") != "4":
-            raise HTTPError(400, "Unsupported protocol version", 5)
+            raise HTTPError(400, OLD_CLIENT, 5)
         if request.query.get("transport") != transport or transport not in self._transports:
             raise HTTPError(400, "Transport unknown", 0)
 
@@ -275,7 +283,7 @@ def known_transports(transports: str | list[str] | tuple[str, ...] | None) -> tu
 
 
 async def _refuse_websocket(request: Request, error: HTTPError, send: Send) -> None:
-    if "websocket.http.response" in request.scope.get("extensions", {}):
+    if "websocket.http.response" in request.make_scope().get("extensions", {}):
         start = {"type": "websocket.http.response.start", "status": error.status}
         await send({**start, "headers": [(b"content-type", JSON)]})
         await send({"type": "websocket.http.response.body", "body": error.body})

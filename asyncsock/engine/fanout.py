@@ -5,12 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from .packet import Packet
-
-if TYPE_CHECKING:
-    from .session import Session
 
 logger = logging.getLogger("asyncsock.engine")
 
@@ -34,7 +31,7 @@ class Fanout:
         self._dirty: list[Any] = []
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def put(self, session: Session, packet: Packet) -> None:
+    def put(self, session: HasOutbox, packet: Packet) -> None:
         """Append one packet to a session's outbox."""
         if not session.outbox:
             if not self._dirty:

@@ -57,10 +57,10 @@ class FrameReader:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._partial = bytearray()  # the beginning of a frame
+        self._partial: bytearray | bytes = b""  # the beginning of a frame
         self._wanted = 0  # how many bytes it takes to go on with it
         self._parser: ServerProtocol | None = None  # while a fragmented message is open
-        self._fragments: list[Frame] = []
+        self._fragments: list[Frame] | None = None  # of that message
 
     def feed(self, data: bytes, owner: FrameOwner) -> None:
         """Read what has arrived. Never raises because of it."""
@@ -69,7 +69,7 @@ class FrameReader:
             if len(self._partial) < self._wanted:
                 return
             data = bytes(self._partial)
-            self._partial = bytearray()
+            self._partial = b""
             self._wanted = 0
         position = 0
         end = len(data)
@@ -100,11 +100,13 @@ class FrameReader:
                 if not self._other(data[position:stop], size, owner):
                     return
             else:
-                message = apply_mask(data[body:stop], data[body - 4 : body])
-                if first == BINARY:
-                    owner.message(message)
-                elif not _text(message, owner):
+                payload = apply_mask(data[body:stop], data[body - 4 : body])
+                try:
+                    message = payload.decode() if first == TEXT else payload
+                except UnicodeDecodeError:
+                    _refuse_text(owner)
                     return
+                owner.message(message)
             position = stop
 
     def _keep(self, data: bytes, wanted: int) -> None:
@@ -131,6 +133,7 @@ class FrameReader:
         parser.receive_data(frame)
         for event in parser.events_received():
             if isinstance(event, Frame) and event.opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
+                self._fragments = self._fragments or []
                 self._fragments.append(event)
                 if event.fin and not self._deliver(owner):
                     return False
@@ -149,20 +152,17 @@ class FrameReader:
         return True
 
     def _deliver(self, owner: FrameOwner) -> bool:
-        fragments, self._fragments = self._fragments, []
-        message = b"".join([bytes(fragment.data) for fragment in fragments])
-        if fragments[0].opcode is Opcode.TEXT:
-            return _text(message, owner)
+        fragments, self._fragments = self._fragments or [], None
+        payload = b"".join([bytes(fragment.data) for fragment in fragments])
+        try:
+            message = payload.decode() if fragments[0].opcode is Opcode.TEXT else payload
+        except UnicodeDecodeError:
+            _refuse_text(owner)
+            return False
         owner.message(message)
         return True
 
 
-def _text(message: bytes, owner: FrameOwner) -> bool:
-    try:
-        text = message.decode()
-    except UnicodeDecodeError:
-        owner.answer(b"\x88\x02\x03\xef")  # 1007
-        owner.end("text that is not UTF-8", CloseCode.INVALID_DATA)
-        return False
-    owner.message(text)
-    return True
+def _refuse_text(owner: FrameOwner) -> None:
+    owner.answer(b"\x88\x02\x03\xef")  # 1007
+    owner.end("text that is not UTF-8", CloseCode.INVALID_DATA)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import unquote_plus
 
 from .arguments import accepts
 
@@ -50,16 +50,28 @@ class ClientGone(Exception):
 
 
 class Request:
-    """The parts of an ``http`` or ``websocket`` scope that the engine looks at."""
+    """The parts of a request that the engine looks at.
 
-    __slots__ = ("headers", "method", "query", "scope")
+    Args:
+        method: The HTTP method.
+        headers: Names and values.
+        query: The query string.
+        make_scope: Makes the ASGI scope, which most WebSockets never need.
+    """
 
-    def __init__(self, scope: Scope) -> None:
-        self.scope = scope
-        self.method: str = scope.get("method", "GET")
-        self.headers: dict[bytes, bytes] = {name.lower(): value for name, value in scope["headers"]}
+    __slots__ = ("headers", "make_scope", "method", "query")
+
+    def __init__(
+        self, method: str, headers: Iterable[Sequence[bytes]], query: bytes, make_scope: Callable[[], Scope]
+    ) -> None:
+        self.make_scope = make_scope
+        self.method = method
+        self.headers = {name.lower(): value for name, value in headers}
         self.query: dict[str, str] = {}
-        for name, value in parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True):
+        for pair in query.decode("latin-1").split("&"):
+            name, _, value = pair.partition("=")
+            if "%" in pair or "+" in pair:
+                name, value = unquote_plus(name), unquote_plus(value)
             if name in self.query and name in ("EIO", "transport", "sid"):
                 value = ""  # given twice: whichever is meant, it is not one that we know
             self.query[name] = value
@@ -67,6 +79,11 @@ class Request:
     def header(self, name: bytes) -> str:
         """The value of a header, or an empty string."""
         return self.headers.get(name, b"").decode("latin-1")
+
+
+def request_of(scope: Scope) -> Request:
+    """The request of an ``http`` or ``websocket`` scope."""
+    return Request(scope.get("method", "GET"), scope["headers"], scope["query_string"], lambda: scope)
 
 
 async def read_body(request: Request, receive: Receive, limit: int) -> bytes:
@@ -200,7 +217,7 @@ def _ask(allowed: Callable[..., bool], origin: str, environ: Callable[[], dict[s
 
 def _own_origins(request: Request) -> tuple[str, str]:
     """The origin by the Host header, and the one that a proxy in front says it has."""
-    scheme = request.scope.get("scheme", "http").replace("ws", "http")
+    scheme = request.make_scope().get("scheme", "http").replace("ws", "http")
     host = request.header(b"host")
     forwarded_scheme = request.header(b"x-forwarded-proto").split(",")[0].strip() or scheme
     forwarded_host = request.header(b"x-forwarded-host").split(",")[0].strip() or host

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from .environ import build_environ
 from .fanout import Fanout
+from .http import Scope
 from .packet import Packet
 from .transport import HOLDING, NO_TRANSPORT, Transport
 
@@ -33,7 +36,6 @@ class Session:
 
     Attributes:
         sid: The session id.
-        environ: The WSGI environ of the request that opened the session.
         transport: Where packets go now.
         outbox: Packets that the transport has not taken yet.
         is_open: Whether the session has been accepted and has not ended.
@@ -43,7 +45,8 @@ class Session:
     """
 
     __slots__ = (
-        "environ",
+        "_environ",
+        "_make_scope",
         "fanout",
         "heard",
         "is_open",
@@ -56,10 +59,17 @@ class Session:
         "user_session",
     )
 
-    def __init__(self, server: EngineServer, sid: str, environ: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        server: EngineServer,
+        sid: str,
+        environ: dict[str, Any] | None = None,
+        make_scope: Callable[[], Scope] = dict,
+    ) -> None:
         self.server = server
         self.sid = sid
-        self.environ = environ
+        self._environ = environ
+        self._make_scope = make_scope
         self.transport: Transport = HOLDING
         self.fanout: Fanout = server.fanout
         self.outbox: list[Packet] = []
@@ -68,6 +78,17 @@ class Session:
         self.heard = False
         self.upgrade: Upgrade | None = None
         self.user_session: Any = None
+
+    @property
+    def environ(self) -> dict[str, Any]:
+        """The WSGI environ of the request that opened the session, built when it is first looked at."""
+        if self._environ is None:
+            self._environ = build_environ(self._make_scope())
+        return self._environ
+
+    @environ.setter
+    def environ(self, environ: dict[str, Any]) -> None:
+        self._environ = environ
 
     def start(self, transport: Transport) -> None:
         """Begin, on a transport that has sent the ``open`` packet."""

@@ -6,6 +6,7 @@ import asyncio
 import signal
 import threading
 from collections.abc import Callable
+from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -82,14 +83,28 @@ def _chained(
             loop.call_soon_threadsafe(lambda: tasks.append(loop.create_task(stop(number, frame))))
 
     async def stop(number: int, frame: FrameType | None) -> None:
-        config = original.__self__.config
-        deadline = loop.time() + engine.shutdown_grace
-        try:
-            await server.shutdown()
-        finally:
-            if config.timeout_graceful_shutdown is not None:  # uvicorn gets what is left of it
-                config.timeout_graceful_shutdown = max(0, deadline - loop.time())
-            original(number, frame)
+        await close_then(partial(original, number, frame), server, engine, original.__self__.config)
 
     tasks: list[asyncio.Task[None]] = []  # the loop itself does not hold them
     return handle
+
+
+async def close_then(
+    stop_uvicorn: Callable[[], object], server: Any, engine: EngineServer, config: Any
+) -> None:
+    """Close the sessions, then have uvicorn stop, with what is left of the grace period.
+
+    Args:
+        stop_uvicorn: Called when the sessions are closed.
+        server: Whose ``shutdown()`` is called.
+        engine: The engine under it.
+        config: uvicorn's.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + engine.shutdown_grace
+    try:
+        await server.shutdown()
+    finally:
+        if config.timeout_graceful_shutdown is not None:
+            config.timeout_graceful_shutdown = max(0, deadline - loop.time())
+        stop_uvicorn()

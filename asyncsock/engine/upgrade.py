@@ -63,6 +63,7 @@ class Upgrade:
         session = self._session
         session.server.stalls.settled(session)
         session.transport = self._websocket
+        session.server.logger.info("session %s moved to a WebSocket", session.sid)
         self._websocket.attach(session)
         self._polling.replaced()
         if session.outbox:

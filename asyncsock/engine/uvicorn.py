@@ -11,11 +11,12 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote
 
 from .direct import DirectWebSocket
-from .http import ASGI, Scope, Send
+from .http import ASGI, Request, Scope, Send
 
 if TYPE_CHECKING:
     from .server import EngineServer
@@ -87,21 +88,28 @@ class DirectDoor:
         """Make the protocol of one connection, as uvicorn calls its WebSocket class."""
         return DirectWebSocket(self, server_state, app_state)
 
-    def scope(self, request: bytes, transport: asyncio.Transport, state: dict[str, Any]) -> Scope | None:
-        """The ASGI scope of an upgrade request as uvicorn passes it on; None if it is not for the engine."""
-        first, *lines = request[:-4].split(b"\r\n")
-        method, target, _ = first.split(b" ")
-        path, _, query = target.partition(b"?")
+    def request(self, data: bytes, transport: asyncio.Transport, state: dict[str, Any]) -> Request | None:
+        """An upgrade request as uvicorn passes it on; None if it is not for the engine."""
+        method, path, query, lines = _split(data)
         root_path: str = self._config.root_path
-        ssl = transport.get_extra_info("sslcontext") is not None
+        if not self._owns({"root_path": root_path, "path": root_path + unquote(path.decode("latin-1"))}):
+            return None
+        ssl = transport.get_extra_info("sslcontext")
+        server, client = transport.get_extra_info("sockname"), transport.get_extra_info("peername")
+        make_scope = partial(DirectDoor._scope, self, data, ssl, server, client, state)
+        return Request(method, [line.split(b": ", 1) for line in lines], query, make_scope)
+
+    def _scope(self, data: bytes, ssl: Any, server: Any, client: Any, state: dict[str, Any]) -> Scope:
+        method, path, query, lines = _split(data)
+        root_path: str = self._config.root_path
         scope: Scope = {
             "type": "websocket",
             "asgi": {"version": "3.0", "spec_version": "2.4"},
             "http_version": "1.1",
-            "method": method.decode("latin-1"),
-            "scheme": "wss" if ssl else "ws",
-            "server": _address(transport.get_extra_info("sockname")),
-            "client": _address(transport.get_extra_info("peername")),
+            "method": method,
+            "scheme": "wss" if ssl is not None else "ws",
+            "server": _address(server),
+            "client": _address(client),
             "root_path": root_path,
             "path": root_path + unquote(path.decode("latin-1")),
             "raw_path": root_path.encode() + path,
@@ -116,7 +124,7 @@ class DirectDoor:
                 self._proxy_headers(scope, None, None).send(None)
             except StopIteration:
                 pass
-        return scope if self._owns(scope) else None
+        return scope
 
     def hand_over(
         self, state: Any, app_state: dict[str, Any], transport: asyncio.Transport, data: bytes
@@ -128,6 +136,14 @@ class DirectDoor:
         # uvicorn sets its choice once this returns; nothing is read before the next tick.
         asyncio.get_running_loop().call_soon(transport.set_protocol, protocol)
         return cast("asyncio.Protocol", protocol)
+
+
+def _split(data: bytes) -> tuple[str, bytes, bytes, list[bytes]]:
+    """The method, path, query and header lines of a request."""
+    first, *lines = data[:-4].split(b"\r\n")
+    method, target, _ = first.split(b" ")
+    path, _, query = target.partition(b"?")
+    return method.decode("latin-1"), path, query, lines
 
 
 def _address(info: Any) -> tuple[str, int] | None:

@@ -52,6 +52,10 @@ class ManagedSession(dict[str, Any], SessionMixin):
 
 class _AppContext(AppContext):
     @cached_property
+    def g(self) -> Any:
+        return self.app.app_ctx_globals_class()
+
+    @cached_property
     def url_adapter(self) -> MapAdapter | None:
         return self.app.create_url_adapter(None)
 
@@ -100,6 +104,7 @@ class ConnectionContext:
 
     Attributes:
         beginning: of the last handler that was given to a thread, for later events to wait for.
+        suspends: whether `async with event` may have to wait for a thread. Where not, `with` is quicker.
     """
 
     __slots__ = (
@@ -116,6 +121,7 @@ class ConnectionContext:
         "environ",
         "executor",
         "manage_session",
+        "suspends",
     )  # fmt: skip
 
     def __init__(
@@ -133,10 +139,12 @@ class ConnectionContext:
 
     def event(self, sid: str, namespace: str, message: str | None, args: tuple[Any, ...]) -> EventContext:
         """The context of one event, to be entered once, with `with` or `async with`."""
-        state = self._state or self._prepare()
-        event = {"message": message, "args": args}
+        state = (self._state or self._prepare()).copy()
+        state["sid"] = sid
+        state["namespace"] = namespace
+        state["event"] = {"message": message, "args": args}
         request = _new(self._request_class)
-        request.__dict__ = {**state, "sid": sid, "namespace": namespace, "event": event}
+        request.__dict__ = state
         return EventContext(self, request)
 
     def _prepare(self) -> dict[str, Any]:
@@ -157,6 +165,7 @@ class ConnectionContext:
         )
         functions = (*app.teardown_request_funcs.get(None, ()), *app.teardown_appcontext_funcs)
         self._teardown_awaits = any(map(iscoroutinefunction, functions))
+        self.suspends = self._blocks or self._teardown_awaits
         self._state = request.__dict__
         return self._state
 
@@ -190,14 +199,13 @@ class ConnectionContext:
 class EventContext:
     """The Flask context of one event, entered with `with` in a thread or `async with` on the loop."""
 
-    __slots__ = ("_app_token", "_request_token", "app_context", "connection", "request_context")
+    __slots__ = ("app_context", "connection", "request_context")
 
     def __init__(self, connection: ConnectionContext, request: Request) -> None:
         app = connection.app
         self.connection = connection
         self.app_context = app_context = _new(_AppContext)
         app_context.app = app
-        app_context.g = app.app_ctx_globals_class()
         self.request_context = request_context = _new(_RequestContext)
         request_context.app = app
         request_context.request = request
@@ -206,10 +214,11 @@ class EventContext:
 
     def __enter__(self) -> EventContext:
         self._bind()
+        connection = self.connection
         try:
             if appcontext_pushed.receivers:
-                appcontext_pushed.send(self.connection.app, _async_wrapper=self.connection.app.ensure_sync)
-            if self.connection._blocks:
+                appcontext_pushed.send(connection.app, _async_wrapper=connection.app.ensure_sync)
+            if connection._blocks:
                 _ = self.request_context.session
         except BaseException as error:
             self._pop(error)
@@ -217,14 +226,14 @@ class EventContext:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        try:
-            if error is None and self._must_save():
-                self._save_session()
-        except BaseException as failure:
-            error = failure
-            raise
-        finally:
-            self._pop(error)
+        if error is None and not self.connection.manage_session:
+            try:
+                if self._must_save():
+                    self._save_session()
+            except BaseException as failure:
+                self._pop(failure)
+                raise
+        self._pop(error)
 
     async def __aenter__(self) -> EventContext:
         if self.connection._blocks:
@@ -245,8 +254,7 @@ class EventContext:
             raise
         finally:
             if self.connection._teardown_awaits:
-                _cv_request.reset(self._request_token)
-                _cv_app.reset(self._app_token)
+                self._unbind()
                 # From asgiref's threads, the coroutines among the teardown functions run on this loop.
                 await sync_to_async(self._bind_and_pop, thread_sensitive=False)(error)
             else:
@@ -284,16 +292,18 @@ class EventContext:
 
     def _bind(self) -> None:
         # Flask tells by the number of tokens whether a pop is the last one.
-        self._app_token: Token[AppContext] = _cv_app.set(self.app_context)
-        self.app_context._cv_tokens = [self._app_token]
-        self._request_token: Token[RequestContext] = _cv_request.set(self.request_context)
-        self.request_context._cv_tokens = [(self._request_token, self.app_context)]
+        app_context, request_context = self.app_context, self.request_context
+        app_token: Token[AppContext] = _cv_app.set(app_context)
+        request_token: Token[RequestContext] = _cv_request.set(request_context)
+        app_context._cv_tokens = [app_token]
+        request_context._cv_tokens = [(request_token, app_context)]
 
     def _pop(self, error: BaseException | None) -> None:
         app, always = self.connection.app, self.connection._overrides
         if error is not None and app.should_ignore_error(error):
             error = None
-        if len(self.request_context._cv_tokens) > 1:
+        request_tokens, app_tokens = self.request_context._cv_tokens, self.app_context._cv_tokens
+        if len(request_tokens) > 1:
             return self.request_context.pop(error)  # stream_with_context is not done: it pops last
         try:
             if always or app.teardown_request_funcs or request_tearing_down.receivers:
@@ -301,16 +311,18 @@ class EventContext:
             if always:
                 self.request_context.request.close()
         finally:
-            _cv_request.reset(self._request_token)
-            del self.request_context._cv_tokens[0]
+            _cv_request.reset(request_tokens.pop(0)[0])
             try:
                 if always or app.teardown_appcontext_funcs or appcontext_tearing_down.receivers:
                     app.do_teardown_appcontext(error)
             finally:
-                _cv_app.reset(self._app_token)
-                del self.app_context._cv_tokens[0]
+                _cv_app.reset(app_tokens.pop(0))
         if appcontext_popped.receivers:
             appcontext_popped.send(app, _async_wrapper=app.ensure_sync)
+
+    def _unbind(self) -> None:
+        _cv_request.reset(self.request_context._cv_tokens.pop()[0])
+        _cv_app.reset(self.app_context._cv_tokens.pop())
 
     def _bind_and_pop(self, error: BaseException | None) -> None:
         self._bind()

@@ -6,10 +6,10 @@ import asyncio
 import logging
 import os
 import threading
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from contextvars import copy_context
-from queue import Empty, SimpleQueue
 from typing import Any, ParamSpec, TypeVar
 
 from asgiref.sync import SyncToAsync
@@ -26,6 +26,11 @@ class ThreadPool(Executor):
     `concurrent.futures.ThreadPoolExecutor` joins its threads at exit, so one blocked view would hold up the
     whole server. Threads are made when work finds none idle, up to `max_workers`; work beyond that waits.
 
+    One thread is woken at a time: it takes a job, wakes the next thread if there are more, and runs its own.
+    Where jobs are short it has done them all before that thread gets the interpreter lock; where one blocks,
+    the lock is free for the next. Threads that are woken for a job each fight for the lock, which costs more
+    than short jobs do.
+
     Args:
         max_workers: the most threads that run at once.
         thread_name_prefix: threads are called "prefix-1", "prefix-2" and so on.
@@ -36,11 +41,13 @@ class ThreadPool(Executor):
             raise ValueError("max_workers must be at least 1")
         self._max_workers = max_workers
         self._prefix = thread_name_prefix
-        self._queue: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
+        self._jobs: deque[Callable[[], object]] = deque()
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
-        self._idle = 0
+        self._sleeping: list[threading.Lock] = []  # what each idle thread waits to acquire
+        self._waking = False  # whether a thread has been woken or made that has not looked for work yet
         self._shut_down = False
+        self._results: Results | None = None
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Run `fn(*args, **kwargs)` in a thread, and return the future of its result.
@@ -61,11 +68,15 @@ class ThreadPool(Executor):
         with self._lock:
             if self._shut_down:
                 raise RuntimeError("the thread pool is shut down")
-            if self._idle:
-                self._idle -= 1
-            elif len(self._threads) < self._max_workers:
-                self._add_thread()
-            self._queue.put(job)
+            if not self._waking:
+                self._wake_thread()
+            self._jobs.append(job)
+
+    def results(self, loop: asyncio.AbstractEventLoop) -> Results:
+        """Where jobs leave their results for an event loop."""
+        if self._results is None or self._results.loop is not loop:
+            self._results = Results(loop)
+        return self._results
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take no more work, and end the threads once the work that waits is done.
@@ -75,16 +86,28 @@ class ThreadPool(Executor):
             cancel_futures: drop the work that no thread has begun.
         """
         with self._lock:
-            first = not self._shut_down
             self._shut_down = True
             if cancel_futures:
-                self._drop_waiting()
-            if first or cancel_futures:
-                for _ in self._threads:
-                    self._queue.put(None)
+                for job in self._jobs:
+                    if isinstance(job, _Call):
+                        job.future.cancel()
+                self._jobs.clear()
+            while self._sleeping:
+                self._sleeping.pop().release()
         if wait:
             for thread in self._threads:
                 thread.join()
+
+    @property
+    def _idle(self) -> int:
+        return len(self._sleeping)
+
+    def _wake_thread(self) -> None:
+        if self._sleeping:
+            self._sleeping.pop().release()
+            self._waking = True
+        elif len(self._threads) < self._max_workers:
+            self._add_thread()
 
     def _add_thread(self) -> None:
         thread = threading.Thread(
@@ -98,25 +121,59 @@ class ThreadPool(Executor):
                 raise
         else:
             self._threads.append(thread)
-
-    def _drop_waiting(self) -> None:
-        while True:
-            try:
-                job = self._queue.get_nowait()
-            except Empty:
-                return
-            if isinstance(job, _Call):
-                job.future.cancel()
+            self._waking = True
 
     def _work(self) -> None:
-        while (job := self._queue.get()) is not None:
+        wakeup = threading.Lock()
+        wakeup.acquire()
+        woken = True
+        while True:
+            with self._lock:
+                if woken:
+                    self._waking = woken = False
+                if self._jobs:
+                    job = self._jobs.popleft()
+                    if self._jobs and not self._waking:
+                        self._wake_thread()
+                elif self._shut_down:
+                    return
+                else:
+                    self._sleeping.append(wakeup)
+                    woken = True
+            if woken:
+                wakeup.acquire()
+                continue
             try:
                 job()
             except BaseException:
                 logger.exception("Exception in a thread of the pool")
             del job  # or it would live until the next one comes
-            with self._lock:
-                self._idle += 1
+
+
+class Results:
+    """Hands what jobs return to the futures that wait for it on an event loop; wakes it once for many."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self._waiting: deque[tuple[asyncio.Future[Any], Any, BaseException | None]] = deque()
+        self._woken = False
+
+    def put(self, future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+        """Settle a future of the loop's, from any thread."""
+        self._waiting.append((future, result, error))
+        if not self._woken:
+            self._woken = True
+            self.loop.call_soon_threadsafe(self._settle)
+
+    def _settle(self) -> None:
+        self._woken = False  # before the last look, so that whatever comes after it wakes the loop again
+        while self._waiting:
+            _settle(*self._waiting.popleft())
+
+
+# Seconds between a function's beginning and the next handler's. The thread that tells the event loop loses
+# the interpreter lock to it, and gets it back when the loop waits.
+HEAD_START = 0.001
 
 
 class Beginning:
@@ -136,7 +193,9 @@ class Beginning:
         """Note, in the thread, that the function begins."""
         self.begun = True
         if self._waiter is not None:
-            self._loop.call_soon_threadsafe(_settle, self._waiter, None, None)
+            self._loop.call_soon_threadsafe(
+                self._loop.call_later, HEAD_START, _settle, self._waiter, None, None
+            )
 
     async def wait(self) -> None:
         """Wait, on the loop, until it has begun; those who wait go on in the order in which they came."""
@@ -156,17 +215,19 @@ async def call_in_thread(pool: ThreadPool, function: Callable[P, T], *args: P.ar
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
     context = copy_context()
+    results = pool.results(loop)
 
     def job() -> None:
         local = SyncToAsync.threadlocal
-        local.main_event_loop = loop
-        local.main_event_loop_pid = os.getpid()
+        if getattr(local, "main_event_loop", None) is not loop:
+            local.main_event_loop = loop
+            local.main_event_loop_pid = os.getpid()
         try:
             result = context.run(function, *args, **kwargs)
         except BaseException as error:
-            loop.call_soon_threadsafe(_settle, future, None, error)
+            results.put(future, None, error)
         else:
-            loop.call_soon_threadsafe(_settle, future, result, None)
+            results.put(future, result, None)
 
     pool.start(job)
     return await future
