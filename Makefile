@@ -11,14 +11,15 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 NPM_DIRS := $(patsubst %/package.json,%,$(wildcard tests/js/package.json tests/browser/package.json))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench parts npm clean
+.PHONY: help demo test test-matrix lint format bench bench-quick parts npm clean
 
 help:
 	@echo "make demo     a chat page on http://$(HOST):$(PORT) (PORT=... for another port)"
 	@echo "make test     all tests (PYTEST_ARGS='-k name' for some of them)"
+	@echo "make test-matrix   the core tests with each Python that is here, and with the oldest libraries"
 	@echo "make lint     ruff format --check, ruff check, mypy"
 	@echo "make format   ruff format, and the fixes of ruff check"
-	@echo "make bench    benchmarks"
+	@echo "make bench    this server and its peers, compared (half an hour); make bench-quick in two minutes"
 	@echo "make clean    remove the virtualenv, the npm packages and the caches"
 
 $(BIN)/python:
@@ -38,22 +39,28 @@ demo: $(VENV)/installed
 	@echo "asyncsock chat: http://$(HOST):$(PORT)   (Ctrl-C ends it)"
 	@exec $(BIN)/python -m uvicorn --app-dir examples/chat app:asgi --host $(HOST) --port $(PORT)
 
-# Chromium, Node and npm, where they are missing and this user may install them. Without them the tests that
-# need them are skipped by name; with CI set they fail instead.
+# Programs that tests use, where they are missing and this user may install them: Chromium, Node, npm, the message
+# brokers and nginx. Without one, the tests that need it are skipped by name; with CI set they fail instead.
+# The packages bring system services: nothing starts them while policy-rc.d says 101 (containers often have one).
 parts:
-	@missing=; \
-	command -v chromium >/dev/null 2>&1 || missing="$$missing chromium"; \
-	command -v node >/dev/null 2>&1 || missing="$$missing nodejs"; \
-	command -v npm >/dev/null 2>&1 || missing="$$missing npm"; \
+	@PATH="$$PATH:/usr/sbin"; missing=; \
+	need() { command -v "$$1" >/dev/null 2>&1 || missing="$$missing $$2"; }; \
+	need chromium chromium; need node nodejs; need npm npm; need nginx nginx; \
+	need redis-server redis-server; need rabbitmq-server rabbitmq-server; need nats-server nats-server; \
 	[ -n "$$missing" ] || exit 0; \
 	if ! command -v apt-get >/dev/null 2>&1; then echo "Not installed (no apt-get here):$$missing"; exit 0; fi; \
 	if [ "$$(id -u)" = 0 ]; then as_root=; \
 	elif sudo -n true 2>/dev/null; then as_root="sudo -n"; \
 	else echo "Not installed (needs root):$$missing"; exit 0; fi; \
 	echo "Installing with apt-get:$$missing"; \
+	log=$$(mktemp); policy=/usr/sbin/policy-rc.d; added=; \
+	trap 'rm -f "$$log"; [ -z "$$added" ] || $$as_root rm -f "$$policy"' EXIT; \
+	if [ ! -e $$policy ]; then \
+		added=yes; printf '#!/bin/sh\nexit 101\n' | $$as_root tee $$policy >/dev/null; $$as_root chmod +x $$policy; \
+	fi; \
 	{ $$as_root apt-get update -qq && \
 	$$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
-	} >/dev/null || echo "apt-get could not install:$$missing"
+	} >"$$log" 2>&1 || { tail -n 30 "$$log"; echo "apt-get could not install:$$missing"; }
 
 npm: parts
 	@command -v npm >/dev/null 2>&1 || { echo "npm is missing: the tests with JavaScript clients cannot run"; exit 0; }; \
@@ -69,6 +76,10 @@ npm: parts
 test: $(VENV)/installed-dev npm
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
+# MATRIX="3.12-newest" for some of its combinations, MATRIX=--list for their names.
+test-matrix:
+	$(PYTHON) scripts/test_matrix.py $(MATRIX)
+
 lint: $(VENV)/installed-dev
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m ruff check .
@@ -78,13 +89,17 @@ format: $(VENV)/installed-dev
 	$(BIN)/python -m ruff format .
 	$(BIN)/python -m ruff check --fix .
 
-bench:
-	@if [ -f benchmarks/run.py ]; then $(MAKE) --no-print-directory bench-run; \
-	else echo "There are no benchmarks in this repository yet (no benchmarks/run.py)." >&2; exit 2; fi
+$(VENV)/installed-bench: pyproject.toml $(VENV)/installed-dev
+	$(INSTALL) --editable '.[redis]'
+	@touch $@
 
-.PHONY: bench-run
-bench-run: $(VENV)/installed-dev
-	$(BIN)/python benchmarks/run.py
+# BENCH_ARGS="--only ack --servers asyncsock node" for some of it, BENCH_ARGS=--help for the names.
+bench: $(VENV)/installed-bench parts
+	$(BIN)/python benchmarks/run.py $(BENCH_ARGS)
+
+bench-quick: $(VENV)/installed-bench parts
+	$(BIN)/python benchmarks/run.py --quick $(BENCH_ARGS)
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis artifacts tests/js/node_modules tests/browser/node_modules
+	rm -rf $(VENV) .venv-matrix .pytest_cache .mypy_cache .ruff_cache .hypothesis artifacts tests/js/node_modules tests/browser/node_modules \
+		benchmarks/.peers benchmarks/apps/node_modules benchmarks/results/raw

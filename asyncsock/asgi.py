@@ -90,7 +90,7 @@ class ASGIApp:
             stage = message["type"].removeprefix("lifespan.")
             try:
                 if stage == "startup":
-                    self._start(send)
+                    await self._start(send)
                     await _call(self.on_startup)
                     await other.startup()
                 else:
@@ -98,16 +98,17 @@ class ASGIApp:
                     await other.shutdown()
                     await _call(self.on_shutdown)
             except Exception as error:
-                self.engine.logger.exception("error at %s", stage)
+                if not isinstance(error, ConnectionError):  # of which the ASGI server shows the message
+                    self.engine.logger.exception("error at %s", stage)
                 await send({"type": f"{message['type']}.failed", "message": str(error)})
                 return
             await send({"type": f"{message['type']}.complete"})
             if stage == "shutdown":
                 return
 
-    def _start(self, send: Send) -> None:
-        if hasattr(self.server, "attach_loop"):
-            self.server.attach_loop()
+    async def _start(self, send: Send) -> None:
+        if hasattr(self.server, "startup"):
+            await self.server.startup()
         self.engine.closing = False
         door = install(self.engine, self, send, self.owns)
         self.engine.logger.debug("websocket door: %s", door)

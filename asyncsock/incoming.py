@@ -6,7 +6,7 @@ import asyncio
 import builtins
 import logging
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
 import socketio
@@ -22,12 +22,11 @@ from .engine.server import EAGER_TASKS
 from .engine.session import BadPacket, Session
 from .packets import (
     ACK,
-    BINARY_ACK,
-    BINARY_EVENT,
+    ACKS,
     CONNECT,
     CONNECT_ERROR,
     DISCONNECT,
-    EVENT,
+    EVENTS,
     Incoming,
     check_shape,
     event_arguments,
@@ -51,6 +50,22 @@ class Partial:
         self.size = 0
 
 
+class Environs(Mapping[str, dict[str, Any]]):
+    """The WSGI environ of each session, built when it is first asked for."""
+
+    def __init__(self) -> None:
+        self.sessions: dict[str, Session] = {}
+
+    def __getitem__(self, eio_sid: str) -> dict[str, Any]:
+        return self.sessions[eio_sid].environ
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.sessions)
+
+    def __len__(self) -> int:
+        return len(self.sessions)
+
+
 class ReceivingServer(socketio.AsyncServer):
     """The half of `asyncsock.AsyncServer` that takes packets and runs handlers."""
 
@@ -68,6 +83,8 @@ class ReceivingServer(socketio.AsyncServer):
         connect_timeout: float = 45,
         **options: Any,
     ) -> None:
+        _check_manager(client_manager)
+        _check_serializer(options.get("serializer", "default"))
         super().__init__(
             client_manager=client_manager if client_manager is not None else Rooms(),
             logger=make_logger("asyncsock.server", logger),
@@ -75,6 +92,9 @@ class ReceivingServer(socketio.AsyncServer):
             namespaces=namespaces,
             **options,
         )
+        self.environ = Environs()
+        del self.eio.handlers["connect"]
+        self.eio.session_handler = self._handle_session
         self.eio.async_handlers = async_handlers
         if json is not None:
             self.eio.json = json
@@ -105,6 +125,8 @@ class ReceivingServer(socketio.AsyncServer):
         """Serve on the running event loop; other threads hand their work to it."""
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
+        if self._ours:
+            self.manager.start()
 
     def on_loop(self) -> bool:
         """Whether the caller is on the event loop's thread."""
@@ -112,14 +134,17 @@ class ReceivingServer(socketio.AsyncServer):
 
     # The engine's events
 
-    def _handle_eio_connect(self, eio_sid: str, environ: dict[str, Any]) -> None:
+    def _handle_session(self, session: Session) -> None:
         if not self.manager_initialized:
             self.manager_initialized = True
             self.manager.initialize()
         if self._loop is None or self._loop.is_closed():
             self.attach_loop()
-        self.environ[eio_sid] = environ
-        self._connect_deadlines.add(self.eio.sessions[eio_sid])
+        self.environ.sessions[session.sid] = session
+        self._connect_deadlines.add(session)
+
+    def _handle_eio_connect(self, eio_sid: str, environ: dict[str, Any]) -> None:
+        self._handle_session(self.eio.sessions[eio_sid])
 
     def _no_namespace(self, session: Session, _deadline: float) -> None:
         if session.is_open and not self._greeted.get(session.sid):
@@ -152,26 +177,29 @@ class ReceivingServer(socketio.AsyncServer):
             self._handle_packet(eio_sid, packet._replace(data=joined))
 
     def _handle_packet(self, eio_sid: str, packet: Incoming) -> None:
-        kind = packet.kind
+        kind, namespace, id, data, _ = packet
         if kind == CONNECT:
-            self._greeted.setdefault(eio_sid, False)
-            connect = self._handle_connect(eio_sid, packet.namespace, packet.data)
-            self._keep_session_for(eio_sid, self.eio.spawn(connect, eio_sid))
+            self._handle_connect_packet(eio_sid, namespace, data)
             return
-        if eio_sid not in self._greeted:
-            raise BadPacket("a packet before CONNECT")
-        sid = self.manager.sid_from_eio_sid(eio_sid, packet.namespace)
-        if sid is None or not self.manager.is_connected(sid, packet.namespace):
-            self.logger.warning(
-                "packet for %.100r ignored: session %s is not in it", packet.namespace, eio_sid
-            )
-        elif kind in (EVENT, BINARY_EVENT):
-            self._handle_event(eio_sid, packet.namespace, packet.id, packet.data, sid)
-        elif kind in (ACK, BINARY_ACK):
-            self.eio.spawn(self.manager.trigger_callback(sid, packet.id, packet.data), eio_sid)
+        sid = self._connected_sid(eio_sid, namespace)
+        if sid is None:
+            if eio_sid not in self._greeted:
+                raise BadPacket("a packet before CONNECT")
+            self.logger.warning("packet for %.100r ignored: session %s is not in it", namespace, eio_sid)
+        elif kind in EVENTS:
+            self._handle_event(eio_sid, namespace, id, data, sid)
+        elif kind in ACKS:
+            self.eio.spawn(self.manager.trigger_callback(sid, id, data), eio_sid)
         else:
-            self.manager.pre_disconnect(sid, packet.namespace)
-            self._leave(eio_sid, sid, packet.namespace, self.reason.CLIENT_DISCONNECT)
+            self.manager.pre_disconnect(sid, namespace)
+            self._leave(eio_sid, sid, namespace, self.reason.CLIENT_DISCONNECT)
+
+    def _connected_sid(self, eio_sid: str, namespace: str) -> str | None:
+        """The sid of a session's client in a namespace, if it is connected and not about to leave."""
+        if self._ours:
+            return self.manager.connected_sid(eio_sid, namespace)  # type: ignore[no-any-return]
+        sid: str | None = self.manager.sid_from_eio_sid(eio_sid, namespace)
+        return sid if sid is not None and self.manager.is_connected(sid, namespace) else None
 
     def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> asyncio.Future[Any] | None:
         self._greeted.pop(eio_sid, None)
@@ -181,8 +209,8 @@ class ReceivingServer(socketio.AsyncServer):
         else:
             namespaces = list(self.manager.get_namespaces())
         for namespace in namespaces:
-            sid = self.manager.sid_from_eio_sid(eio_sid, namespace)
-            if sid is not None and self.manager.is_connected(sid, namespace):
+            sid = self._connected_sid(eio_sid, namespace)
+            if sid is not None:
                 self.manager.pre_disconnect(sid, namespace)
                 self._leave(eio_sid, sid, namespace, reason)
         tasks = self._joining_or_leaving.pop(eio_sid, None)
@@ -209,15 +237,27 @@ class ReceivingServer(socketio.AsyncServer):
 
     def _forget_session(self, eio_sid: str) -> None:
         """Let go of what is kept for a session whose handlers have ended."""
-        self.environ.pop(eio_sid, None)
+        self.environ.sessions.pop(eio_sid, None)
 
     # Packets
 
-    async def _handle_connect(self, eio_sid: str, namespace: str, auth: Any) -> None:
+    def _handle_connect_packet(self, eio_sid: str, namespace: str, auth: Any) -> None:
+        self._greeted.setdefault(eio_sid, False)
         if not self._accepts_namespace(namespace):
             self.logger.warning("session %s asked for unknown namespace %.100r", eio_sid, namespace)
             self._put(eio_sid, CONNECT_ERROR, namespace, {"message": "Invalid namespace"})
-            return
+        elif self._ours and self._find_handler("connect", namespace, ()) is None:
+            sid = self.manager.connect_at_once(eio_sid, namespace)  # there is nobody to wait for
+            if sid is None:
+                self._put(eio_sid, CONNECT_ERROR, namespace, {"message": "Unable to connect"})
+            else:
+                self._greeted[eio_sid] = True
+                self._put(eio_sid, CONNECT, namespace, {"sid": sid})
+        else:
+            connect = self._handle_connect(eio_sid, namespace, auth)
+            self._keep_session_for(eio_sid, self.eio.spawn(connect, eio_sid))
+
+    async def _handle_connect(self, eio_sid: str, namespace: str, auth: Any) -> None:
         # Client managers of python-socketio before 5.18 know one step only.
         in_two_steps = hasattr(self.manager, "pre_connect")
         enter = self.manager.pre_connect if in_two_steps else self.manager.connect
@@ -303,20 +343,30 @@ class ReceivingServer(socketio.AsyncServer):
         if self._verbose:
             self.logger.info('received event "%s" from %s [%s]', data[0], sid, namespace)
         found = self._find_handler(data[0], namespace, (sid, *data[1:]))
-        if found is not None:
-            self.eio.run_handler(eio_sid, self._run_event(*found, eio_sid, sid, namespace, id))
+        if found is None:
+            return
+        run = self._run_event(*found, eio_sid, sid, namespace, id)
+        if self.async_handlers:
+            self.eio.start(run, eio_sid)
+        else:
+            self.eio.run_handler(eio_sid, run)
 
     async def _run_event(
         self, handler: Handler, args: tuple[Any, ...], eio_sid: str, sid: str, namespace: str, id: int | None
     ) -> None:
-        result = handler(*args)
-        if result is not None and hasattr(type(result), "__await__"):
-            result = await result
-            if isinstance(result, Sent):  # `return emit(...)`
-                await result
-                result = None
-        if id is not None:
-            self._acknowledge(eio_sid, sid, namespace, id, event_arguments(result))
+        try:
+            result = handler(*args)
+            if result is not None and hasattr(type(result), "__await__"):
+                result = await result
+                if isinstance(result, Sent):  # `return emit(...)`
+                    await result
+                    result = None
+            if id is not None:
+                self._acknowledge(eio_sid, sid, namespace, id, event_arguments(result))
+        except Exception as error:
+            self.eio.handler_failed(error)
+        finally:
+            self.eio.handler_ended()
 
     def _acknowledge(self, eio_sid: str, sid: str, namespace: str, id: int, data: list[Any]) -> None:
         if self._ours:
@@ -329,6 +379,9 @@ class ReceivingServer(socketio.AsyncServer):
         self, event: str, namespace: str, args: tuple[Any, ...]
     ) -> tuple[Handler, tuple[Any, ...]] | None:
         """The handler of an event and what to call it with."""
+        registered = self.handlers.get(namespace)
+        if registered is not None and event in registered:  # before python-socketio's search for wildcards
+            return registered[event], args
         handler, args_then = self._get_event_handler(event, namespace, args)
         if handler is not None:
             return handler, args_then
@@ -356,3 +409,16 @@ class ReceivingServer(socketio.AsyncServer):
         if session is not None:
             for packet in self.codec.assemble(kind, namespace, body, id):
                 session.put(packet)
+
+
+def _check_manager(manager: Any) -> None:
+    if manager is not None and not isinstance(manager, socketio.AsyncManager):
+        raise TypeError(
+            f"client_manager={manager!r} blocks, and this server runs on asyncio: give SocketIO the broker's "
+            "URL as message_queue=, or pass asyncsock.queues.from_url(url) here"
+        )
+
+
+def _check_serializer(serializer: Any) -> None:
+    if isinstance(serializer, str) and serializer not in ("default", "msgpack"):
+        raise ValueError(f"serializer={serializer!r}: use 'default', 'msgpack' or a packet class")

@@ -60,12 +60,12 @@ class Client:
 
     __slots__ = ("callbacks", "eio_sid", "last_id", "namespace", "rooms", "sid", "state", "target")
 
-    def __init__(self, sid: str, eio_sid: str, namespace: str, target: Target) -> None:
+    def __init__(self, sid: str, eio_sid: str, namespace: str, target: Target, state: State) -> None:
         self.sid = sid
         self.eio_sid = eio_sid
         self.namespace = namespace
         self.target = target
-        self.state = State.CONNECTING
+        self.state = state
         self.rooms: set[Hashable] = set()
         self.callbacks: dict[int, Callable[..., Any]] = {}
         self.last_id = 0
@@ -76,6 +76,9 @@ class HasEngine(Protocol):
 
     eio: EngineServer
     codec: Codec
+
+    def disconnect(self, sid: str, namespace: str | None = None, ignore_queue: bool = False) -> Sent:
+        """Disconnect a client."""
 
 
 class Rooms(AsyncManager):
@@ -119,16 +122,27 @@ class Rooms(AsyncManager):
         body = self.server.codec.encode([event, *event_arguments(data)])
         return self._send(body, namespace, recipients, callback)
 
+    def encode(self, event: str, data: Any) -> Any:
+        """Encode an event for `deliver`, in any thread.
+
+        Raises:
+            TypeError: The data cannot be encoded.
+        """
+        codec = self.server.codec
+        return codec.detach(codec.encode([event, *event_arguments(data)]))
+
     def deliver(
         self,
-        body: Body,
+        encoded: Any,
         namespace: str,
         room: Any = None,
         skip_sid: str | list[str] | None = None,
         callback: Callable[..., Any] | None = None,
+        ignore_queue: bool = False,
     ) -> Sent:
-        """Send an encoded event."""
-        return self._send(body, namespace, self._recipients(namespace, room, skip_sid), callback)
+        """Send an event that was encoded with `encode`."""
+        recipients = self._recipients(namespace, room, skip_sid)
+        return self._send(encoded, namespace, recipients, callback) if recipients else SENT
 
     def _send(
         self,
@@ -179,14 +193,45 @@ class Rooms(AsyncManager):
         client = self._clients.get(room)  # type: ignore[call-overload]
         return {client.sid: client.target} if client is not None and client.namespace == namespace else {}
 
+    # Other processes, which only a message queue reaches
+
+    def start(self) -> None:
+        """Connect to the message queue, on the running event loop."""
+
+    async def ready(self) -> None:
+        """Wait until the message queue is connected, or that was tried.
+
+        Raises:
+            ConnectionError: It never will be.
+        """
+
+    async def stop(self) -> None:
+        """Disconnect from the message queue."""
+
+    def queue_health(self) -> dict[str, Any] | None:
+        """The state of the message queue, if there is one."""
+        return None
+
+    def disconnect_elsewhere(self, sid: str, namespace: str) -> Sent:
+        """Disconnect a client of another process."""
+        return SENT
+
     # Clients
 
     async def pre_connect(self, eio_sid: str, namespace: str) -> str | None:
         """Note a client whose connect handler is about to run; None if it is connected already."""
+        return self._add(eio_sid, namespace, State.CONNECTING)
+
+    def connect_at_once(self, eio_sid: str, namespace: str) -> str | None:
+        """Note a client that no connect handler judges; None if it is connected already."""
+        return self._add(eio_sid, namespace, State.CONNECTED)
+
+    def _add(self, eio_sid: str, namespace: str, state: State) -> str | None:
         session = self.server.eio.sessions.get(eio_sid)
         if session is None or namespace in self._by_session.get(eio_sid, ()):
             return None
-        client = Client(self.server.eio.generate_id(), eio_sid, namespace, Held(session))
+        target = session if state is State.CONNECTED else Held(session)
+        client = Client(self.server.eio.generate_id(), eio_sid, namespace, target, state)
         self._by_session.setdefault(eio_sid, {})[namespace] = client
         self._clients[client.sid] = client
         self.rooms.setdefault(namespace, {}).setdefault(None, {})[client.sid] = client.target
@@ -221,7 +266,14 @@ class Rooms(AsyncManager):
         """Send packets to one client, after everything that was sent to it before."""
         client = self._clients.get(sid)
         if client is not None:
-            self.server.eio.fanout.fan_out([client.target], packets)
+            for packet in packets:
+                self.server.eio.fanout.put(client.target, packet)
+
+    def connected_sid(self, eio_sid: str, namespace: str) -> str | None:
+        """The sid of a session's client in a namespace, if it is connected and not about to leave."""
+        clients = self._by_session.get(eio_sid)
+        client = clients.get(namespace) if clients is not None else None
+        return client.sid if client is not None and client.state is State.CONNECTED else None
 
     def is_connected(self, sid: str | None, namespace: str) -> bool:
         """Whether a client is connected to a namespace and not about to leave it."""
@@ -289,6 +341,25 @@ class Rooms(AsyncManager):
             yield sid, self._clients[sid].eio_sid
 
     # Rooms
+
+    def enter_room(self, sid: str, namespace: str, room: Any, eio_sid: str | None = None) -> Sent:
+        """Add a client to a room.
+
+        Raises:
+            ValueError: The client is not connected to the namespace.
+        """
+        self.basic_enter_room(sid, namespace, room)
+        return SENT
+
+    def leave_room(self, sid: str, namespace: str, room: Any) -> Sent:
+        """Remove a client from a room."""
+        self.basic_leave_room(sid, namespace, room)
+        return SENT
+
+    def close_room(self, room: Any, namespace: str) -> Sent:
+        """Remove every client from a room."""
+        self.basic_close_room(room, namespace)
+        return SENT
 
     def basic_enter_room(self, sid: str, namespace: str, room: Any, eio_sid: str | None = None) -> None:
         client = self._client(sid, namespace)

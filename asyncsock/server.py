@@ -15,7 +15,7 @@ from .engine.arguments import trim
 from .engine.sent import SENT, Sent, SentAndWaiting
 from .engine.session import SERVER_DISCONNECT
 from .incoming import ReceivingServer
-from .packets import DISCONNECT, event_arguments
+from .packets import DISCONNECT
 
 Handler = Callable[..., Any]
 
@@ -120,9 +120,12 @@ class AsyncServer(ReceivingServer):
                 event, data, namespace, room=room, ignore_queue=ignore_queue, **options
             )
             return sent
-        body = self.codec.detach(self.codec.encode([event, *event_arguments(data)]))
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(self.manager.deliver, body, namespace, room, skip_sid, callback)
+        encoded = self.manager.encode(event, data)
+        delivery = (encoded, namespace, room, skip_sid, callback, ignore_queue)
+        if self._loop is None:
+            without_server: Sent = self.manager.deliver(*delivery)
+            return without_server
+        self._loop.call_soon_threadsafe(self.manager.deliver, *delivery)
         return SENT
 
     def send(
@@ -200,36 +203,34 @@ class AsyncServer(ReceivingServer):
         Raises:
             ValueError: The client is not connected to the namespace.
         """
-        if not self._ours:
-            return self._await_soon(self.manager.enter_room(sid, namespace or "/", room))
-        self._run_on_loop(self.manager.basic_enter_room, sid, namespace or "/", room)
-        return SENT
+        return self._change_rooms(self.manager.enter_room, sid, namespace or "/", room)
 
     def leave_room(self, sid: str, room: Any, namespace: str | None = None) -> Sent:
         """Remove a client from a room."""
-        if not self._ours:
-            return self._await_soon(self.manager.leave_room(sid, namespace or "/", room))
-        self._run_on_loop(self.manager.basic_leave_room, sid, namespace or "/", room)
-        return SENT
+        return self._change_rooms(self.manager.leave_room, sid, namespace or "/", room)
 
     def close_room(self, room: Any, namespace: str | None = None) -> Sent:
         """Remove every client from a room."""
+        return self._change_rooms(self.manager.close_room, room, namespace or "/")
+
+    def _change_rooms(self, change: Handler, *args: Any) -> Sent:
         if not self._ours:
-            return self._await_soon(self.manager.close_room(room, namespace or "/"))
-        self._run_on_loop(self.manager.basic_close_room, room, namespace or "/")
-        return SENT
+            return self._await_soon(change(*args))
+        sent: Sent = self._run_on_loop(change, *args)
+        return sent
 
     def disconnect(self, sid: str, namespace: str | None = None, ignore_queue: bool = False) -> Sent:
         """Disconnect a client from a namespace. Awaiting waits for its disconnect handler."""
         namespace = namespace or "/"
         if not self._ours:
             return self._await_soon(super().disconnect(sid, namespace, ignore_queue))
-        sent: Sent = self._run_on_loop(self._disconnect, sid, namespace)
+        sent: Sent = self._run_on_loop(self._disconnect, sid, namespace, ignore_queue)
         return sent
 
-    def _disconnect(self, sid: str, namespace: str) -> Sent:
+    def _disconnect(self, sid: str, namespace: str, ignore_queue: bool) -> Sent:
         if not self.manager.is_connected(sid, namespace):
-            return SENT
+            sent: Sent = SENT if ignore_queue else self.manager.disconnect_elsewhere(sid, namespace)
+            return sent
         eio_sid = self.manager.pre_disconnect(sid, namespace)
         self._put(eio_sid, DISCONNECT, namespace)
         task = self._leave(eio_sid, sid, namespace, SERVER_DISCONNECT)
@@ -276,10 +277,35 @@ class AsyncServer(ReceivingServer):
         future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         return SentAndWaiting(lambda: asyncio.wrap_future(future))
 
+    def queue_health(self) -> dict[str, Any] | None:
+        """The state of the message queue, or None without one.
+
+        Returns:
+            ``queue``, its URL without the password; ``publishing`` and ``listening``, whether each connection
+            is up; ``seconds_lost``, since when one is not; ``last_error``; ``waiting``, the messages to be
+            published; ``dropped``, the events that the outbox had no room for.
+        """
+        health: dict[str, Any] | None = self.manager.queue_health() if self._ours else None
+        return health
+
+    async def startup(self) -> None:
+        """Serve on the running event loop, once this process hears what others send.
+
+        Where the message queue is away, it serves without it until it is back.
+
+        Raises:
+            asyncsock.queues.LoginRefused: The message queue refused the login.
+        """
+        self.attach_loop()
+        if self._ours:
+            await self.manager.ready()
+
     async def shutdown(self) -> None:
         """Disconnect every client, once the handlers of its events have ended."""
         await self.eio.shutdown()
         self._connect_deadlines.clear()
+        if self._ours:
+            await self.manager.stop()
 
 
 def _without_optional(handler: Handler, most: int) -> Handler:

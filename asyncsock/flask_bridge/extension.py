@@ -18,14 +18,16 @@ from flask import Flask, has_request_context, request
 from ..asgi import ASGIApp
 from ..engine import EngineServer
 from ..engine.sent import Sent
+from ..queues import from_url
+from ..server import AsyncServer
 from .handlers import ErrorHandlers, FlaskServer, Handler, make_callback, make_server_handler
 from .namespace import Namespace
-from .runner import run_server
+from .refusals import others_of, refuse_monkey_patching, refuse_other_loops, register
+from .runner import Runner
 from .testing import AsyncSocketIOTestClient, SocketIOTestClient
 from .threads import ThreadPool
 from .wsgi import WsgiApp
 
-ASYNC_MODES = (None, "asgi", "asyncio", "threading")
 HANDLER_THREADS = 64
 
 
@@ -36,6 +38,9 @@ class SocketIO:
         app: The Flask application; leave it out and call `init_app` in an application factory.
         manage_session: Whether each connection has its own copy of the session (True), or handlers use
             the application's session interface (False).
+        message_queue: The URL of a message broker that several processes share; see
+            `asyncsock.queues.from_url`. Without an application this object only emits, to their clients.
+        channel: The channel of the message queue, ``'flask-socketio'`` by default.
         path: The path of the Socket.IO endpoint, ``'socket.io'`` by default. Also ``resource``.
         async_mode: None, ``'asgi'``, ``'asyncio'`` or ``'threading'``, which all mean asyncio here.
         serve_client: The path of a ``socket.io.min.js`` to serve as ``/socket.io/socket.io.js``.
@@ -52,36 +57,56 @@ class SocketIO:
     def __init__(self, app: Flask | None = None, **options: Any) -> None:
         self.app: Flask | None = None
         self.server_options: dict[str, Any] = {}
-        self._server: FlaskServer | None = None
+        self._server: AsyncServer | None = None  # a FlaskServer, where there is an application
         self._asgi_app: ASGIApp | None = None
         self._handlers: list[tuple[str, Handler, str]] = []
         self.errors = ErrorHandlers()
         self._namespaces: list[Namespace] = []
         self._at_start: list[Callable[[], Any]] = []
+        self._runner = Runner()
+        refuse_monkey_patching()
         if app is not None or "message_queue" in options:
             self.init_app(app, **options)
         else:
             self.server_options.update(options)
 
     def init_app(self, app: Flask | None, **options: Any) -> None:
-        """Connect to a Flask application. The arguments are those of the constructor."""
+        """Connect to a Flask application. The arguments are those of the constructor.
+
+        Called again, for the same application or another, it makes a new server with the same handlers. An
+        application may have several SocketIO objects on different paths: the ``asgi_app`` of the last one
+        serves them all.
+
+        Raises:
+            RuntimeError: Python is monkey-patched by eventlet or gevent.
+            ValueError: The application has another SocketIO object on this path, or ``async_mode`` means
+                eventlet or gevent.
+        """
+        refuse_monkey_patching()
+        own_manager = "client_manager" in options
         self.server_options.update(options)
         options = dict(self.server_options)
-        _refuse_other_loops(options.pop("async_mode", None))
-        if options.pop("message_queue", None) is not None or app is None:
-            raise NotImplementedError("asyncsock has no message queues yet: leave message_queue out")
-        options.pop("channel", None)
+        refuse_other_loops(options.pop("async_mode", None))
+        queue, channel = options.pop("message_queue", None), options.pop("channel", "flask-socketio")
+        if queue and not own_manager:
+            json = options.get("json")
+            manager = from_url(queue, channel, write_only=app is None, json=json)
+            options["client_manager"] = self.server_options["client_manager"] = manager
+        if app is None:
+            self._server = AsyncServer(client_manager=options.get("client_manager"))
+            return
         path = (options.pop("path", None) or options.pop("resource", None) or "socket.io").strip("/")
+        others = others_of(app, self, path)
         client = options.pop("serve_client", None)
         manage_session = options.pop("manage_session", True)
         if options.get("json") is flask.json:
             options["json"] = app.json  # flask.json's own output differs in and out of an app context
         threads = ThreadPool(HANDLER_THREADS, "asyncsock-handler")
         self.app = app
-        self._server = FlaskServer(app, manage_session, threads, **options)
+        self._server = FlaskServer(self, app, manage_session, threads, **options)
         self._asgi_app = ASGIApp(
             self._server,
-            WsgiApp(app),
+            others[-1].asgi_app if others else WsgiApp(app),
             static_files={f"/{path}/socket.io.js": _client_file(client)} if client else None,
             socketio_path=path,
             on_startup=self._start,
@@ -91,6 +116,7 @@ class SocketIO:
         for namespace_handler in self._namespaces:
             self._register_namespace(namespace_handler)
         app.extensions["socketio"] = self
+        register(app, self, path)
 
     @property
     def server(self) -> FlaskServer:
@@ -103,6 +129,19 @@ class SocketIO:
         """The ASGI application to serve: Socket.IO on its path, the Flask application elsewhere."""
         asgi_app: ASGIApp = _known(self._asgi_app)
         return asgi_app
+
+    @property
+    def manage_session(self) -> bool:
+        """Whether each connection that is made from now on has its own copy of the session."""
+        if self.app is None:
+            return bool(self.server_options.get("manage_session", True))
+        return self.server.manage_session
+
+    @manage_session.setter
+    def manage_session(self, own_copy: bool) -> None:
+        self.server_options["manage_session"] = own_copy
+        if self.app is not None:
+            self.server.manage_session = own_copy
 
     @property
     def async_mode(self) -> str:
@@ -121,7 +160,7 @@ class SocketIO:
 
         def register(handler: Handler) -> Handler:
             self._handlers.append((message, handler, namespace or "/"))
-            if self._server is not None:
+            if self.app is not None:
                 self._register(message, handler, namespace or "/")
             return handler
 
@@ -163,7 +202,7 @@ class SocketIO:
         if not isinstance(namespace_handler, Namespace):
             raise ValueError("Not a namespace instance.")
         self._namespaces.append(namespace_handler)
-        if self._server is not None:
+        if self.app is not None:
             self._register_namespace(namespace_handler)
 
     def _register_namespace(self, namespace_handler: Namespace) -> None:
@@ -197,8 +236,9 @@ class SocketIO:
         room, to = kwargs.pop("room", None), kwargs.pop("to", None)
         to = room if to is None else to
         skip_sid = kwargs.pop("skip_sid", None)
-        if not kwargs.pop("include_self", True) and not skip_sid:
-            skip_sid = request.sid  # type: ignore[attr-defined]
+        if not kwargs.pop("include_self", True):
+            skipped = skip_sid if isinstance(skip_sid, list) else [skip_sid] if skip_sid else []
+            skip_sid = [*skipped, request.sid]  # type: ignore[attr-defined]
         callback = kwargs.pop("callback", None)
         sid = getattr(request, "sid", None) if callback is not None and has_request_context() else None
         if sid is not None:
@@ -209,9 +249,28 @@ class SocketIO:
             event, data, namespace=namespace, to=to, skip_sid=skip_sid, callback=callback, **kwargs
         )
 
-    def send(self, data: Any, json: bool = False, **kwargs: Any) -> Sent:
+    def send(
+        self,
+        data: Any,
+        json: bool = False,
+        namespace: str | None = None,
+        to: Any = None,
+        callback: Handler | None = None,
+        include_self: bool = True,
+        skip_sid: str | list[str] | None = None,
+        **kwargs: Any,
+    ) -> Sent:
         """Emit a ``message`` event, or a ``json`` event; the other arguments are those of `emit`."""
-        return self.emit("json" if json else "message", data, **kwargs)
+        return self.emit(
+            "json" if json else "message",
+            data,
+            namespace=namespace,
+            to=to,
+            callback=callback,
+            include_self=include_self,
+            skip_sid=skip_sid,
+            **kwargs,
+        )
 
     def call(self, event: str, *args: Any, **kwargs: Any) -> Any:
         """Emit an event to one client and return what it acknowledges with.
@@ -240,18 +299,35 @@ class SocketIO:
     # Running
 
     def run(self, app: Flask, host: str | None = None, port: int | None = None, **kwargs: Any) -> None:
-        """Serve the application with uvicorn until SIGTERM or Ctrl+C, then return.
+        """Serve the application with uvicorn until SIGTERM, Ctrl+C or `stop`, then return.
 
         Args:
             app: The Flask application.
             host: ``'127.0.0.1'`` by default.
             port: 5000 by default, or the one in ``SERVER_NAME``.
-            **kwargs: ``debug``, ``use_reloader``, ``reloader_options``, ``log_output``, ``certfile``,
-                ``keyfile``, and any option of ``uvicorn.Config``.
+            **kwargs: ``debug``; ``use_reloader`` and ``use_debugger``, which it enables; ``use_evalex``;
+                ``reloader_options``, ``extra_files`` and the reloader's other options of ``Flask.run``;
+                ``log_output``, whether requests are logged, by default in debug mode; ``certfile`` and
+                ``keyfile``, or ``ssl_context``, as ``Flask.run`` takes it; any option of
+                ``uvicorn.Config``. The other options of Flask-SocketIO are ignored with a warning.
+
+        Raises:
+            TypeError: There is no such option.
+            ValueError: SocketIO was made for another application.
         """
         if self.app is not app:
             raise ValueError("run() was given another application than the one SocketIO was made for")
-        run_server(self.asgi_app, app, host, port, **kwargs)
+        self._runner.run(self.asgi_app, app, host, port, **kwargs)
+
+    def stop(self) -> None:
+        """End the server that `run` has started, from anywhere: a handler, a view, a thread.
+
+        It returns at once. The server closes its sessions, lets handlers and views end, and `run` returns.
+
+        Raises:
+            RuntimeError: `run` has started none.
+        """
+        self._runner.stop()
 
     def start_background_task(self, target: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Run a coroutine function as a task, or a function in a thread.
@@ -295,14 +371,6 @@ def _known(part: Any) -> Any:
     if part is None:
         raise RuntimeError("SocketIO has no application yet: pass it to SocketIO(app) or call init_app(app)")
     return part
-
-
-def _refuse_other_loops(async_mode: str | None) -> None:
-    if async_mode not in ASYNC_MODES:
-        raise ValueError(
-            f"async_mode={async_mode!r}: asyncsock runs on asyncio only. Remove async_mode and any monkey "
-            "patching, and start the application with `uvicorn module:asgi` or socketio.run(app)"
-        )
 
 
 def _callable(handler: Handler) -> Handler:

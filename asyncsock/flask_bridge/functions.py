@@ -130,5 +130,6 @@ def _recipient(kwargs: dict[str, Any]) -> Any:
 
 
 def _socketio() -> SocketIO:
-    found: SocketIO = current_app.extensions["socketio"]
-    return found
+    # An application may have several, and an event belongs to one of them.
+    own: SocketIO | None = request.environ.get("asyncsock.socketio")
+    return own if own is not None else current_app.extensions["socketio"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import builtins
 import inspect
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
 
 from flask import Flask
 from socketio.exceptions import ConnectionRefusedError
@@ -15,6 +15,9 @@ from ..server import AsyncServer
 from .context import ConnectionContext, EventContext
 from .threads import Beginning, ThreadPool, call_in_thread
 
+if TYPE_CHECKING:
+    from .extension import SocketIO
+
 Handler = Callable[..., Any]
 
 
@@ -22,28 +25,40 @@ class FlaskServer(AsyncServer):
     """An `AsyncServer` that keeps the Flask side of each connection.
 
     Args:
+        socketio: The `SocketIO` object whose server this is.
         app: The Flask application.
         manage_session: Whether each connection has its own copy of the session.
         threads: Where handlers that are functions run.
         **options: Those of `AsyncServer`.
     """
 
-    def __init__(self, app: Flask, manage_session: bool, threads: ThreadPool, **options: Any) -> None:
+    def __init__(
+        self, socketio: SocketIO, app: Flask, manage_session: bool, threads: ThreadPool, **options: Any
+    ) -> None:
         super().__init__(**options)
+        self.socketio = socketio
         self.app = app
         self.threads = threads
-        self._manage_session = manage_session
+        self.manage_session = manage_session
         self._contexts: dict[str, ConnectionContext] = {}
 
     def event_context(self, sid: str, namespace: str, message: Any, args: tuple[Any, ...]) -> EventContext:
         """The Flask context for one event of a client."""
         eio_sid: str = self.manager.eio_sid_from_sid(sid, namespace)
-        return self._contexts[eio_sid].event(sid, namespace, message, args)
+        connection = self._contexts.get(eio_sid) or self._new_context(eio_sid)
+        return connection.event(sid, namespace, message, args)
+
+    def _new_context(self, eio_sid: str) -> ConnectionContext:
+        environ = self.environ[eio_sid]
+        environ["flask.app"] = self.app
+        environ["asyncsock.socketio"] = self.socketio
+        connection = ConnectionContext(self.app, environ, manage_session=self.manage_session)
+        self._contexts[eio_sid] = connection
+        return connection
 
     def _handle_eio_connect(self, eio_sid: str, environ: dict[str, Any]) -> None:
         super()._handle_eio_connect(eio_sid, environ)
-        environ["flask.app"] = self.app
-        self._contexts[eio_sid] = ConnectionContext(self.app, environ, manage_session=self._manage_session)
+        self._contexts.pop(eio_sid, None)  # a test client connects its session anew, with another environ
 
     def _forget_session(self, eio_sid: str) -> None:
         super()._forget_session(eio_sid)
@@ -61,6 +76,13 @@ class ErrorHandlers:
         """The handler for errors in a namespace."""
         return self.by_namespace.get(namespace, self.default)
 
+    def handler_of(self, error: Exception, namespace: str) -> Handler:
+        """The handler for an exception; the exception is raised where there is none."""
+        handler = self.find(namespace)
+        if handler is None or isinstance(error, (ConnectionRefusedError, builtins.ConnectionRefusedError)):
+            raise error
+        return handler
+
 
 def make_server_handler(
     server: FlaskServer, handler: Handler, message: str, namespace: str, errors: ErrorHandlers
@@ -74,7 +96,10 @@ def make_server_handler(
     any_event, any_namespace = message == "*", namespace == "*"
     takes = trim(handler, 1, 0) if message in ("connect", "disconnect") else None
 
-    async def handle(*args: Any) -> Any:
+    def handle(sid: str, *args: Any) -> Coroutine[Any, Any, Any]:
+        return run(server.event_context(sid, namespace, message, args), handler, namespace, args)
+
+    def handle_any(*args: Any) -> Coroutine[Any, Any, Any]:
         event, real_namespace = message, namespace
         if any_event:
             event, *args = args  # type: ignore[assignment]
@@ -85,9 +110,9 @@ def make_server_handler(
         context = server.event_context(sid, real_namespace, message, data)
         if takes is not None:
             data = data[-takes:] if takes else ()
-        return await run(context, handler, real_namespace, data)
+        return run(context, handler, real_namespace, data)
 
-    return handle
+    return handle_any if any_event or any_namespace or takes is not None else handle
 
 
 def make_callback(
@@ -111,27 +136,29 @@ def _is_coroutine(handler: Handler) -> bool:
     )
 
 
-Runner = Callable[[EventContext, Handler, str, tuple[Any, ...]], Any]
+Runner = Callable[[EventContext, Handler, str, tuple[Any, ...]], Coroutine[Any, Any, Any]]
 
 
 def _coroutine_runner(server: FlaskServer, errors: ErrorHandlers) -> Runner:
     async def run(context: EventContext, handler: Handler, namespace: str, args: tuple[Any, ...]) -> Any:
-        beginning = context.connection.beginning
-        if beginning is not None and not beginning.begun:
-            await beginning.wait()
-        async with context:
-            try:
-                result = handler(*args)
-                return await result if hasattr(type(result), "__await__") else result
-            except (ConnectionRefusedError, builtins.ConnectionRefusedError):
-                raise
-            except Exception as error:
-                error_handler = errors.find(namespace)
-                if error_handler is None:
-                    raise
-                if _is_coroutine(error_handler):
-                    return await error_handler(error)
-                return await call_in_thread(server.threads, error_handler, error)
+        connection = context.connection
+        if connection.beginning is not None and not connection.beginning.begun:
+            await connection.beginning.wait()
+        if connection.suspends:
+            async with context:
+                return await call(handler, namespace, args)
+        with context:
+            return await call(handler, namespace, args)
+
+    async def call(handler: Handler, namespace: str, args: tuple[Any, ...]) -> Any:
+        try:
+            result = handler(*args)
+            return await result if hasattr(type(result), "__await__") else result
+        except Exception as error:
+            error_handler = errors.handler_of(error, namespace)
+            if _is_coroutine(error_handler):
+                return await error_handler(error)
+            return await call_in_thread(server.threads, error_handler, error)
 
     return run
 
@@ -140,17 +167,12 @@ def _thread_runner(server: FlaskServer, errors: ErrorHandlers) -> Runner:
     def call(
         beginning: Beginning, context: EventContext, handler: Handler, namespace: str, args: tuple[Any, ...]
     ) -> Any:
-        beginning.begin()
         with context:
+            beginning.begin()
             try:
                 return _no_coroutine(handler, handler(*args))
-            except (ConnectionRefusedError, builtins.ConnectionRefusedError):
-                raise
             except Exception as error:
-                error_handler = errors.find(namespace)
-                if error_handler is None:
-                    raise
-                return server.app.ensure_sync(error_handler)(error)
+                return server.app.ensure_sync(errors.handler_of(error, namespace))(error)
 
     async def run(context: EventContext, handler: Handler, namespace: str, args: tuple[Any, ...]) -> Any:
         previous = context.connection.beginning
@@ -158,7 +180,8 @@ def _thread_runner(server: FlaskServer, errors: ErrorHandlers) -> Runner:
         try:
             if previous is not None and not previous.begun:
                 await previous.wait()
-            await context.open()
+            if context.connection.suspends:
+                await context.open()
             return await call_in_thread(server.threads, call, beginning, context, handler, namespace, args)
         finally:
             if not beginning.begun:  # the session could not be opened, or the server stops

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from socketio.base_namespace import BaseServerNamespace
 
 from ..engine.sent import Sent
-from .handlers import Handler, make_server_handler
+from .handlers import ErrorHandlers, Handler, make_server_handler
 
 if TYPE_CHECKING:
     from .extension import SocketIO
@@ -18,8 +19,8 @@ class Namespace(BaseServerNamespace):
     """The handlers of a namespace as the methods of a class.
 
     The method ``on_name``, a coroutine function or a function, handles the event ``name``. If there is a
-    method ``error``, it is called with an exception that no other error handler took. Register an instance
-    with `SocketIO.on_namespace`.
+    method ``error``, it is called, in the context of the event, with an exception that no other error handler
+    took, and its result is the acknowledgement. Register an instance with `SocketIO.on_namespace`.
 
     Args:
         namespace: ``'/'`` by default.
@@ -58,29 +59,65 @@ class Namespace(BaseServerNamespace):
             method: Callable[..., Any] | None = getattr(self, f"on_{event}", None)
             if method is None:
                 return None
-            socketio = self.socketio
-            wrapped = make_server_handler(socketio.server, method, event, self.namespace, socketio.errors)
+            wrapped = make_server_handler(
+                self.socketio.server, method, event, self.namespace, _NamespaceErrors(self)
+            )
             self._wrapped[event] = wrapped
-        try:
-            return await wrapped(*args)
-        except Exception as error:
-            on_error: Callable[[Exception], Any] | None = getattr(self, "error", None)
-            if on_error is None:
-                raise
-            result = on_error(error)
-            return await result if hasattr(type(result), "__await__") else result
+        return await wrapped(*args)
 
-    def emit(self, event: str, data: Any = None, room: Any = None, **kwargs: Any) -> Sent:
+    def emit(
+        self,
+        event: str,
+        data: Any = None,
+        room: Any = None,
+        include_self: bool = True,
+        namespace: str | None = None,
+        callback: Handler | None = None,
+        **kwargs: Any,
+    ) -> Sent:
         """Emit an event to everybody in this namespace, or to a room; as `SocketIO.emit` otherwise."""
-        return self.socketio.emit(event, *_arguments(data), room=room, **self._here(kwargs))
+        return self.socketio.emit(
+            event,
+            *_arguments(data),
+            room=room,
+            include_self=include_self,
+            namespace=namespace or self.namespace,
+            callback=callback,
+            **kwargs,
+        )
 
-    def send(self, data: Any, room: Any = None, **kwargs: Any) -> Sent:
+    def send(
+        self,
+        data: Any,
+        room: Any = None,
+        include_self: bool = True,
+        namespace: str | None = None,
+        callback: Handler | None = None,
+        **kwargs: Any,
+    ) -> Sent:
         """Send a message to everybody in this namespace, or to a room; as `SocketIO.send` otherwise."""
-        return self.socketio.send(data, room=room, **self._here(kwargs))
+        return self.socketio.send(
+            data,
+            room=room,
+            include_self=include_self,
+            namespace=namespace or self.namespace,
+            callback=callback,
+            **kwargs,
+        )
 
-    def call(self, event: str, data: Any = None, to: str | None = None, **kwargs: Any) -> Any:
+    def call(
+        self,
+        event: str,
+        data: Any = None,
+        to: str | None = None,
+        *,
+        namespace: str | None = None,
+        **kwargs: Any,
+    ) -> Any:
         """Emit an event to a client of this namespace and return its answer, as `SocketIO.call` does."""
-        return self.socketio.call(event, *_arguments(data), to=to, **self._here(kwargs))
+        return self.socketio.call(
+            event, *_arguments(data), to=to, namespace=namespace or self.namespace, **kwargs
+        )
 
     def enter_room(self, sid: str, room: Any, namespace: str | None = None) -> Sent:
         """Add a client of this namespace to a room."""
@@ -102,9 +139,30 @@ class Namespace(BaseServerNamespace):
         """Disconnect a client from this namespace."""
         return self.socketio.server.disconnect(sid, namespace=namespace or self.namespace)
 
-    def _here(self, kwargs: dict[str, Any]) -> dict[str, Any]:
-        kwargs["namespace"] = kwargs.get("namespace") or self.namespace
-        return kwargs
+
+class _NamespaceErrors(ErrorHandlers):
+    """The error handlers of the `SocketIO` object, and after them the class's own ``error``."""
+
+    def __init__(self, owner: Namespace) -> None:
+        super().__init__()
+        self._owner = owner
+
+    def find(self, namespace: str) -> Handler | None:
+        socketio = self._owner.socketio
+        first: Handler | None = socketio.errors.find(namespace)
+        last: Handler | None = getattr(self._owner, "error", None)
+        if first is None or last is None:
+            return first or last
+        return partial(_in_turn, socketio.server.app.ensure_sync, first, last)
+
+
+def _in_turn(
+    ensure_sync: Callable[[Handler], Handler], first: Handler, last: Handler, error: Exception
+) -> Any:
+    try:
+        return ensure_sync(first)(error)
+    except Exception as again:
+        return ensure_sync(last)(again)
 
 
 def _arguments(data: Any) -> tuple[Any, ...]:

@@ -105,6 +105,12 @@ class _Client:
         self._session.environ = environ
         self.server._handle_eio_connect(self._session.sid, environ)
         await self._feed(CONNECT, namespace, auth)
+        sid = self.server.manager.sid_from_eio_sid(self.eio_sid, namespace)
+        if sid is not None:
+            context = self.server.event_context(sid, namespace, None, ())
+            if context.connection.manage_session:
+                # Tests look into environ["saved_session"], which is there only once something has used it.
+                _ = context.request_context.session
 
     async def disconnect(self, namespace: str) -> None:
         await self._feed(DISCONNECT, namespace, None)
@@ -184,8 +190,22 @@ class _Client:
 class _TestClient:
     """What the two test clients have in common."""
 
-    def __init__(self, app: Flask, socketio: SocketIO, flask_test_client: FlaskClient | None) -> None:
+    def __init__(
+        self,
+        app: Flask,
+        socketio: SocketIO,
+        namespace: str | None = None,
+        query_string: Any = None,
+        headers: Any = None,
+        auth: Any = None,
+        flask_test_client: FlaskClient | None = None,
+    ) -> None:
         self._client = _Client(app, socketio, flask_test_client)
+        self._connect_with = (namespace, query_string, headers, auth)
+        self._made()
+
+    def _made(self) -> None:
+        """Called by the constructor last."""
 
     @property
     def eio_sid(self) -> str:
@@ -214,18 +234,8 @@ class SocketIOTestClient(_TestClient):
         flask_test_client: Whose cookies, and so whose session, the connecting request has.
     """
 
-    def __init__(
-        self,
-        app: Flask,
-        socketio: SocketIO,
-        namespace: str | None = None,
-        query_string: Any = None,
-        headers: Any = None,
-        auth: Any = None,
-        flask_test_client: FlaskClient | None = None,
-    ) -> None:
-        super().__init__(app, socketio, flask_test_client)
-        self.connect(namespace, query_string, headers, auth)
+    def _made(self) -> None:
+        self.connect(*self._connect_with)
 
     def is_connected(self, namespace: str | None = None) -> bool:
         """Whether the client is connected to a namespace."""
@@ -303,21 +313,8 @@ class AsyncSocketIOTestClient(_TestClient):
     `SocketIOTestClient`, as coroutines, and `is_connected`, `sid` and `eio_sid`.
     """
 
-    def __init__(
-        self,
-        app: Flask,
-        socketio: SocketIO,
-        namespace: str | None = None,
-        query_string: Any = None,
-        headers: Any = None,
-        auth: Any = None,
-        flask_test_client: FlaskClient | None = None,
-    ) -> None:
-        super().__init__(app, socketio, flask_test_client)
-        self._arguments = (namespace, query_string, headers, auth)
-
     async def __aenter__(self) -> AsyncSocketIOTestClient:
-        await self.connect(*self._arguments)
+        await self.connect(*self._connect_with)
         return self
 
     async def __aexit__(self, *error: object) -> None:

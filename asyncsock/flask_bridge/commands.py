@@ -1,0 +1,83 @@
+"""`flask socketio run`: starts the application's Socket.IO server from Flask's command line."""
+
+from __future__ import annotations
+
+import traceback
+from typing import Any
+
+import click
+from flask import Flask
+from flask.cli import ScriptInfo, pass_script_info, run_command, show_server_banner
+from flask.helpers import get_debug_flag
+from werkzeug._reloader import run_with_reloader
+from werkzeug.serving import is_running_from_reloader
+
+from .extension import SocketIO
+
+
+@click.group()
+def socketio() -> None:
+    """Run the application with Socket.IO."""
+
+
+@pass_script_info
+def _run(
+    info: ScriptInfo,
+    host: str,
+    port: int,
+    reload: bool | None,
+    debugger: bool | None,
+    cert: Any,
+    extra_files: list[str] | None,
+    exclude_patterns: list[str] | None,
+) -> None:
+    debug = get_debug_flag()
+    try:
+        app = info.load_app()
+    except Exception:
+        if not is_running_from_reloader():
+            raise
+        traceback.print_exc()
+        run_with_reloader(_wait, extra_files=extra_files, exclude_patterns=exclude_patterns)
+        return
+    show_server_banner(debug, info.app_import_path)
+    _socketio_of(app).run(
+        app,
+        host,
+        port,
+        debug=debug,
+        use_reloader=reload,
+        use_debugger=debugger,
+        ssl_context=cert,
+        extra_files=extra_files,
+        exclude_patterns=exclude_patterns,
+    )
+
+
+def _socketio_of(app: Flask) -> SocketIO:
+    found = app.extensions.get("socketio")
+    if not isinstance(found, SocketIO):
+        raise click.ClickException(
+            f"the application {app.name!r} has no Socket.IO server of asyncsock: make one with "
+            "`from asyncsock import SocketIO` and `SocketIO(app)` or `socketio.init_app(app)`, or start the "
+            "application with `flask run`"
+        )
+    return found
+
+
+def _wait() -> None:
+    """Serve nothing until the reloader sees a change."""
+
+
+socketio.add_command(
+    click.Command(
+        "run",
+        callback=_run,
+        # the options of `flask run`; views run in threads in any case
+        params=[option for option in run_command.params if option.name != "with_threads"],
+        context_settings={"auto_envvar_prefix": "FLASK_RUN"},
+        short_help="Run a server with Socket.IO.",
+        help="Run a server with Socket.IO: uvicorn, with the reloader and the debugger of Flask.\n\n"
+        "Both are enabled by default with the '--debug' option.",
+    )
+)

@@ -1,0 +1,83 @@
+"""What a message broker has to be able to do."""
+
+from __future__ import annotations
+
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+
+class LoginRefused(ConnectionError):
+    """The broker does not accept the user, the password or the certificate."""
+
+
+class MessageRefused(ValueError):
+    """The broker will never take a message, because it is too large for example."""
+
+
+class Driver(ABC):
+    """One connection to a broker, either to publish or to receive.
+
+    An instance may be connected again after `close`, or after any of its methods raised. What it needs in
+    order to go on where it stopped, such as its position in a stream, it keeps between the two.
+
+    Args:
+        url: The broker, as given to `asyncsock.queues.from_url`.
+        channel: The name of the channel, exchange, topic or subject.
+    """
+
+    def __init__(self, url: str, channel: str) -> None:
+        self.url = url
+        self.channel = channel
+
+    @abstractmethod
+    async def connect(self, *, subscribe: bool) -> None:
+        """Connect.
+
+        Args:
+            subscribe: Whether `messages` will be called; then nothing published after this returns is missed.
+                Otherwise `publish` will be.
+
+        Raises:
+            LoginRefused: Trying again with the same URL does not help.
+            Exception: Anything else means that it may be tried again.
+        """
+
+    @abstractmethod
+    async def publish(self, messages: Sequence[bytes]) -> None:
+        """Publish messages in their order; return when the broker has all of them.
+
+        It is not called again before it has returned. After it raised, the same messages are published again.
+
+        Raises:
+            MessageRefused: The broker will never take one of them. The connection stays usable.
+            Exception: Anything else means that the connection has to be made again.
+        """
+
+    @abstractmethod
+    def messages(self) -> AsyncIterator[Sequence[bytes]]:
+        """The messages as they arrive, those that arrived together as one item.
+
+        A broker that wants to know what has been received is told when the next item is asked for. It raises
+        when the connection is lost, also when the broker is only silent.
+        """
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Let go of the connection, whatever state it is in."""
+
+
+def require(module: str, extra: str, scheme: str) -> Any:
+    """Import a broker's package.
+
+    Raises:
+        ImportError: It is not installed; the message says how to install it.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ImportError(
+            f"message queues with {scheme}:// need the package {module.partition('.')[0]!r}: "
+            f"pip install 'asyncsock[{extra}]' ({error})"
+        ) from error

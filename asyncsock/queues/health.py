@@ -1,0 +1,73 @@
+"""Whether a queue's connections are up, said once when it changes."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+from urllib.parse import urlsplit
+
+logger = logging.getLogger("asyncsock.queues")
+
+
+class Health:
+    """The state of the connections to a broker.
+
+    Args:
+        url: The broker; shown without its password.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.name = without_password(url)
+        self.last_error: Exception | None = None
+        self._up: dict[str, bool] = {}
+        self._lost_at: float | None = None
+
+    def expect(self, link: str) -> None:
+        """Note a connection that is to be made."""
+        self._up[link] = False
+
+    def is_up(self, link: str) -> bool:
+        """Whether a connection is usable."""
+        return self._up.get(link, False)
+
+    def set_up(self, link: str) -> None:
+        """Note that a connection is usable."""
+        self._up[link] = True
+        if self._lost_at is not None and all(self._up.values()):
+            seconds = time.monotonic() - self._lost_at
+            self._lost_at = self.last_error = None
+            logger.warning("message queue %s is back after %.1f s", self.name, seconds)
+
+    def set_down(self, link: str, error: Exception) -> None:
+        """Note that a connection was lost, or could not be made."""
+        self._up[link] = False
+        self.last_error = error
+        if self._lost_at is None:
+            self._lost_at = time.monotonic()
+            logger.warning(
+                "message queue %s is not reachable (%s): trying again until it is",
+                self.name,
+                describe(error),
+            )
+
+    def report(self) -> dict[str, Any]:
+        """The state, for `asyncsock.AsyncServer.queue_health`."""
+        return {
+            "queue": self.name,
+            **self._up,
+            "seconds_lost": 0.0 if self._lost_at is None else time.monotonic() - self._lost_at,
+            "last_error": None if self.last_error is None else describe(self.last_error),
+        }
+
+
+def describe(error: Exception) -> str:
+    """An error in one line."""
+    return f"{type(error).__name__}: {error}".split("\n")[0].rstrip(": ")
+
+
+def without_password(url: str) -> str:
+    """A URL as it may be logged."""
+    parts = urlsplit(url)
+    user, at, host = parts.netloc.rpartition("@")
+    return f"{parts.scheme}://{user.partition(':')[0]}{at}{host}{parts.path}"

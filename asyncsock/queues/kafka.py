@@ -1,0 +1,232 @@
+"""Kafka. A process that could not listen for a while reads on where it stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import re
+import uuid
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from .driver import Driver, MessageRefused, require
+
+SILENCE = 5.0  # seconds that a broker may take to answer
+WATCH = 1.0  # seconds without messages after which it is asked whether it is there
+BATCH_BYTES = 900_000  # less than what a broker accepts unless told otherwise
+READ = 1000  # messages at once
+FIRST_READ = 200  # milliseconds
+DEFAULT_REPLICATION = -1
+TOPIC_NAME = re.compile(r"[A-Za-z0-9._-]{1,249}")
+
+
+class Last(NamedTuple):
+    """The last message of a partition that was received."""
+
+    offset: int
+    value: bytes | None = None  # None for one that was there before us, and was not read
+
+
+class KafkaDriver(Driver):
+    """Publishes to, or reads all partitions of, the topic of the name of the channel.
+
+    There is no consumer group, as every process has to get every message. How long Kafka keeps messages is
+    its own setting. A topic that does not exist is created, with one partition.
+
+    Args:
+        url: ``kafka://host:port``, several hosts separated by commas; ``kafka://`` is ``localhost:9092``.
+    """
+
+    def __init__(self, url: str, channel: str) -> None:
+        super().__init__(url, channel)
+        self._kafka = require("aiokafka", "kafka", "kafka")
+        self._admin_module = require("aiokafka.admin", "kafka", "kafka")
+        self._errors = require("aiokafka.errors", "kafka", "kafka")
+        self._options = {
+            "bootstrap_servers": _hosts(url),
+            "request_timeout_ms": int(SILENCE * 1000),
+            "retry_backoff_ms": 50,
+        }
+        if not TOPIC_NAME.fullmatch(channel):
+            raise ValueError(f"{channel!r} cannot be a Kafka topic: use letters, digits, '.', '_' and '-'")
+        quiet = logging.getLogger("aiokafka")
+        if quiet.level == logging.NOTSET:
+            quiet.setLevel(logging.CRITICAL)  # it logs each attempt to reconnect, and we the loss, once
+        self._key = uuid.uuid4().hex.encode()  # keeps what we send in one partition, and so in order
+        self._admin: Any = None
+        self._producer: Any = None
+        self._consumer: Any = None
+        self._stopping: set[asyncio.Future[None]] = set()
+        self._partitions: list[Any] = []
+        self._last: dict[Any, Last] = {}  # by partition
+        self._ends: dict[Any, int] = {}
+        self._first_records: dict[Any, list[Any]] = {}
+
+    async def connect(self, *, subscribe: bool) -> None:
+        self._admin = self._admin_module.AIOKafkaAdminClient(**self._options)
+        await self._admin.start()
+        await self._create_topic()
+        self._partitions = await self._find_partitions()
+        if subscribe:
+            await self._connect_consumer()
+        else:
+            await self._connect_producer()
+
+    async def _create_topic(self) -> None:
+        """Create the topic, unless it exists, or we may not."""
+        for replication in (DEFAULT_REPLICATION, 1):
+            topic = self._admin_module.NewTopic(self.channel, 1, 1)
+            topic.replication_factor = replication  # which does not take the broker's default, as brokers do
+            answer = await self._admin.create_topics([topic])
+            if answer.topic_errors[0][1] != self._errors.InvalidReplicationFactorError.errno:
+                return
+
+    async def _find_partitions(self) -> list[Any]:
+        """The partitions of the topic.
+
+        Raises:
+            ConnectionError: They are still being created.
+        """
+        (topic,) = await self._admin.describe_topics([self.channel])
+        if not topic["partitions"] or any(partition["leader"] < 0 for partition in topic["partitions"]):
+            raise ConnectionError("the Kafka topic is not ready")
+        numbers = sorted(partition["partition"] for partition in topic["partitions"])
+        return [self._kafka.TopicPartition(self.channel, number) for number in numbers]
+
+    # Publishing
+
+    async def _connect_producer(self) -> None:
+        # Not an idempotent producer: not every broker has it, and receivers drop what comes twice.
+        self._producer = self._kafka.AIOKafkaProducer(**self._options, acks="all", max_batch_size=BATCH_BYTES)
+        await self._producer.start()
+
+    async def publish(self, messages: Sequence[bytes]) -> None:
+        while messages:
+            messages = messages[await self._publish_some(messages) :]
+
+    async def _publish_some(self, messages: Sequence[bytes]) -> int:
+        """Publish the first messages as one batch, and return how many these are."""
+        batch = self._producer.create_batch()
+        number = 0
+        for message in messages:
+            if batch.append(key=self._key, value=message, timestamp=None) is None:
+                break
+            number += 1
+        partition = self._partitions[zlib.crc32(self._key) % len(self._partitions)].partition
+        sent = await self._producer.send_batch(batch, self.channel, partition=partition)
+        sent.add_done_callback(_retrieve)
+        try:
+            while not (await asyncio.wait([sent], timeout=WATCH))[0]:
+                await self._find_partitions()  # raises where there is no broker; the producer tries on
+            await sent
+        except self._errors.MessageSizeTooLargeError:
+            raise MessageRefused("Kafka does not take as many bytes; raise its message.max.bytes") from None
+        return number
+
+    # Receiving
+
+    async def _connect_consumer(self) -> None:
+        self._consumer = self._kafka.AIOKafkaConsumer(
+            **self._options, group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
+        )
+        await self._consumer.start()
+        self._consumer.assign(self._partitions)
+        begins = await self._consumer.beginning_offsets(self._partitions)
+        self._ends = await self._consumer.end_offsets(self._partitions)
+        first = not self._last
+        for partition in self._partitions:
+            begin = begins[partition]
+            if partition not in self._last:
+                self._last[partition] = Last(self._ends[partition] - 1 if first else begin - 1)
+            # The last message is read again, to see whether this is still the same topic.
+            self._consumer.seek(partition, max(self._last[partition].offset, begin))
+        records = self._first_records = await self._consumer.getmany(timeout_ms=FIRST_READ)
+        if first:
+            self._received(records)  # there are brokers that report an end before the end
+            self._first_records = {}
+            return
+        for partition in self._partitions:
+            if self._last[partition].offset >= self._ends[partition] and partition not in records:
+                self._last[partition] = Last(begins[partition] - 1)
+                self._consumer.seek(partition, begins[partition])
+
+    def _received(self, records: dict[Any, list[Any]]) -> None:
+        for partition, messages in records.items():
+            self._last[partition] = Last(messages[-1].offset, messages[-1].value)
+
+    async def messages(self) -> AsyncIterator[Sequence[bytes]]:
+        records = self._first_records
+        while True:
+            received: list[bytes] = []
+            for partition, messages in records.items():
+                received += [message.value for message in self._new(partition, messages)]
+            if received:
+                yield received
+            self._received(records)
+            records = await self._consumer.getmany(timeout_ms=int(WATCH * 1000), max_records=READ)
+            if not records:
+                await asyncio.wait_for(self._watch(), SILENCE)
+
+    def _new(self, partition: Any, messages: list[Any]) -> list[Any]:
+        """The messages after the last one.
+
+        Raises:
+            ConnectionError: The topic is not the one that the last one was in.
+        """
+        last = self._last[partition]
+        if messages[0].offset != last.offset:
+            return messages
+        if last.value is not None and messages[0].value != last.value:
+            self._last = {partition: Last(-1) for partition in self._partitions}
+            raise ConnectionError("the Kafka topic has been made anew")
+        return messages[1:]
+
+    async def _watch(self) -> None:
+        """Raise where the broker does not answer, or the topic is not what it was."""
+        if await self._find_partitions() != self._partitions:
+            raise ConnectionError("the partitions of the Kafka topic are not what they were")
+        ends = await self._consumer.end_offsets(self._partitions)
+        if any(ends[partition] < self._ends[partition] for partition in self._partitions):
+            raise ConnectionError("the Kafka topic has been made anew")
+        self._ends = ends
+
+    async def close(self) -> None:
+        stops = [client.stop for client in (self._consumer, self._producer) if client is not None]
+        if self._admin is not None:
+            stops.append(self._admin.close)
+        self._consumer = self._producer = self._admin = None
+        # They take their time where the broker is away, and have to finish even if nobody waits so long.
+        stopping = [asyncio.ensure_future(_stop(stop)) for stop in stops]
+        self._stopping.update(stopping)
+        for task in stopping:
+            task.add_done_callback(self._stopping.discard)
+        if stopping:
+            await asyncio.wait(stopping)
+
+
+async def _stop(stop: Callable[[], Awaitable[None]]) -> None:
+    with contextlib.suppress(Exception):
+        await stop()
+
+
+def _retrieve(future: asyncio.Future[Any]) -> None:
+    """Spare asyncio the complaint that nobody asked how it ended."""
+    if not future.cancelled():
+        future.exception()
+
+
+def _hosts(url: str) -> list[str]:
+    parts = urlsplit(url)
+    if "@" in parts.netloc or parts.path.strip("/"):
+        raise ValueError("bad Kafka URL: it has to be kafka://host:port, or kafka://host:port,host:port")
+    return [_host(host) for host in (parts.netloc or "localhost").split(",")]
+
+
+def _host(host: str) -> str:
+    parts = urlsplit(f"kafka://{host}")
+    if not parts.hostname or parts.port == 0:  # asking for the port raises ValueError where it is none
+        raise ValueError(f"bad Kafka URL: {host!r} is not host:port")
+    return host if parts.port else f"{host}:9092"

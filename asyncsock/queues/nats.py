@@ -1,0 +1,232 @@
+"""NATS. With JetStream a process that could not listen for a while reads on where it stopped."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from functools import partial
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+
+import orjson
+
+from .driver import Driver, LoginRefused, MessageRefused, require
+
+SILENCE = 5.0  # seconds after which a server is asked whether it is there, and then given up
+# What a process can be behind and lose nothing. Each such message of NATS is a batch of ours.
+KEEP_MESSAGES, KEEP_BYTES, KEEP_SECONDS = 100_000, 256 * 1024 * 1024, 3600.0
+NO_JETSTREAM = (None, 10039, 10076)  # error codes: nobody answers, not for this account, not at all
+
+
+class NatsDriver(Driver):
+    """Publishes to, or subscribes to, the subject of the name of the channel.
+
+    A message of NATS holds one or more of ours, one per line: a batch is accepted as a whole or not at all.
+    Where the server has JetStream, a stream keeps them. One that exists for the subject is used as it is.
+
+    Args:
+        url: ``nats://`` or ``tls://`` with ``host:port``, several hosts separated by commas, and before them
+            ``user:password@`` or ``token@`` if the server asks for it.
+    """
+
+    def __init__(self, url: str, channel: str) -> None:
+        super().__init__(url, channel)
+        parts = urlsplit(url)
+        self._nats = require("nats", "nats", parts.scheme)
+        self._errors = require("nats.js.errors", "nats", parts.scheme)
+        if parts.path.strip("/"):
+            raise ValueError("bad NATS URL: it has to be nats://host:port, or nats://host:port,host:port")
+        login, _, hosts = parts.netloc.rpartition("@")
+        self._servers = [_server(parts.scheme, host) for host in hosts.split(",")]
+        self._login = _login(login)
+        # Of letters that subjects and streams may have in common; servers get streams with % wrong.
+        self._subject = quote(channel, safe="").replace(".", "%2E").replace("%", "=")
+        self._client: Any = None
+        self._jetstream: Any = None
+        self._failure: Exception | None = None
+        self._arrived: list[Any] = []
+        self._wake = asyncio.Event()
+        self._lost: asyncio.Future[None]
+        self._stream_created: str | None = None  # when, which tells one stream from another of the same name
+        self._position = 0  # in the stream, of the last message received
+
+    async def connect(self, *, subscribe: bool) -> None:
+        self._start_anew()
+        client = self._client = self._nats.NATS()
+        self._servers.append(self._servers.pop(0))
+        try:
+            await client.connect(
+                self._servers[-1],
+                **self._login,
+                allow_reconnect=False,
+                max_reconnect_attempts=1,  # also counts attempts to connect; fewer means no limit
+                reconnect_time_wait=0.05,
+                connect_timeout=SILENCE,
+                ping_interval=SILENCE,
+                max_outstanding_pings=1,
+                error_cb=partial(self._fail, client),
+                closed_cb=partial(self._fail, client, ConnectionError("the connection to NATS is lost")),
+            )
+        except self._nats.errors.NoServersError as error:
+            raise self._failure or error from None
+        except self._nats.errors.Error as error:
+            if "authorization" in str(error).lower():
+                raise LoginRefused(f"NATS refused the login: {error}") from None
+            raise
+        self._start_anew()  # after an attempt that failed, and a second that did not
+        stream = await self._find_stream()
+        self._jetstream = client.jetstream(timeout=SILENCE) if stream is not None else None
+        if subscribe and stream is not None:
+            await self._read_on(stream)
+        elif subscribe:
+            await client.subscribe(self._subject, cb=self._receive)
+            await client.flush(SILENCE)
+
+    def _start_anew(self) -> None:
+        self._failure, self._arrived, self._wake = None, [], asyncio.Event()
+        self._lost = asyncio.get_running_loop().create_future()
+
+    async def _find_stream(self) -> dict[str, Any] | None:
+        """The stream that keeps the subject, made if there is none; None where there is no JetStream."""
+        jetstream = self._client.jetstream(timeout=SILENCE)
+        try:
+            try:
+                name = await jetstream.find_stream_name_by_subject(self._subject)
+            except self._errors.NotFoundError:
+                name = self._subject
+                await jetstream.add_stream(
+                    name=name,
+                    subjects=[self._subject],
+                    storage="file",
+                    max_msgs=KEEP_MESSAGES,
+                    max_bytes=KEEP_BYTES,
+                    max_age=KEEP_SECONDS,
+                )
+        except self._errors.ServiceUnavailableError as error:
+            if self._jetstream is not None or error.err_code not in NO_JETSTREAM:
+                raise  # it is away, and was there before
+            return None
+        # The client's own method does not tell in all its versions when the stream was created.
+        answer = await self._client.request(f"$JS.API.STREAM.INFO.{name}", timeout=SILENCE)
+        stream: dict[str, Any] = orjson.loads(answer.data)
+        if "error" in stream:
+            raise ConnectionError(f"JetStream: {stream['error']['description']}")
+        return stream
+
+    async def _read_on(self, stream: dict[str, Any]) -> None:
+        """Have everything sent that came after what was received last."""
+        last = stream["state"]["last_seq"]
+        if self._stream_created is None:
+            self._position = last
+        elif stream["created"] != self._stream_created or last < self._position:
+            self._position = 0  # it is another one, made anew
+        self._stream_created = stream["created"]
+        inbox = self._client.new_inbox()
+        await self._client.subscribe(inbox, cb=self._receive)
+        await self._jetstream.add_consumer(
+            stream["config"]["name"],
+            deliver_subject=inbox,
+            deliver_policy="by_start_sequence",
+            opt_start_seq=self._position + 1,
+            filter_subject=self._subject,
+            ack_policy="none",
+            flow_control=True,
+            idle_heartbeat=SILENCE,
+        )
+
+    async def publish(self, messages: Sequence[bytes]) -> None:
+        publishing = asyncio.ensure_future(self._publish(messages))
+        try:  # the client itself would wait for its answer, connection or not
+            await asyncio.wait([publishing, self._lost], return_when=asyncio.FIRST_COMPLETED)
+            if self._failure is not None:
+                raise ConnectionError(str(self._failure))
+            await publishing
+        finally:
+            publishing.cancel()
+
+    async def _publish(self, messages: Sequence[bytes]) -> None:
+        for batch in self._batches(messages):
+            if self._jetstream is not None:
+                await self._jetstream.publish(self._subject, batch)
+            else:
+                await self._client.publish(self._subject, batch)
+        if self._jetstream is None:
+            await self._client.flush(SILENCE)
+
+    def _batches(self, messages: Sequence[bytes]) -> Iterator[bytes]:
+        limit = self._client.max_payload
+        batch: list[bytes] = []
+        size = 0
+        for message in messages:
+            if len(message) > limit:
+                raise MessageRefused(f"the NATS server takes {limit} bytes; raise its max_payload")
+            if size + len(message) > limit:
+                yield b"\n".join(batch)
+                batch, size = [], 0
+            batch.append(message)
+            size += len(message) + 1
+        if batch:
+            yield b"\n".join(batch)
+
+    async def messages(self) -> AsyncIterator[Sequence[bytes]]:
+        # Of a stream there are heartbeats at least. Otherwise the client asks whether the server is there.
+        patience = 2 * SILENCE if self._jetstream is not None else None
+        expected = 1
+        while True:
+            await asyncio.wait_for(self._wake.wait(), patience)
+            self._wake.clear()
+            arrived, self._arrived = self._arrived, []
+            lines: list[bytes] = []
+            position = self._position
+            for message in arrived:
+                if message.headers and "Status" in message.headers:
+                    await self._answer(message)
+                    continue
+                if self._jetstream is not None:
+                    sequence = message.metadata.sequence
+                    if sequence.consumer != expected:
+                        raise ConnectionError("messages of NATS are missing")
+                    expected += 1
+                    position = sequence.stream
+                lines += message.data.split(b"\n")
+            if lines:
+                yield lines
+            self._position = position
+            if self._failure is not None:
+                raise ConnectionError(str(self._failure))
+
+    async def _answer(self, control: Any) -> None:
+        """Tell the server that there is room for more, if it asks."""
+        reply = control.reply or control.headers.get("Nats-Consumer-Stalled")
+        if reply:
+            await self._client.publish(reply)
+
+    async def _receive(self, message: Any) -> None:
+        self._arrived.append(message)
+        self._wake.set()
+
+    async def _fail(self, client: Any, error: Exception) -> None:
+        if client is self._client and self._failure is None:
+            self._failure = error
+            self._wake.set()
+            self._lost.set_result(None)
+
+    async def close(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+
+
+def _server(scheme: str, host: str) -> str:
+    parts = urlsplit(f"{scheme}://{host}")
+    if not parts.hostname or parts.port == 0:  # asking for the port raises ValueError where it is none
+        raise ValueError(f"bad NATS URL: {host!r} is not host:port")
+    name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"{scheme}://{name}:{parts.port or 4222}"
+
+
+def _login(text: str) -> dict[str, str]:
+    name, colon, password = text.partition(":")
+    if colon:
+        return {"user": unquote(name), "password": unquote(password)}
+    return {"token": unquote(name)} if name else {}

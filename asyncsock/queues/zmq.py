@@ -1,0 +1,193 @@
+"""ZeroMQ, through the proxy process of python-socketio's ZmqManager: what it PULLs, it PUBlishes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import uuid
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
+
+import msgspec
+import orjson
+
+from .driver import Driver, require
+
+SILENCE = 5.0  # seconds after which a probe is sent, and after which it counts as lost
+PROBE_AGAIN = 0.05
+LISTENERS_RETURN = 1.0  # seconds that a publisher that is back gives the listeners to come back too
+RECEIVE_MESSAGES = 100_000  # kept for us at most, the proxy's own limit apart
+AT_ONCE = 1000  # messages
+
+
+class Envelope(msgspec.Struct):
+    """What python-socketio's ZmqManager sends."""
+
+    type: str = ""
+    channel: str = ""
+    data: msgspec.Raw = msgspec.Raw(b"")
+
+
+_decode = msgspec.json.Decoder(Envelope).decode
+
+
+class ZmqDriver(Driver):
+    """Pushes to, and subscribes to, a proxy, which all channels share.
+
+    ZeroMQ acknowledges nothing, so each connection hears, besides, the small messages that it pushes itself.
+    What was pushed before one that came back has passed the proxy. What the proxy publishes while a process
+    does not listen is lost to that process, and so is what the proxy does not keep for one that is behind
+    (1,000 messages, unless it sets its ``sndhwm``).
+
+    Args:
+        url: ``zmq+tcp://host:sink+source``, the ports where the proxy pulls and where it publishes.
+    """
+
+    def __init__(self, url: str, channel: str) -> None:
+        super().__init__(url, channel)
+        self._zmq = require("zmq", "zmq", "zmq+tcp")
+        match = re.fullmatch(r"zmq\+(tcp://[^/@+]+):([0-9]+)\+([0-9]+)/?", url)
+        if match is None or not all(0 < int(port) < 65536 for port in match.groups()[1:]):
+            raise ValueError("bad ZeroMQ URL: it has to be zmq+tcp://host:sinkport+sourceport")
+        host, sink, source = match.groups()
+        self._sink_address, self._source_address = f"{host}:{sink}", f"{host}:{source}"
+        self._start = b'{"type":"message","channel":%s,"data":' % orjson.dumps(channel)
+        self._probe_start = b'{"type":"probe","sender":"%s","number":' % uuid.uuid4().hex.encode()
+        self._probes = 0
+        self._context: Any = None
+        self._sink: Any = None
+        self._source: Any = None
+        self._watched: list[Any] = []
+        self._wake = asyncio.Event()
+        self._lost = False
+        self._was_connected = False
+        self._first: list[bytes] = []
+
+    async def connect(self, *, subscribe: bool) -> None:
+        zmq = self._zmq
+        self._wake, self._lost = asyncio.Event(), False
+        self._context = zmq.Context()
+        sink = self._sink = self._context.socket(zmq.PUSH)
+        sink.immediate = True  # without a peer it takes nothing
+        sink.sndhwm = 0  # a batch is at most what waits
+        source = self._source = self._context.socket(zmq.SUB)
+        source.rcvhwm = RECEIVE_MESSAGES
+        source.subscribe(b"" if subscribe else self._probe_start)
+        # Not zmq.asyncio, which needs a future and several callbacks for each message.
+        self._watch(source, self._on_message)
+        for socket in (sink, source):
+            self._watch(socket.get_monitor_socket(zmq.EVENT_DISCONNECTED), self._on_loss)
+        sink.connect(self._sink_address)
+        source.connect(self._source_address)
+        self._first = await self._probe_until_answered()
+        if not subscribe and self._was_connected:
+            await asyncio.sleep(LISTENERS_RETURN)
+        self._was_connected = True
+
+    async def _probe_until_answered(self) -> list[bytes]:
+        """Wait until what is pushed comes back, and return what comes with it."""
+        while True:
+            try:
+                probe = self._push_probe()
+            except ConnectionError:  # not connected yet
+                await asyncio.sleep(PROBE_AGAIN)
+                continue
+            if await self._wait(PROBE_AGAIN) and probe in (received := self._receive()):
+                return received
+
+    def _push_probe(self) -> bytes:
+        self._probes += 1
+        probe = b"%s%d}" % (self._probe_start, self._probes)
+        self._push(probe)
+        return probe
+
+    def _push(self, message: bytes) -> None:
+        try:
+            self._sink.send(message, self._zmq.NOBLOCK)
+        except self._zmq.Again:
+            raise ConnectionError("the ZeroMQ proxy is away") from None
+
+    def _watch(self, socket: Any, on_readable: Callable[[], None]) -> None:
+        def on_event() -> None:  # the descriptor tells of the first news after it was asked for
+            if socket.events & self._zmq.POLLIN:
+                on_readable()
+
+        asyncio.get_running_loop().add_reader(socket.fd, on_event)
+        on_event()
+        self._watched.append(socket)
+
+    def _on_message(self) -> None:
+        self._wake.set()
+
+    def _on_loss(self) -> None:
+        self._lost = True
+        self._wake.set()
+
+    async def _wait(self, seconds: float | None = None) -> bool:
+        """Wait until something has arrived, and return whether it has.
+
+        Raises:
+            ConnectionError: The proxy ended a connection.
+        """
+        self._wake.clear()
+        if not self._lost and not self._source.events & self._zmq.POLLIN:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), seconds)
+        if self._lost:
+            raise ConnectionError("the ZeroMQ proxy ended the connection")
+        return self._wake.is_set() or bool(self._source.events & self._zmq.POLLIN)
+
+    def _receive(self) -> list[bytes]:
+        """What has arrived."""
+        received: list[bytes] = []
+        try:
+            while len(received) < AT_ONCE:
+                received.append(self._source.recv(self._zmq.NOBLOCK))
+        except self._zmq.Again:
+            pass
+        return received
+
+    async def publish(self, messages: Sequence[bytes]) -> None:
+        if self._lost:  # since the last time; it would be pushed now, and then once more
+            raise ConnectionError("the ZeroMQ proxy was away")
+        for message in messages:
+            self._push(self._start + message + b"}")
+        probe = self._push_probe()
+        while True:
+            await self._wait()
+            if probe in self._receive():
+                return
+
+    async def messages(self) -> AsyncIterator[Sequence[bytes]]:
+        received = self._first
+        while True:
+            yield self._unwrap(received)
+            if not await self._wait(SILENCE):
+                self._push_probe()
+                if not await self._wait(SILENCE):
+                    raise ConnectionError("the ZeroMQ proxy is silent")
+            received = self._receive()
+
+    def _unwrap(self, received: list[bytes]) -> list[bytes]:
+        messages = []
+        for message in received:
+            if message.startswith(self._start):
+                messages.append(message[len(self._start) : -1])
+                continue
+            try:
+                envelope = _decode(message)
+            except (msgspec.MsgspecError, UnicodeDecodeError):
+                messages.append(message)  # what nobody understands is logged where that is found out
+                continue
+            if envelope.type == "message" and envelope.channel == self.channel:
+                messages.append(bytes(envelope.data))
+        return messages
+
+    async def close(self) -> None:
+        for socket in self._watched:
+            asyncio.get_running_loop().remove_reader(socket.fd)
+        self._watched.clear()
+        context, self._context = self._context, None
+        if context is not None:
+            context.destroy(linger=0)

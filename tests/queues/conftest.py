@@ -1,0 +1,66 @@
+"""Brokers for the tests of the message queues: one of each that all tests share, and own ones to break."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
+from typing import TypeVar
+
+import pytest
+
+from ..apache_kafka import ApacheKafka, installed
+from ..brokers import Kafka, Nats, RabbitMQ, Redis
+
+Opened = TypeVar("Opened")
+Own = Callable[[AbstractContextManager[Opened]], Opened]
+
+
+@pytest.fixture(scope="session")
+def redis_broker() -> Iterator[Redis]:
+    """The Redis server that tests share. Leave it running: break one of your `own`."""
+    with Redis() as broker:
+        yield broker
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_broker() -> Iterator[RabbitMQ]:
+    """The RabbitMQ node that tests share. Leave it running: break one of your `own`, or a proxy before it."""
+    with RabbitMQ() as broker:
+        yield broker
+
+
+@pytest.fixture(scope="session")
+def nats_broker() -> Iterator[Nats]:
+    """The NATS server (with JetStream) that tests share. Leave it running: break one of your `own`."""
+    with Nats() as broker:
+        yield broker
+
+
+@pytest.fixture(scope="session")
+def kafka_broker() -> Iterator[Kafka]:
+    """The Kafka-protocol broker that tests share. Leave it running: break one of your `own`."""
+    with Kafka() as broker:
+        yield broker
+
+
+@pytest.fixture
+def apache_kafka() -> Iterator[ApacheKafka]:
+    """Apache Kafka, the test's own. No package that the tests may install has it, so CI skips it too."""
+    if not installed():
+        pytest.skip("missing part: Apache Kafka (kafka-server-start.sh)")
+    with ApacheKafka() as broker:
+        yield broker
+
+
+@pytest.fixture
+def own() -> Iterator[Own[object]]:
+    """Opens a broker or a proxy for this test alone, and closes it after it: `own(Redis(durable=True))`."""
+    with ExitStack() as stack:
+        yield stack.enter_context
+
+
+@pytest.fixture
+def channel() -> str:
+    """A channel name that no other test uses on the shared brokers."""
+    return f"channel-{uuid.uuid4().hex[:12]}"

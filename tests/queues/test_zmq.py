@@ -1,0 +1,235 @@
+"""ZeroMQ: what passes the proxy, how its loss is noticed, and python-socketio at the other side."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import json
+import socket
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from asyncsock.queues import zmq as driver_module
+from asyncsock.queues.zmq import ZmqDriver
+
+from ..brokers import HOST, Broker, low_port
+from ..parts import require
+from ..proxy import Proxy
+from .conftest import Own
+from .driving import Peer, envelope, listening, numbered, publishing
+
+LOST = (ConnectionError, asyncio.TimeoutError)
+
+# What python-socketio's ZmqManager asks for.
+PROXY = """
+import sys, zmq
+receiver, publisher = zmq.Context().socket(zmq.PULL), zmq.Context().socket(zmq.PUB)
+receiver.bind(sys.argv[1])
+publisher.bind(sys.argv[2])
+while True:
+    publisher.send(receiver.recv())
+"""
+
+# As tests/apps/peer.py, under eventlet, without which python-socketio has no ZeroMQ.
+PEER = """
+import eventlet, json, sys
+from eventlet import tpool
+import socketio
+manager = socketio.ZmqManager(sys.argv[1], sys.argv[2])
+def emit():
+    while line := tpool.execute(sys.stdin.readline):
+        manager.emit("said", json.loads(line), namespace="/")
+eventlet.spawn(emit)
+for message in manager._listen():
+    print(json.dumps(message), flush=True)
+"""
+
+
+class ZmqProxy(Broker):
+    """A process that publishes on one port what it is pushed on the other."""
+
+    program = sys.executable
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.source_port = low_port()
+
+    def url_at(self, port: int) -> str:
+        return f"zmq+tcp://{HOST}:{port}+{self.source_port}"
+
+    def command(self) -> list[str]:
+        ports = (self.port, self.source_port)
+        return [self.program, "-c", PROXY, *(f"tcp://{HOST}:{port}" for port in ports)]
+
+    def answers(self) -> bool:
+        try:
+            for port in (self.port, self.source_port):
+                socket.create_connection((HOST, port), 2).close()
+        except OSError:
+            return False
+        return True
+
+
+@pytest.fixture(scope="module")
+def proxy() -> Iterator[ZmqProxy]:
+    with ZmqProxy() as running:
+        yield running
+
+
+@asynccontextmanager
+async def eventlet_peer(url: str, channel: str) -> AsyncIterator[Peer]:
+    require(importlib.util.find_spec("eventlet"), "eventlet")
+    pipe = asyncio.subprocess.PIPE
+    line = (sys.executable, "-W", "ignore", "-c", PEER, url, channel)
+    process = await asyncio.create_subprocess_exec(*line, stdin=pipe, stdout=pipe)
+    try:
+        yield Peer(process)
+    finally:
+        process.kill()
+        await process.wait()
+
+
+async def test_python_socketio_and_we_hear_each_other(proxy: ZmqProxy, channel: str):
+    async with (
+        listening(ZmqDriver(proxy.url, channel)) as listener,
+        publishing(ZmqDriver(proxy.url, channel)) as publisher,
+        eventlet_peer(proxy.url, channel) as other_side,
+    ):
+        await other_side.hears(publisher)
+        await listener.until(envelope("begin"))
+        await publisher.publish(numbered(20))
+        assert await other_side.until(19) == list(range(20))
+        for number in range(20, 25):
+            await other_side.emit(number)
+        assert await other_side.until(24) == list(range(20, 25))
+        await publisher.publish([envelope("end")])
+        heard = [json.loads(message)["data"][0] for message in await listener.until(envelope("end"))]
+        assert heard == [*range(25), "end"]
+
+
+async def test_channels_share_a_proxy_and_hear_only_their_own(proxy: ZmqProxy, channel: str):
+    async with (
+        listening(ZmqDriver(proxy.url, channel)) as listener,
+        publishing(ZmqDriver(proxy.url, f"{channel}-other")) as other,
+        publishing(ZmqDriver(proxy.url, channel)) as publisher,
+    ):
+        for number in range(10):
+            await other.publish([b'"for others"'])
+            await publisher.publish(numbered(10, first=10 * number))
+        assert await listener.until(envelope(99)) == numbered(100)
+
+
+async def test_nothing_is_missed_from_the_moment_of_being_connected(proxy: ZmqProxy, channel: str):
+    async with publishing(ZmqDriver(proxy.url, channel)) as publisher:
+        for _ in range(10):
+            driver = ZmqDriver(proxy.url, channel)
+            await driver.connect(subscribe=True)
+            await publisher.publish([b'"now"'])
+            messages = driver.messages()
+            got: list[bytes] = []
+            while not got:
+                got += await anext(messages)
+            assert got == [b'"now"']
+            await driver.close()
+
+
+async def test_bursts_arrive_whole_and_in_order(proxy: ZmqProxy, channel: str):
+    async with (
+        listening(ZmqDriver(proxy.url, channel)) as listener,
+        publishing(ZmqDriver(proxy.url, channel)) as publisher,
+    ):
+        for first in range(0, 10_000, 500):  # at most what the proxy keeps for a listener that is behind
+            await publisher.publish(numbered(500, first=first))
+            assert await listener.until(envelope(first + 499)) == numbered(500, first=first)
+
+
+async def test_the_loss_of_the_proxy_ends_the_messages_at_once(channel: str, own: Own[ZmqProxy]):
+    proxy = own(ZmqProxy())
+    publisher, listener = ZmqDriver(proxy.url, channel), ZmqDriver(proxy.url, channel)
+    await publisher.connect(subscribe=False)
+    async with listening(listener) as before:
+        await asyncio.to_thread(proxy.kill)
+        with pytest.raises(ConnectionError, match="ended the connection"):
+            await before.task
+    with pytest.raises(ConnectionError, match="away|ended the connection"):
+        await publisher.publish([b'"lost"'])
+    await publisher.close()
+    await asyncio.to_thread(proxy.start)
+    async with listening(listener) as back, publishing(publisher):
+        await publisher.publish([b'"arrives"'])
+        assert await back.until(b'"arrives"') == [b'"arrives"']
+
+
+async def test_connecting_waits_for_a_proxy_that_is_not_there_yet(channel: str, own: Own[ZmqProxy]):
+    proxy = own(ZmqProxy())
+    proxy.kill()
+    driver = ZmqDriver(proxy.url, channel)
+    connecting = asyncio.create_task(driver.connect(subscribe=False))
+    await asyncio.wait([connecting], timeout=0.5)
+    assert not connecting.done()
+    await asyncio.to_thread(proxy.start)
+    await connecting
+    await driver.publish([b'"arrives"'])
+    await driver.close()
+
+
+async def test_publishing_waits_until_the_proxy_has_the_messages(
+    channel: str, own: Own[ZmqProxy], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(driver_module, "SILENCE", 0.5)
+    proxy = own(ZmqProxy())
+    publisher = ZmqDriver(proxy.url, channel)
+    async with listening(ZmqDriver(proxy.url, channel)) as listener, publishing(publisher):
+        proxy.pause()
+        publish = asyncio.create_task(publisher.publish([b'"late"']))
+        with pytest.raises(ConnectionError, match="silent"):
+            await listener.task
+        assert not publish.done()
+        proxy.resume()
+        await publish
+
+
+async def test_a_quiet_listener_is_kept(proxy: ZmqProxy, channel: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(driver_module, "SILENCE", 0.3)
+    async with listening(ZmqDriver(proxy.url, channel)) as listener:
+        await asyncio.wait([listener.task], timeout=2)
+        assert not listener.task.done()
+
+
+async def test_a_publisher_whose_connection_was_cut_while_idle_pushes_nothing_twice(
+    proxy: ZmqProxy, channel: str, own: Own[Proxy]
+):
+    between = own(Proxy(proxy.port))
+    publisher = ZmqDriver(proxy.url_at(between.port), channel)
+    async with listening(ZmqDriver(proxy.url, channel)) as listener:
+        await publisher.connect(subscribe=False)
+        between.cut()
+        while not publisher._lost:
+            await asyncio.sleep(0.01)
+        with pytest.raises(ConnectionError, match="was away"):
+            await publisher.publish([b'"once"'])
+        await publisher.close()
+        async with publishing(publisher):
+            await publisher.publish([b'"once"', b'"end"'])
+        assert await listener.until(b'"end"') == [b'"once"', b'"end"']
+
+
+async def test_what_is_no_envelope_is_passed_on_to_be_refused(proxy: ZmqProxy, channel: str):
+    driver = ZmqDriver(proxy.url, channel)
+    async with listening(ZmqDriver(proxy.url, channel)) as listener, publishing(driver):
+        for junk in (b"", b"\x80\x04\x95", b"[]", b'{"type":"message","channel":5}', b'{"type":"message"}'):
+            driver._push(junk)
+        await driver.publish([b'"end"'])
+        assert b'"end"' in await listener.until(b'"end"')
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["zmq+tcp://host", "zmq+tcp://host:1", "zmq+tcp://host:1+0", "zmq+tcp://host:1+65536", "zmq+tcp://:1+2"],
+)
+def test_a_malformed_url_is_refused_at_once(url: str):
+    with pytest.raises(ValueError, match=r"sinkport\+sourceport"):
+        ZmqDriver(url, "channel")
