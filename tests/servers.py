@@ -70,7 +70,10 @@ def free_port() -> int:
 def command(
     target: str, server: str, port: int, certificate: Path | None = None, key: Path | None = None
 ) -> list[str]:
-    """The command line that serves `target` on a loopback port."""
+    """The command line that serves `target` on a loopback port.
+
+    A program gets its port and certificate from the environment; see `serve`.
+    """
     tls = certificate is not None
     python = sys.executable
     if server in ("uvicorn", "uvicorn-websockets", "uvicorn-wsproto"):
@@ -90,6 +93,12 @@ def command(
         if tls:
             line += ["--ssl-certificate", str(certificate), "--ssl-keyfile", str(key)]
         line.append(target)
+    elif server in ("flask run", "flask socketio run"):
+        line = [python, "-m", "flask", "--app", target, *server.split()[1:], "--port", str(port)]
+        if tls:
+            line += ["--cert", str(certificate), "--key", str(key)]
+    elif server == "python":
+        line = [python, target]
     else:
         raise ValueError(f"unknown server {server!r}")
     return line
@@ -145,9 +154,10 @@ def serve(
     """Serve an application on a free loopback port until the block ends.
 
     Args:
-        target: the application as an import string, like "tests.apps.echo:asgi".
+        target: the application as an import string, like "tests.apps.echo:asgi", or for "python" the path of
+            a program that serves itself on PORT, with CERTIFICATE and KEY if there are such variables.
         server: "uvicorn" (no WebSocket flag), "uvicorn-websockets", "uvicorn-wsproto",
-            "hypercorn" or "granian".
+            "hypercorn", "granian", "flask run", "flask socketio run" or "python".
         args: further command-line arguments of that server.
         env: environment variables beside those of this process.
         tls: serve https and wss with a certificate that `Server.authority` vouches for.
@@ -157,7 +167,10 @@ def serve(
         folder = Path(name)
         authority, *pair = make_certificate(folder) if tls else (None,)
         line = command(target, server, port, *pair) + list(args)
-        environment = {**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})}
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT), "PORT": str(port)}
+        if tls:
+            environment |= {"CERTIFICATE": str(pair[0]), "KEY": str(pair[1])}
+        environment |= env or {}
         log_path = folder / "log"
         with log_path.open("wb") as log:
             process = subprocess.Popen(

@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import signal
-import ssl
-import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from pathlib import Path
+from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
@@ -23,7 +17,7 @@ from socketio.exceptions import ConnectionError as RefusedError
 import asyncsock
 from tests.python_client import WAIT, Client, arrived, connected, tags
 from tests.raw import CLOSE, TEXT, RawSocket, frame, read_handshake, receive, websocket
-from tests.servers import ROOT, START_TIMEOUT, Server, free_port, make_certificate, serve, stop, wait_for_port
+from tests.servers import Server, serve
 
 KINDS = ("coroutine", "function")
 COUNT = 30
@@ -836,24 +830,6 @@ async def test_a_view_may_name_the_client_and_its_namespace(client: Client, http
 # Options
 
 
-@pytest.mark.parametrize("mode", [None, "threading", "asgi", "asyncio"])
-def test_this_async_mode_is_accepted(mode: str | None) -> None:
-    socketio = asyncsock.SocketIO(Flask("app"), async_mode=mode)
-    assert isinstance(socketio.server, asyncsock.AsyncServer)
-    assert isinstance(socketio.asgi_app, asyncsock.ASGIApp)
-
-
-@pytest.mark.parametrize("mode", ["eventlet", "gevent", "gevent_uwsgi"])
-@pytest.mark.parametrize("early", [True, False], ids=["constructor", "init_app"])
-def test_this_async_mode_is_refused_with_the_remedy(mode: str, early: bool) -> None:
-    app = Flask("app")
-    with pytest.raises(ValueError, match=rf"async_mode='{mode}'.*Remove async_mode.*uvicorn"):
-        if early:
-            asyncsock.SocketIO(app, async_mode=mode)
-        else:
-            asyncsock.SocketIO(async_mode=mode).init_app(app)
-
-
 def test_without_an_application_one_clear_error_is_raised() -> None:
     socketio = asyncsock.SocketIO()
     for use in (
@@ -924,97 +900,3 @@ async def test_flask_sqlalchemy_frees_its_session_after_each_event(factory: Serv
 async def test_many_slow_views_are_handled_at_once(http: httpx.AsyncClient) -> None:
     answers = await asyncio.gather(*(http.get("/slow") for _ in range(32)))
     assert [(answer.status_code, answer.text) for answer in answers] == [(200, "ok")] * 32
-
-
-# socketio.run
-
-
-@contextmanager
-def run(
-    folder: Path, *, tls: bool = False, env: dict[str, str] | None = None, **options: Any
-) -> Iterator[Server]:
-    """`python tests/apps/flask_run.py` with these options of socketio.run."""
-    authority, certificate, key = make_certificate(folder) if tls else (None, None, None)
-    if tls:
-        options |= {"certfile": str(certificate), "keyfile": str(key)}
-    port = free_port()
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT),
-        "PYTHONUNBUFFERED": "1",
-        "PORT": str(port),
-        "RUN_OPTIONS": json.dumps(options),
-        **(env or {}),
-    }
-    log_path = folder / "log"
-    with log_path.open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "tests/apps/flask_run.py"],
-            cwd=ROOT,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    server = Server(process, port, log_path, tls=tls, authority=authority)
-    try:
-        wait_for_port(server, START_TIMEOUT)
-        yield server
-    finally:
-        stop(process)
-
-
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
-async def test_run_serves_and_returns_at_a_signal(tmp_path: Path, name: str) -> None:
-    with run(tmp_path) as server:
-        async with connected(server.url) as client:
-            gone = client.arrivals("disconnect")
-            assert await client.call("echo", "hello") == "hello"
-            server.process.send_signal(getattr(signal, name))
-            await arrived(gone)
-        assert await asyncio.to_thread(server.process.wait, WAIT) == 0
-        assert "run() has returned" in server.log()
-        assert "Traceback" not in server.log()
-
-
-async def test_a_background_task_that_never_ends_keeps_no_server_from_stopping(tmp_path: Path) -> None:
-    with run(tmp_path, env={"ENDLESS": "1"}) as server:
-        async with connected(server.url) as client:
-            await client.call("echo", "hello")
-        server.process.terminate()
-        assert await asyncio.to_thread(server.process.wait, WAIT) == 0
-
-
-@pytest.mark.parametrize("reloader", [False, True], ids=["without a reloader", "with a reloader"])
-async def test_run_with_debug_shows_flasks_debugger(tmp_path: Path, reloader: bool) -> None:
-    with run(tmp_path, debug=True, use_reloader=reloader) as server:
-        async with visitor(server) as http:
-            page = await http.get("/fail")
-        assert page.status_code == 500
-        assert "LookupError: a view that fails" in page.text
-        assert "Werkzeug Debugger" in page.text
-        async with connected(server.url) as client:
-            assert await client.call("echo", "hello") == "hello"
-
-
-async def test_run_takes_the_options_of_flask_socketio_that_mean_nothing_here(tmp_path: Path) -> None:
-    with run(tmp_path, allow_unsafe_werkzeug=True, extra_files=[], log_output=True) as server:
-        async with connected(server.url) as client:
-            assert await client.call("echo", "hello") == "hello"
-
-
-async def test_run_serves_tls(tmp_path: Path) -> None:
-    with run(tmp_path, tls=True) as server:
-        context = ssl.create_default_context(cafile=str(server.authority))
-        async with httpx.AsyncClient(base_url=server.url, trust_env=False, verify=context) as http:
-            assert (await http.get("/fail")).status_code == 500
-        options = {"ssl_verify": False}
-        async with connected(server.url, mode="websocket", client_options=options) as client:
-            assert await client.call("echo", "hello") == "hello"
-
-
-def test_run_refuses_another_application() -> None:
-    socketio = asyncsock.SocketIO(Flask("one"))
-    with pytest.raises(ValueError, match="another application"):
-        socketio.run(Flask("two"))

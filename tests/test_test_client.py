@@ -30,7 +30,7 @@ def handlers_of(kind: str, socketio: SocketIO) -> None:
 
         @socketio.on("connect")
         async def connect(auth: Any) -> None:
-            if auth == "wrong":
+            if auth == {"token": "wrong"}:
                 raise ConnectionRefusedError("no", {"why": "wrong"})
             send("welcome")
 
@@ -61,7 +61,7 @@ def handlers_of(kind: str, socketio: SocketIO) -> None:
 
         @socketio.on("connect")
         def connect_function(auth: Any) -> None:
-            if auth == "wrong":
+            if auth == {"token": "wrong"}:
                 raise ConnectionRefusedError("no", {"why": "wrong"})
             send("welcome")
 
@@ -159,12 +159,13 @@ def test_the_session_begins_with_that_of_the_flask_client(app: Flask, socketio: 
     http = app.test_client()
     http.get("/set")
     client = socketio.test_client(app, flask_test_client=http)
+    assert socketio.server.environ[client.eio_sid]["saved_session"] == {"from": "http"}
     assert client.emit("remember", "v", callback=True) == {"from": "http", "value": "v"}
     assert socketio.server.environ[client.eio_sid]["saved_session"] == {"from": "http", "value": "v"}
 
 
 def test_a_refused_client_is_not_connected(app: Flask, socketio: SocketIO) -> None:
-    client = socketio.test_client(app, auth="wrong")
+    client = socketio.test_client(app, auth={"token": "wrong"})
     assert not client.is_connected()
     with pytest.raises(RuntimeError, match="not connected"):
         client.emit("say")
@@ -242,11 +243,18 @@ class Chat(Namespace):
         self.enter_room(request.sid, room)  # type: ignore[attr-defined]
         self.emit("entered", room=room)
 
-    def on_fail(self) -> None:
-        raise ValueError("bad")
+    def on_others(self, data: str) -> None:
+        self.emit("told", data, None, False)
+        self.send(data, None, False)
+
+    async def on_fail(self, how: str) -> None:
+        raise ValueError(how)
+
+    def on_fail_function(self, how: str) -> None:
+        raise ValueError(how)
 
     def error(self, error: Exception) -> str:
-        return f"handled {error}"
+        return f"handled {error} of {request.event}"  # type: ignore[attr-defined]
 
     def on_disconnect(self, reason: str) -> None:
         self.socketio.app.extensions["left"] = reason  # type: ignore[union-attr]
@@ -262,9 +270,53 @@ def test_a_class_handles_the_events_of_its_namespace(app: Flask) -> None:
     assert client.get_received("/chat") == [{"name": "message", "args": "hi", "namespace": "/chat"}]
     client.emit("enter", "r", namespace="/chat")
     assert [packet["name"] for packet in client.get_received("/chat")] == ["entered"]
-    assert client.emit("fail", namespace="/chat", callback=True) == "handled bad"
     client.disconnect("/chat")
     assert app.extensions["left"] == "client disconnect"
+
+
+def test_a_class_may_leave_out_the_sender(app: Flask) -> None:
+    socketio = SocketIO(app)
+    socketio.on_namespace(Chat("/chat"))
+    client, other = (socketio.test_client(app, namespace="/chat") for _ in range(2))
+    client.get_received("/chat"), other.get_received("/chat")
+    client.emit("others", "x", namespace="/chat")
+    assert client.get_received("/chat") == []
+    assert [packet["name"] for packet in other.get_received("/chat")] == ["told", "message"]
+
+
+@pytest.mark.parametrize("event", ["fail", "fail_function"])
+@pytest.mark.parametrize("first", [None, "coroutine", "function"])
+def test_a_class_handles_the_errors_that_no_other_error_handler_took(
+    app: Flask, event: str, first: str | None
+) -> None:
+    socketio = SocketIO(app)
+    socketio.on_namespace(Chat("/chat"))
+
+    def raise_or_answer(error: Exception) -> str:
+        if str(error) == "bad":
+            raise error
+        return "answered before"
+
+    async def raise_or_answer_in_coroutine(error: Exception) -> str:
+        return raise_or_answer(error)
+
+    if first is not None:
+        socketio.on_error_default(raise_or_answer if first == "function" else raise_or_answer_in_coroutine)
+    client = socketio.test_client(app, namespace="/chat")
+    expected = f"handled bad of {{'message': '{event}', 'args': ('bad',)}}"
+    assert client.emit(event, "bad", namespace="/chat", callback=True) == expected
+    if first is not None:
+        assert client.emit(event, "good", namespace="/chat", callback=True) == "answered before"
+
+
+def test_a_class_that_handles_errors_can_refuse_a_client(app: Flask) -> None:
+    class Closed(Chat):
+        def on_connect(self) -> None:
+            raise ConnectionRefusedError("closed")
+
+    socketio = SocketIO(app)
+    socketio.on_namespace(Closed("/closed"))
+    assert not socketio.test_client(app, namespace="/closed").is_connected("/closed")
 
 
 def test_a_decorated_handler_goes_before_the_class(app: Flask) -> None:

@@ -1,0 +1,187 @@
+"""Run the core tests over the Python versions of this machine, and with the oldest supported libraries.
+
+Each combination has a virtualenv of its own in .venv-matrix/, which is used again while pyproject.toml and
+the constraints stay as they are; the newest libraries are looked up once a day. Two combinations run at once.
+
+    python scripts/test_matrix.py                 all of them (make test-matrix)
+    python scripts/test_matrix.py 3.12-newest     some of them
+    python scripts/test_matrix.py --list
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDER = ROOT / ".venv-matrix"
+TOOLS = ROOT / "tests" / "matrix.txt"
+CONSTRAINTS = ROOT / "tests" / "oldest.txt"
+VERSIONS = ("3.10", "3.11", "3.12", "3.13")
+# The oldest libraries go with the first of these that is here: there are no wheels for later versions.
+OLDEST_ON = ("3.10", "3.11")
+AT_ONCE = 2
+# What may depend on the versions of Python and of the libraries.
+MODULES = (
+    "asgi_app",
+    "context",
+    "engine_options",
+    "engineio_protocol",
+    "environ",
+    "flask_handlers",
+    "migration",
+    "packets",
+    "rooms",
+    "running",
+    "sent",
+    "socketio_protocol",
+    "test_client",
+    "threads",
+    "wsgi",
+)
+# The servers that take the ordinary way are tested with one combination, by `make test`.
+LEFT_OUT = "hypercorn or wsproto or granian"
+SHOWN = ("Flask", "Werkzeug", "python-socketio", "uvicorn", "websockets")
+
+
+@dataclass
+class Environment:
+    """A virtualenv: a Python version, with the newest or the oldest libraries."""
+
+    version: str
+    python: str
+    oldest: bool
+
+    @property
+    def name(self) -> str:
+        return f"{self.version}-{'oldest' if self.oldest else 'newest'}"
+
+    @property
+    def folder(self) -> Path:
+        return FOLDER / self.name
+
+    @property
+    def bin(self) -> Path:
+        return self.folder / "bin" / "python"
+
+    def install(self) -> None:
+        """Make the virtualenv, or bring it up to date."""
+        stamp, wanted = self.folder / "installed", self._ingredients()
+        if stamp.is_file() and stamp.read_text() == wanted:
+            return
+        if not self.bin.is_file():
+            run([self.python, "-m", "venv", "--clear", str(self.folder)])
+        pip = [str(self.bin), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        if self.oldest:
+            pip += ["--constraint", str(CONSTRAINTS)]
+        else:
+            pip += ["--upgrade", "--upgrade-strategy", "eager"]
+        run([*pip, "--editable", ".", "--requirement", str(TOOLS)])
+        stamp.write_text(wanted)
+
+    def _ingredients(self) -> str:
+        digest = hashlib.sha256((ROOT / "pyproject.toml").read_bytes() + TOOLS.read_bytes())
+        digest.update(CONSTRAINTS.read_bytes() if self.oldest else str(datetime.date.today()).encode())
+        return f"{self.python} {digest.hexdigest()}"
+
+    def installed(self) -> str:
+        """The versions that matter, for the report."""
+        code = f"from importlib.metadata import version; print(*map(version, {SHOWN}))"
+        versions = run([str(self.bin), "-c", code]).split()
+        return ", ".join(f"{name} {version}" for name, version in zip(SHOWN, versions, strict=True))
+
+    def test(self) -> str:
+        """Run the core tests; returns pytest's last line."""
+        files = [ROOT / "tests" / f"test_{module}.py" for module in MODULES]
+        output = run(
+            [
+                *(str(self.bin), "-m", "pytest", "-q", "-p", "no:cacheprovider"),
+                *("-m", "not slow and not browser and not javascript", "-k", f"not ({LEFT_OUT})"),
+                *(str(path.relative_to(ROOT)) for path in files if path.is_file()),
+            ]
+        )
+        return output.strip().rpartition("\n")[2]
+
+
+class Failed(Exception):
+    """A command failed; the text is its output."""
+
+
+def run(command: list[str]) -> str:
+    environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    if done.returncode:
+        raise Failed(f"{' '.join(command)}\n{done.stdout}")
+    return done.stdout
+
+
+def find_python(version: str) -> str | None:
+    """An interpreter of a version: pyenv's, or one on the path."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    places = [str(folder / "bin" / "python") for folder in sorted(pyenv.glob(f"{version}.*"), reverse=True)]
+    places += [found] if (found := shutil.which(f"python{version}")) else []
+    code = "import sys, ensurepip; print('%d.%d' % sys.version_info[:2])"
+    for place in places:
+        try:
+            if run([place, "-c", code]).strip() == version:
+                return place
+        except (Failed, OSError):
+            continue  # a shim of a version that is not there, or a Python that cannot make virtualenvs
+    return None
+
+
+def environments() -> list[Environment]:
+    """What this machine can run."""
+    pythons = {version: python for version in VERSIONS if (python := find_python(version))}
+    for version in VERSIONS:
+        if version not in pythons:
+            print(f"Python {version} is not here: not tested", flush=True)
+    oldest = next((version for version in OLDEST_ON if version in pythons), None)
+    if oldest is None:
+        print(
+            f"None of Python {', '.join(OLDEST_ON)} is here: the oldest libraries are not tested", flush=True
+        )
+    first = [Environment(oldest, pythons[oldest], oldest=True)] if oldest else []
+    return first + [Environment(version, python, oldest=False) for version, python in pythons.items()]
+
+
+def check(environment: Environment) -> bool:
+    """Install and test one of them, and print how it went."""
+    began = time.monotonic()
+    try:
+        environment.install()
+        installed = time.monotonic() - began
+        result = environment.test()
+        took = f"{installed:.0f} s to install, {time.monotonic() - began - installed:.0f} s to test"
+        print(f"== {environment.name}: {result}\n   {environment.installed()} ({took})", flush=True)
+        return True
+    except Failed as failure:
+        print(f"== {environment.name}: FAILED\n{failure}", flush=True)
+        return False
+
+
+def main(names: list[str]) -> int:
+    found = environments()
+    if names == ["--list"]:
+        print(*(environment.name for environment in found), sep="\n")
+        return 0
+    chosen = [environment for environment in found if not names or environment.name in names]
+    if not chosen or set(names) - {environment.name for environment in chosen}:
+        print(f"There is no such combination here: {' '.join(names)} (see --list)", file=sys.stderr)
+        return 2
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return 0 if all(list(pool.map(check, chosen))) else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,161 @@
+"""The documents: links lead somewhere, and docs/migrating.md names everything that Flask-SocketIO has."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import importlib.util
+import inspect
+import re
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+
+from .parts import require
+from .servers import ROOT
+
+MIGRATING = ROOT / "docs" / "migrating.md"
+DOCUMENTS = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")), *sorted(ROOT.glob("examples/*/README.md"))]
+LINK = re.compile(r"\[([^\]]+)\]\(([^)\s]+)\)")
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def headings(document: Path) -> set[str]:
+    """The anchors of a document's headings, as GitHub makes them."""
+    lines = re.findall(r"^#+ (.*)$", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", line.lower()).replace(" ", "-") for line in lines}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
+def test_every_relative_link_leads_somewhere(document: Path) -> None:
+    text = re.sub(r"```.*?```", "", document.read_text(), flags=re.DOTALL)
+    for _, target in LINK.findall(text):
+        if "://" in target or target.startswith("mailto:"):
+            continue
+        path, _, anchor = unquote(target).partition("#")
+        file = (document.parent / path).resolve() if path else document
+        assert file.exists(), target
+        if anchor and file.suffix == ".md":
+            assert anchor in headings(file), target
+
+
+def test_the_small_application_is_the_one_in_the_examples() -> None:
+    section = MIGRATING.read_text().partition("## A small application")[2].partition("\n## ")[0]
+    blocks = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    assert len(blocks) == 2
+    for block, name in zip(blocks, ("before.py", "after.py"), strict=True):
+        program = (ROOT / "examples" / "migrated" / name).read_text()
+        for part in block.strip().split("\n\n\n"):
+            assert all(piece in program for piece in part.split("\n\n")), part
+
+
+# The table of docs/migrating.md
+
+
+def rows() -> list[tuple[str, str, str]]:
+    """The three columns of each row, with the name of its section before: "section: first column"."""
+    found, section = [], ""
+    for line in MIGRATING.read_text().splitlines():
+        if line.startswith("#"):
+            section = line.strip("# ")
+        cells = [cell.strip() for cell in line.strip().strip("|").split(" | ")]
+        if line.startswith("|") and len(cells) == 3 and not set(cells[0]) <= set("-|"):
+            found.append((f"{section}: {cells[0]}", cells[1], cells[2]))
+    return [row for row in found if row[2] != "Test"]
+
+
+@functools.cache
+def functions_of(path: Path) -> set[str]:
+    tree = ast.parse(path.read_text())
+    return {node.name for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))}
+
+
+@pytest.mark.parametrize("row", rows(), ids=lambda row: row[0])
+def test_every_row_has_a_link_to_its_test(row: tuple[str, str, str]) -> None:
+    links = LINK.findall(row[2])
+    assert links
+    for name, target in links:
+        assert name.startswith("test_")
+        assert name in functions_of((MIGRATING.parent / target).resolve()), target
+
+
+def named(section: str) -> set[str]:
+    """What stands in backticks in the first column of a section's rows."""
+    cells = [row[0].partition(": ") for row in rows()]
+    return {
+        name for title, _, cell in cells if title.startswith(section) for name in re.findall("`(.+?)`", cell)
+    }
+
+
+@pytest.fixture
+def flask_socketio() -> Any:
+    require(importlib.util.find_spec("flask_socketio"), "Python package flask-socketio")
+    return importlib.import_module("flask_socketio")
+
+
+def parameters(function: Any) -> set[str]:
+    """The parameters of a function, from its documentation too, as it takes most of them as keywords."""
+    described = set(re.findall(r":param \*?(\w+):", inspect.getdoc(function) or ""))
+    return (described | set(inspect.signature(function).parameters)) - {"self", "kwargs"}
+
+
+def public(thing: type) -> set[str]:
+    return {name for name in dir(thing) if not name.startswith("_")}
+
+
+def test_every_option_of_the_constructor_is_in_the_table(flask_socketio: Any) -> None:
+    import engineio
+    import socketio
+
+    options = parameters(flask_socketio.SocketIO) - {"app"}
+    options |= parameters(socketio.Server) - {"kwargs"}
+    options |= parameters(engineio.Server) - {"kwargs"}
+    assert len(options) > 20
+    assert options <= named("Options of")
+
+
+def test_every_method_of_socketio_is_in_the_table(flask_socketio: Any) -> None:
+    cells = " ".join(row[0] for row in rows())
+    for name in public(flask_socketio.SocketIO):
+        assert f"`{name}()`" in cells or re.search(rf"socketio\.{name}(\(\))?`", cells), name
+
+
+def test_every_function_is_in_the_table(flask_socketio: Any) -> None:
+    functions = [
+        name
+        for name, value in vars(flask_socketio).items()
+        if inspect.isfunction(value) and value.__module__ == "flask_socketio"
+    ]
+    assert len(functions) >= 8
+    everything = named("")
+    assert {f"{name}()" for name in functions} <= everything
+
+
+@pytest.mark.parametrize("class_name", ["Namespace", "SocketIOTestClient"])
+def test_every_method_of_the_other_classes_is_in_the_table(flask_socketio: Any, class_name: str) -> None:
+    methods = {
+        f"{class_name}.{name}()"
+        for name, value in inspect.getmembers(getattr(flask_socketio, class_name), inspect.isfunction)
+        if not name.startswith("_")
+    }
+    assert len(methods) >= 6
+    assert methods <= named("")
+
+
+def test_every_argument_is_in_the_table(flask_socketio: Any) -> None:
+    for name in ("emit", "send", "call"):
+        arguments = parameters(getattr(flask_socketio, name)) | parameters(
+            getattr(flask_socketio.SocketIO, name)
+        )
+        assert arguments - {"event", "message", "data"} <= named("Sending")
+    for name in ("join_room", "leave_room", "close_room", "rooms", "disconnect"):
+        arguments = parameters(getattr(flask_socketio, name))
+        assert arguments - {"room", "namespace"} <= named("Rooms")
+    client = flask_socketio.SocketIO.test_client
+    assert parameters(client) - {"app"} <= named("Test client")
+    assert parameters(flask_socketio.SocketIO.run) - {"app"} <= named("Running")

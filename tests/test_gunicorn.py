@@ -1,0 +1,137 @@
+"""Several processes at one port: gunicorn with uvicorn's worker, and `uvicorn --workers`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from . import raw
+from .brokers import Redis
+from .python_client import Client, arrived, connected
+from .servers import ROOT, START_TIMEOUT, Server, free_port, stop, wait_for_port
+
+SUPERVISORS = {
+    "gunicorn": ["gunicorn", "--worker-class", "uvicorn_worker.UvicornWorker"],
+    "gunicorn --preload": ["gunicorn", "--preload", "--worker-class", "uvicorn_worker.UvicornWorker"],
+    "uvicorn": ["uvicorn"],
+}
+DOOR = "websocket door: direct"
+
+
+@contextmanager
+def supervised(
+    name: str, target: str, workers: int, folder: Path, env: Mapping[str, str]
+) -> Iterator[Server]:
+    """Serve an application with some workers on a free loopback port."""
+    port = free_port()
+    line = [sys.executable, "-m", *SUPERVISORS[name], target, "--workers", str(workers)]
+    if name == "uvicorn":
+        line += ["--port", str(port)]
+    else:
+        line += ["--bind", f"127.0.0.1:{port}", "--worker-tmp-dir", str(folder)]
+    log_path = folder / "log"
+    with log_path.open("wb") as log:
+        process = subprocess.Popen(
+            line,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONUNBUFFERED": "1", "HOME": str(folder), **env},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    server = Server(process, port, log_path)
+    try:
+        wait_for_port(server, START_TIMEOUT)
+        wait_for_doors(server, workers)
+        yield server
+    finally:
+        stop(process)
+
+
+def wait_for_doors(server: Server, workers: int) -> None:
+    """Wait until each worker has started, with the direct door."""
+    deadline = time.monotonic() + START_TIMEOUT
+    while server.log().count(DOOR) < workers:
+        assert time.monotonic() < deadline, server.log()
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module", params=list(SUPERVISORS))
+def two_workers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with Redis() as redis:
+        environment = {"QUEUE": redis.url, "CHANNEL": "workers"}
+        folder = tmp_path_factory.mktemp("workers")
+        with supervised(request.param, "tests.apps.deployed:asgi", 2, folder, environment) as server:
+            yield server
+
+
+async def clients_of_both(server: Server, stack: AsyncExitStack) -> list[Client]:
+    """A client of each worker."""
+    clients: dict[int, Client] = {}
+    for _ in range(200):
+        client = await stack.enter_async_context(connected(server.url, mode="websocket"))
+        process = (await client.call("where"))["process"]
+        if clients.setdefault(process, client) is not client:
+            await client.disconnect()
+        if len(clients) == 2:
+            return list(clients.values())
+    raise AssertionError("one worker serves them all")
+
+
+async def test_events_reach_the_clients_of_the_other_worker(two_workers: Server) -> None:
+    async with AsyncExitStack() as stack:
+        clients = await clients_of_both(two_workers, stack)
+        heard = [client.arrivals("said") for client in clients]
+        for number, client in enumerate(clients):
+            await client.emit("say", number)
+            assert [await arrived(queue) for queue in heard] == [(number,)] * 2
+
+
+async def test_a_proxy_on_the_same_machine_is_believed(two_workers: Server) -> None:
+    headers = {"X-Forwarded-For": "203.0.113.7", "X-Forwarded-Proto": "https"}
+    async with connected(two_workers.url, mode="websocket", headers=headers) as client:
+        seen: dict[str, Any] = await client.call("where")
+    assert (seen["address"], seen["scheme"]) == ("203.0.113.7", "https")
+
+
+async def test_a_poll_that_reaches_the_other_worker_is_refused(two_workers: Server) -> None:
+    async with AsyncExitStack() as stack:
+        # Each keeps one connection, and so one worker.
+        clients: dict[int, raw.Polling] = {}
+        while len(clients) < 2:
+            polling = await stack.enter_async_context(raw.Polling(two_workers, "/socket.io/"))
+            clients[(await polling.http.get("/where")).json()["process"]] = polling
+        first, second = clients.values()
+        await first.open()
+        await first.send("40")
+        second.sid = first.sid
+        refusal = await second.get()
+    assert (refusal.status_code, "Session ID unknown" in refusal.text) == (400, True)
+
+
+@pytest.mark.parametrize("name", SUPERVISORS)
+async def test_sigterm_lets_the_handlers_of_a_worker_end_and_closes_its_clients(
+    name: str, tmp_path: Path
+) -> None:
+    with supervised(name, "tests.apps.stopping:asgi", 2, tmp_path, {}) as server:
+        async with connected(server.url, mode="websocket") as client:
+            sid, gone = client.socket.get_sid(), client.arrivals("disconnect")
+            answer = asyncio.ensure_future(client.call("slow", 0.5))
+            await asyncio.to_thread(server.wait_for_log, "slow began")
+            server.process.send_signal(signal.SIGTERM)
+            assert await answer == "finished"
+            await arrived(gone)
+        assert await asyncio.to_thread(server.process.wait, 30) == 0
+        assert f"gone {sid} server disconnect" in server.log()
+        assert "Traceback" not in server.log()

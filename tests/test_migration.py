@@ -1,0 +1,472 @@
+"""What docs/migrating.md says about moving over from Flask-SocketIO, where no other test shows it."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import json
+import logging
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import socketio as python_socketio
+from flask import Flask, copy_current_request_context, current_app, request, session
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+import asyncsock
+from asyncsock import Namespace, SocketIO, disconnect, emit, join_room, rooms, send
+
+from .servers import ROOT, START_TIMEOUT, Server, free_port, stop
+from .test_asgi_app import Socket
+from .test_asgi_app import request as ask
+
+# Every option that the documentation of Flask-SocketIO names, with a value that is not the default.
+OPTIONS: dict[str, Any] = {
+    "manage_session": False,
+    "path": "/elsewhere",
+    "resource": "elsewhere",
+    "client_manager": None,
+    "logger": logging.getLogger("theirs"),
+    "serializer": "msgpack",
+    "json": json,
+    "async_handlers": False,
+    "always_connect": True,
+    "namespaces": "*",
+    "async_mode": "threading",
+    "ping_interval": (10, 5),
+    "ping_timeout": 5,
+    "max_http_buffer_size": 10_000,
+    "allow_upgrades": False,
+    "http_compression": False,
+    "compression_threshold": 10,
+    "cookie": {"name": "io", "Secure": True},
+    "cors_allowed_origins": ["https://example.org"],
+    "cors_credentials": False,
+    "monitor_clients": False,
+    "transports": ["websocket"],
+    "engineio_logger": False,
+}
+
+
+@pytest.fixture
+def app() -> Flask:
+    app = Flask(__name__)
+    app.config["SECRET_KEY"] = "secret"
+    return app
+
+
+@pytest.fixture
+def socketio(app: Flask) -> SocketIO:
+    return SocketIO(app)
+
+
+def names(packets: list[dict[str, Any]]) -> list[str]:
+    return [packet["name"] for packet in packets]
+
+
+# The constructor
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_the_constructor_takes_the_option(app: Flask, option: str) -> None:
+    socketio = SocketIO(app, **{option: OPTIONS[option]})
+    socketio.on("echo")(lambda value: value)
+    if option not in ("serializer", "transports"):
+        assert socketio.test_client(app).emit("echo", "hello", callback=True) == "hello"
+
+
+@pytest.mark.parametrize("option", ["path", "resource"])
+@pytest.mark.parametrize("value", ["/chat/socket", "chat/socket"])
+async def test_the_endpoint_is_at_the_path_or_resource(app: Flask, option: str, value: str) -> None:
+    asgi = SocketIO(app, **{option: value}).asgi_app
+    assert (await ask(asgi, path="/chat/socket/")).status == 200
+    assert (await ask(asgi, path="/socket.io/")).status == 404
+
+
+async def test_options_of_the_constructor_and_of_init_app_add_up(app: Flask) -> None:
+    socketio = SocketIO(ping_timeout=7, ping_interval=8)
+    socketio.init_app(app, ping_interval=9)
+    assert app.extensions["socketio"] is socketio
+    handshake = json.loads((await ask(socketio.asgi_app)).text[1:])
+    assert (handshake["pingTimeout"], handshake["pingInterval"]) == (7000, 9000)
+
+
+def test_the_names_of_flask_socketio_are_there() -> None:
+    theirs = pytest.importorskip("flask_socketio")
+    for thing in ("SocketIO", "Namespace", "SocketIOTestClient"):
+        ours = getattr(asyncsock, thing)
+        missing = [
+            name
+            for name in dir(getattr(theirs, thing))
+            if not name.startswith("_") and not hasattr(ours, name)
+        ]
+        assert set(missing) <= NOT_HERE, thing
+    assert asyncsock.ConnectionRefusedError is theirs.ConnectionRefusedError
+
+
+# The book-keeping of Flask-SocketIO's test client, and python-socketio's session of a client.
+NOT_HERE = {"clients", "get_session", "save_session", "session"}
+
+
+# Registering
+
+
+def test_on_event_registers_without_a_decorator(app: Flask, socketio: SocketIO) -> None:
+    def double(number: int) -> int:
+        return 2 * number
+
+    socketio.on_event("double", double, namespace="/sums")
+    client = socketio.test_client(app, namespace="/sums")
+    assert client.emit("double", 21, namespace="/sums", callback=True) == 42
+
+
+def test_the_decorators_return_the_function(socketio: SocketIO) -> None:
+    def handler(*args: Any) -> None: ...
+
+    assert socketio.on("one")(handler) is handler
+    assert socketio.event(handler) is handler
+    assert socketio.event(namespace="/other")(handler) is handler
+    assert socketio.on_error()(handler) is handler
+    assert socketio.on_error_default(handler) is handler
+
+
+def test_the_reasons_are_those_of_flask_socketio() -> None:
+    theirs = python_socketio.Server.reason
+    for name in [name for name in vars(theirs) if name.isupper()]:
+        assert getattr(SocketIO.reason, name) == getattr(theirs, name)
+
+
+def test_a_tuple_is_several_arguments_of_the_acknowledgement(app: Flask, socketio: SocketIO) -> None:
+    socketio.on("tuple")(lambda: ("one", 2))
+    socketio.on("list")(lambda: ["one", 2])
+    socketio.on("nothing")(lambda: None)
+    client = socketio.test_client(app)
+    assert client.emit("tuple", callback=True) == ["one", 2]
+    assert client.emit("list", callback=True) == ["one", 2]
+    assert client.emit("nothing", callback=True) == []
+
+
+def test_messages_and_json_are_events_of_that_name(app: Flask, socketio: SocketIO) -> None:
+    socketio.on("message")(lambda data: send(data))
+    socketio.on("json")(lambda data: send(data, json=True))
+    client = socketio.test_client(app)
+    client.send("hello")
+    client.send({"a": 1}, json=True)
+    assert client.get_received() == [
+        {"name": "message", "args": "hello", "namespace": "/"},
+        {"name": "json", "args": {"a": 1}, "namespace": "/"},
+    ]
+
+
+@pytest.mark.parametrize("kind", ["function", "coroutine"])
+def test_a_decorator_for_functions_goes_around_a_coroutine_too(
+    app: Flask, socketio: SocketIO, kind: str
+) -> None:
+    def members_only(handler: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(handler)
+        def wrapped(*args: Any) -> Any:
+            if "member" not in session:
+                disconnect()
+                return None
+            return handler(*args)
+
+        return wrapped
+
+    def join(room: str) -> list[str]:
+        join_room(room)
+        return sorted(set(rooms()) - {request.sid})  # type: ignore[attr-defined]
+
+    async def join_in_a_coroutine(room: str) -> list[str]:
+        await asyncio.sleep(0)
+        return join(room)
+
+    def become() -> None:
+        session["member"] = True
+
+    socketio.on("become")(become)
+    socketio.on("join")(members_only(join if kind == "function" else join_in_a_coroutine))
+    member, other = socketio.test_client(app), socketio.test_client(app)
+    member.emit("become")
+    assert member.emit("join", "inside", callback=True) == ["inside"]
+    other.emit("join", "inside")
+    assert not other.is_connected()
+
+
+def test_a_decorator_around_a_coroutine_without_wraps_is_an_error_that_says_so(
+    app: Flask, socketio: SocketIO
+) -> None:
+    def careless(handler: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *args: handler(*args)
+
+    @socketio.on("go")
+    @careless
+    async def go() -> None: ...
+
+    with pytest.raises(TypeError, match=r"functools\.wraps"):
+        socketio.test_client(app).emit("go")
+
+
+# Sending
+
+
+def test_an_empty_room_is_nobody(app: Flask, socketio: SocketIO) -> None:
+    """Where Flask-SocketIO takes `to=""` for no room at all: for everybody, or for the sender."""
+    socketio.on("go")(lambda: emit("from the handler", to=""))
+    one, two = socketio.test_client(app), socketio.test_client(app)
+    socketio.emit("from outside", to="")
+    one.emit("go")
+    assert one.get_received() == two.get_received() == []
+
+
+def test_socketio_close_room_empties_a_room(app: Flask, socketio: SocketIO) -> None:
+    socketio.on("join")(lambda: join_room("room") and None)
+    client = socketio.test_client(app)
+    client.emit("join")
+    socketio.emit("before", to="room")
+    socketio.close_room("room")
+    socketio.emit("after", to="room")
+    assert names(client.get_received()) == ["before"]
+
+
+def test_a_disconnect_handler_runs_once_where_a_handler_disconnects(app: Flask, socketio: SocketIO) -> None:
+    """Flask-SocketIO runs it inside `disconnect()`; here it is only begun there, as a task."""
+    reasons: list[str] = []
+
+    @socketio.on("bye")
+    async def bye() -> None:
+        disconnect()
+
+    @socketio.on("disconnect")
+    async def gone(reason: str) -> None:
+        await asyncio.sleep(0)
+        reasons.append(reason)
+
+    socketio.test_client(app).emit("bye")
+    assert reasons == [SocketIO.reason.SERVER_DISCONNECT]
+
+
+def test_awaiting_disconnect_waits_for_the_disconnect_handler(app: Flask, socketio: SocketIO) -> None:
+    order: list[str] = []
+
+    @socketio.on("bye")
+    async def bye(sid: str) -> None:
+        await disconnect(sid)
+        order.append("after disconnect()")
+
+    @socketio.on("disconnect")
+    async def gone() -> None:
+        order.append("gone")
+
+    client, other = socketio.test_client(app), socketio.test_client(app)
+    client.emit("bye", other.sid())
+    assert order == ["gone", "after disconnect()"]
+
+
+# Context and server
+
+
+async def test_python_socketios_session_of_a_client_is_awaited(app: Flask, socketio: SocketIO) -> None:
+    """`socketio.server` is of the asyncio kind, where Flask-SocketIO's is of the threaded one."""
+
+    @socketio.on("note")
+    async def note(text: str) -> dict[str, Any]:
+        sid = request.sid  # type: ignore[attr-defined]
+        async with socketio.server.session(sid) as notes:
+            notes["text"] = text
+        found: dict[str, Any] = await socketio.server.get_session(sid)
+        return found
+
+    async with socketio.async_test_client(app) as client:
+        assert await client.emit("note", "hello", callback=True) == {"text": "hello"}
+
+
+def test_the_server_is_an_async_server(socketio: SocketIO) -> None:
+    assert isinstance(socketio.server, asyncsock.AsyncServer)
+    assert isinstance(socketio.server, python_socketio.AsyncServer)
+    assert socketio.async_mode == "asgi"
+
+
+async def test_wsgi_middleware_around_flask_still_wraps_the_views(app: Flask, socketio: SocketIO) -> None:
+    @app.get("/address")
+    def address() -> str:
+        return str(request.remote_addr)
+
+    app.wsgi_app = ProxyFix(app.wsgi_app)  # type: ignore[method-assign]
+    answer = await ask(socketio.asgi_app, path="/address", headers={"X-Forwarded-For": "192.0.2.7"})
+    assert answer.body == b"192.0.2.7"
+
+
+async def test_blocking_work_of_a_coroutine_takes_the_context_to_its_thread(
+    app: Flask, socketio: SocketIO
+) -> None:
+    @socketio.on("work")
+    async def work(number: int) -> list[Any]:
+        @copy_current_request_context
+        def blocking() -> list[Any]:
+            in_a_thread = threading.current_thread() is not threading.main_thread()
+            event = request.event  # type: ignore[attr-defined]
+            return [current_app.name, event["args"][0] * 2, in_a_thread]
+
+        return await asyncio.to_thread(blocking)
+
+    async with socketio.async_test_client(app) as client:
+        assert await client.emit("work", 21, callback=True) == [app.name, 42, True]
+
+
+# Class-based namespaces
+
+
+class Room(Namespace):
+    """Uses every method that a namespace has."""
+
+    def on_enter(self, room: str) -> list[str]:
+        sid = request.sid  # type: ignore[attr-defined]
+        self.enter_room(sid, room)
+        return sorted(set(self.rooms(sid)) - {sid})
+
+    def on_leave(self, room: str) -> None:
+        self.leave_room(request.sid, room)  # type: ignore[attr-defined]
+
+    def on_say(self, text: str, room: str | None = None) -> None:
+        self.send(text, room=room, include_self=False)
+        self.emit("said", text, room=room, include_self=False)
+
+    def on_clear(self, room: str) -> None:
+        self.close_room(room)
+
+    def on_throw_out(self, sid: str) -> None:
+        self.disconnect(sid)
+
+
+def test_the_methods_of_a_namespace_act_in_it(app: Flask, socketio: SocketIO) -> None:
+    socketio.on_namespace(Room("/rooms"))
+    one, two = (socketio.test_client(app, namespace="/rooms") for _ in range(2))
+    main = socketio.test_client(app)
+
+    def heard() -> list[str]:
+        one.emit("say", "x", "a", namespace="/rooms")
+        assert one.get_received("/rooms") == main.get_received() == []
+        return names(two.get_received("/rooms"))
+
+    assert heard() == []
+    assert two.emit("enter", "a", namespace="/rooms", callback=True) == ["a"]
+    assert heard() == ["message", "said"]
+    two.emit("leave", "a", namespace="/rooms")
+    assert heard() == []
+    two.emit("enter", "a", namespace="/rooms")
+    one.emit("clear", "a", namespace="/rooms")
+    assert heard() == []
+    one.emit("throw_out", two.sid("/rooms"), namespace="/rooms")
+    assert not two.is_connected("/rooms")
+
+
+class WithSpaces(Namespace):
+    def on_with_spaces(self) -> str:
+        return "found"
+
+
+class Renaming(WithSpaces):
+    def trigger_event(self, event: str, *args: Any) -> Any:
+        return super().trigger_event(event.replace(" ", "_"), *args)
+
+
+class RenamingInACoroutine(WithSpaces):
+    async def trigger_event(self, event: str, *args: Any) -> Any:
+        return await super().trigger_event(event.replace(" ", "_"), *args)
+
+
+@pytest.mark.parametrize("kind", [Renaming, RenamingInACoroutine], ids=["a function", "a coroutine"])
+def test_a_namespace_may_dispatch_by_itself_in(app: Flask, socketio: SocketIO, kind: type[Namespace]) -> None:
+    socketio.on_namespace(kind("/renamed"))
+    client = socketio.test_client(app, namespace="/renamed")
+    assert client.emit("with spaces", namespace="/renamed", callback=True) == "found"
+
+
+async def test_call_of_a_namespace_returns_the_clients_answer(app: Flask, socketio: SocketIO) -> None:
+    class Asking(Namespace):
+        async def on_ask(self, question: str) -> str:
+            answer: str = await self.call("question", question, to=request.sid)  # type: ignore[attr-defined]
+            return answer
+
+    socketio.on_namespace(Asking("/ask"))
+    async with Socket(socketio.asgi_app) as client:
+        await client.receive()
+        client.send("40/ask,")
+        await client.receive()
+        client.send('42/ask,7["ask","how?"]')
+        assert await client.receive() == '42/ask,1["question","how?"]'
+        client.send('43/ask,1["so"]')
+        assert await client.receive() == '43/ask,7["so"]'
+
+
+# Background tasks
+
+
+def test_a_background_function_is_a_thread_that_can_be_joined(socketio: SocketIO) -> None:
+    done: list[Any] = []
+
+    def work(*args: int, **kwargs: int) -> None:
+        done.append((args, kwargs, threading.current_thread()))
+
+    task = socketio.start_background_task(work, 1, b=2)
+    task.join(5)
+    assert done == [((1,), {"b": 2}, task)]
+
+
+async def test_a_background_coroutine_is_a_task(socketio: SocketIO) -> None:
+    socketio.server.attach_loop()
+
+    async def work(number: int) -> int:
+        await socketio.sleep(0)
+        return 2 * number
+
+    task = socketio.start_background_task(work, 21)
+    assert isinstance(task, asyncio.Task)
+    assert await task == 42
+
+
+async def test_sleep_is_awaited_in_a_coroutine_and_blocks_in_a_thread(socketio: SocketIO) -> None:
+    socketio.server.attach_loop()
+    await asyncio.wait_for(socketio.sleep(0.01), 5)
+    began = time.monotonic()
+    assert await asyncio.to_thread(socketio.sleep, 0.05) is None
+    assert time.monotonic() - began >= 0.05
+
+
+# Running
+
+SERVES_ITSELF = """
+import sys
+from flask import Flask
+from asyncsock import SocketIO
+
+app = Flask(__name__)
+app.config["SERVER_NAME"] = f"example.org:{sys.argv[1]}"
+SocketIO(app).run(app, host="127.0.0.2")
+"""
+
+
+def test_run_takes_a_host_and_the_port_of_server_name(tmp_path: Path) -> None:
+    port, log_path = free_port(), tmp_path / "log"
+    with log_path.open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-c", SERVES_ITSELF, str(port)],
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        Server(process, port, log_path).wait_for_log(f"http://127.0.0.2:{port}", START_TIMEOUT)
+        with socket.create_connection(("127.0.0.2", port), timeout=5):
+            pass
+    finally:
+        stop(process)
