@@ -1,0 +1,47 @@
+"""Installs the peers: a virtualenv in ``.peers``, npm packages in ``apps/node_modules``. Once."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+APPS = HERE / "apps"
+VENV = HERE / ".peers" / "venv"
+PEER_PYTHON = str(VENV / "bin" / "python")
+BUN = str(APPS / "node_modules" / ".bin" / "bun")
+
+
+def install() -> None:
+    """Install what is missing or older than its list.
+
+    Raises:
+        SystemExit: npm or Node is missing.
+    """
+    if not shutil.which("node") or not shutil.which("npm"):
+        raise SystemExit("The benchmarks need Node and npm: apt-get install nodejs npm")
+    stamp = HERE / ".peers" / "installed"
+    lists = (APPS / "requirements.txt", APPS / "package.json")
+    newest = max(path.stat().st_mtime for path in lists)
+    if stamp.exists() and stamp.stat().st_mtime >= newest:
+        return
+    print("Installing the peers", flush=True)
+    stamp.parent.mkdir(exist_ok=True)
+    if not Path(PEER_PYTHON).exists():
+        subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=True)
+    pip = [PEER_PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--upgrade"]
+    subprocess.run([*pip, "--requirement", str(APPS / "requirements.txt")], check=True)
+    npm = ["npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error"]
+    subprocess.run(npm, cwd=APPS, check=True)
+    stamp.touch()
+
+
+def redis_server() -> str:
+    """The path of redis-server, or "" where there is none: Debian's package is redis-server."""
+    return shutil.which("redis-server") or ""
+
+
+if __name__ == "__main__":
+    install()
