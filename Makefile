@@ -89,15 +89,11 @@ format: $(VENV)/installed-dev
 	$(BIN)/python -m ruff format .
 	$(BIN)/python -m ruff check --fix .
 
-$(VENV)/installed-bench: pyproject.toml $(VENV)/installed-dev
-	$(INSTALL) --editable '.[redis]'
-	@touch $@
-
 # BENCH_ARGS="--only ack --servers asyncsock node" for some of it, BENCH_ARGS=--help for the names.
-bench: $(VENV)/installed-bench parts
+bench: $(VENV)/installed-dev parts
 	$(BIN)/python benchmarks/run.py $(BENCH_ARGS)
 
-bench-quick: $(VENV)/installed-bench parts
+bench-quick: $(VENV)/installed-dev parts
 	$(BIN)/python benchmarks/run.py --quick $(BENCH_ARGS)
 
 clean:
