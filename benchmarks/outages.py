@@ -1,9 +1,10 @@
 """What arrives while a broker is killed and restarted: a table for each broker.
 
-    python benchmarks/outages.py [redis streams rabbitmq nats] [--outage 2] [--emits 20000]
+    python benchmarks/outages.py [redis streams rabbitmq nats kafka] [--outage 2] [--emits 20000]
 
 Two servers and an emitter without a server emit numbered events at a steady rate. The broker is killed with
-SIGKILL three times and started again after some seconds. A client of each server notes what it gets.
+SIGKILL three times and started again after some seconds. A client of each server notes what it gets. The
+Kafka broker of the tests keeps nothing when it is killed: there the connections are cut.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import os
 import sys
 import time
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from itertools import pairwise
 from pathlib import Path
@@ -24,14 +26,34 @@ import socketio
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tests.brokers import Nats, RabbitMQ, Redis  # noqa: E402
+from tests.brokers import Kafka, Nats, RabbitMQ, Redis  # noqa: E402
+from tests.proxy import Proxy  # noqa: E402
 from tests.servers import serve  # noqa: E402
 
-BROKERS = {
+
+class CutKafka:
+    """A Kafka broker with the kill and start of the others, which cut the way to it."""
+
+    def __enter__(self) -> CutKafka:
+        self._proxy = Proxy(0).__enter__()
+        self._broker = Kafka(advertised=self._proxy.port)
+        self._broker.start()
+        self._proxy.target = self._broker.port
+        self.url = self._broker.url_at(self._proxy.port)
+        self.kill, self.start = self._proxy.down, self._proxy.up
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._broker.close()
+        self._proxy.__exit__(*error)
+
+
+BROKERS: dict[str, Callable[[], Any]] = {
     "redis": Redis,
     "streams": lambda: Redis(durable=True),
     "rabbitmq": RabbitMQ,
     "nats": Nats,
+    "kafka": CutKafka,
 }
 KILLS = 3
 SETTLED = 5.0  # seconds without news after which nothing more is expected

@@ -17,6 +17,10 @@ from .links import CLOSE_TIMEOUT, Publisher
 
 TIMEOUT = 5.0  # seconds that a message may take
 
+# What a forked process has of its parent's connection. It cannot end it, and asyncio complains of pending
+# tasks that are let go of.
+_of_the_parent: list[tuple[asyncio.AbstractEventLoop, Publisher]] = []
+
 
 class NotPublished(ConnectionError):
     """The broker could not be reached in time; the message will not be sent."""
@@ -60,6 +64,8 @@ class Emitter:
         with self._lock:
             if self._process == os.getpid():
                 return
+            if self._publisher is not None:
+                _of_the_parent.append((self._loop, self._publisher))
             self._loop = asyncio.new_event_loop()
             self._publisher = None
             self._under_way = set()
