@@ -18,6 +18,7 @@ SILENCE = 5.0  # seconds that a broker may take to answer
 WATCH = 1.0  # seconds without messages after which it is asked whether it is there
 BATCH_BYTES = 900_000  # less than what a broker accepts unless told otherwise
 READ = 1000  # messages at once
+GAP = 0.1  # seconds until a missing message counts as one that was removed
 FIRST_READ = 200  # milliseconds
 DEFAULT_REPLICATION = -1
 TOPIC_NAME = re.compile(r"[A-Za-z0-9._-]{1,249}")
@@ -63,6 +64,7 @@ class KafkaDriver(Driver):
         self._partitions: list[Any] = []
         self._last: dict[Any, Last] = {}  # by partition
         self._ends: dict[Any, int] = {}
+        self._missing: dict[Any, tuple[int, float]] = {}  # an offset and since when, by partition
         self._first_records: dict[Any, list[Any]] = {}
 
     async def connect(self, *, subscribe: bool) -> None:
@@ -160,6 +162,11 @@ class KafkaDriver(Driver):
     async def messages(self) -> AsyncIterator[Sequence[bytes]]:
         records = self._first_records
         while True:
+            records = {
+                partition: messages
+                for partition, found in records.items()
+                if (messages := await self._without_gap(partition, found))
+            }
             received: list[bytes] = []
             for partition, messages in records.items():
                 received += [message.value for message in self._new(partition, messages)]
@@ -169,6 +176,21 @@ class KafkaDriver(Driver):
             records = await self._consumer.getmany(timeout_ms=int(WATCH * 1000), max_records=READ)
             if not records:
                 await asyncio.wait_for(self._watch(), SILENCE)
+
+    async def _without_gap(self, partition: Any, messages: list[Any]) -> list[Any]:
+        """The messages before a missing one; that is asked for again, as some brokers show it later."""
+        before = self._last[partition].offset
+        for index, message in enumerate(messages):
+            if message.offset > before + 1:
+                missing, now = before + 1, asyncio.get_running_loop().time()
+                if self._missing.get(partition, (-1, 0.0))[0] != missing:
+                    self._missing[partition] = missing, now
+                if now < self._missing[partition][1] + GAP:
+                    await asyncio.sleep(GAP / 10)
+                    self._consumer.seek(partition, missing)
+                    return messages[:index]
+            before = message.offset
+        return messages
 
     def _new(self, partition: Any, messages: list[Any]) -> list[Any]:
         """The messages after the last one.
