@@ -3,6 +3,8 @@ PYTHON ?= python3
 HOST ?= 127.0.0.1
 PORT ?= 5000
 PYTEST_ARGS ?=
+# Processes that share the tests, each module staying in one of them. 0 runs them all in one.
+JOBS ?= 2
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -74,7 +76,7 @@ npm: parts
 	done
 
 test: $(VENV)/installed-dev npm
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
 
 # MATRIX="3.12-newest" for some of its combinations, MATRIX=--list for their names.
 test-matrix:

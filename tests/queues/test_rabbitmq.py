@@ -1,4 +1,4 @@
-"""RabbitMQ: the durable exchange beside python-socketio's, the queue of each process, and the protocol."""
+"""RabbitMQ: the durable exchange beside python-socketio's, and the queue of each process."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ async def test_a_silent_broker_ends_the_messages(rabbitmq_broker: RabbitMQ, chan
     driver = RabbitMQDriver(rabbitmq_broker.url_at(proxy.port) + "?heartbeat=1", channel)
     async with listening(driver) as listener:
         proxy.silence()
-        with pytest.raises(ConnectionError, match="silent for 2 s"):
+        with pytest.raises(ConnectionError, match="was silent"):
             await listener.task
 
 
@@ -147,9 +147,9 @@ async def test_a_paused_broker_hangs_nobody(breakable: RabbitMQ, channel: str):
     async with listening(RabbitMQDriver(url, channel)) as listener:
         breakable.pause()
         try:
-            with pytest.raises(ConnectionError, match="silent for 2 s"):
+            with pytest.raises(ConnectionError, match="was silent"):
                 await publisher.publish([b"lost"])
-            with pytest.raises(ConnectionError, match="silent for 2 s"):
+            with pytest.raises(ConnectionError, match="was silent"):
                 await listener.task
             await publisher.close()
             with pytest.raises(asyncio.TimeoutError):
@@ -215,7 +215,7 @@ async def test_a_message_that_is_too_large_is_refused_and_others_go_on(own: Own[
     [
         ("guest:wrong", "", "ACCESS_REFUSED"),
         ("nobody:guest", "", "ACCESS_REFUSED"),
-        ("guest:guest", "nowhere", "vhost nowhere not found"),
+        ("guest:guest", "nowhere", "virtual host 'nowhere'"),
     ],
 )
 async def test_a_refused_login_says_why(rabbitmq_broker: RabbitMQ, login: str, path: str, reason: str):
