@@ -14,6 +14,7 @@ from socketio import exceptions
 from socketio import packet as socketio_packet
 from socketio.async_namespace import AsyncNamespace
 
+from .connection import Connection, Partial, State
 from .engine import EngineServer
 from .engine.heartbeat import Deadlines
 from .engine.log import make_logger
@@ -39,31 +40,20 @@ Handler = Callable[..., Any]
 ATTACHMENTS = 10  # times max_http_buffer_size that the attachments of one packet may have together
 
 
-class Partial:
-    """A binary packet that waits for its attachments."""
-
-    __slots__ = ("attachments", "packet", "size")
-
-    def __init__(self, packet: Incoming) -> None:
-        self.packet = packet
-        self.attachments: list[bytes] = []
-        self.size = 0
-
-
 class Environs(Mapping[str, dict[str, Any]]):
     """The WSGI environ of each session, built when it is first asked for."""
 
-    def __init__(self) -> None:
-        self.sessions: dict[str, Session] = {}
+    def __init__(self, connections: Mapping[str, Connection]) -> None:
+        self._connections = connections
 
     def __getitem__(self, eio_sid: str) -> dict[str, Any]:
-        return self.sessions[eio_sid].environ
+        return self._connections[eio_sid].session.environ
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.sessions)
+        return iter(self._connections)
 
     def __len__(self) -> int:
-        return len(self.sessions)
+        return len(self._connections)
 
 
 class ReceivingServer(socketio.AsyncServer):
@@ -92,7 +82,8 @@ class ReceivingServer(socketio.AsyncServer):
             namespaces=namespaces,
             **options,
         )
-        self.environ = Environs()
+        self.connections: dict[str, Connection] = {}  # by session, until its handlers have ended
+        self.environ = Environs(self.connections)
         del self.eio.handlers["connect"]
         self.eio.session_handler = self._handle_session
         self.eio.async_handlers = async_handlers
@@ -103,11 +94,7 @@ class ReceivingServer(socketio.AsyncServer):
         self.codec = make_codec(self.packet_class, json)
         self._ours = isinstance(self.manager, Rooms)
         self._verbose = logger is not False and self.logger.isEnabledFor(logging.INFO)
-        self._joining_or_leaving: dict[str, set[asyncio.Task[Any]]] = {}  # the handlers' tasks, by session
-        # Sessions that have sent a CONNECT packet, and whether any was accepted.
-        self._greeted: dict[str, bool] = {}
-        self._binary_packet: dict[str, Partial] = {}
-        self._connect_deadlines: Deadlines[Session] = Deadlines(connect_timeout, self._no_namespace)
+        self._connect_deadlines: Deadlines[Connection] = Deadlines(connect_timeout, self._no_namespace)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0
 
@@ -140,30 +127,29 @@ class ReceivingServer(socketio.AsyncServer):
             self.manager.initialize()
         if self._loop is None or self._loop.is_closed():
             self.attach_loop()
-        self.environ.sessions[session.sid] = session
-        self._connect_deadlines.add(session)
+        connection = self.connections[session.sid] = Connection(session)
+        self._connect_deadlines.add(connection)
 
     def _handle_eio_connect(self, eio_sid: str, environ: dict[str, Any]) -> None:
         self._handle_session(self.eio.sessions[eio_sid])
 
-    def _no_namespace(self, session: Session, _deadline: float) -> None:
-        if session.is_open and not self._greeted.get(session.sid):
-            session.reject("it is in no namespace after connect_timeout", 1000)
+    def _no_namespace(self, connection: Connection, _deadline: float) -> None:
+        if connection.session.is_open and not connection.accepted:
+            connection.session.reject("it is in no namespace after connect_timeout", 1000)
 
     def _handle_eio_message(self, eio_sid: str, data: str | bytes) -> None:
-        if self._binary_packet:
-            partial = self._binary_packet.get(eio_sid)
-            if partial is not None:
-                self._handle_attachment(eio_sid, partial, data)
-                return
+        connection = self.connections[eio_sid]
+        if connection.partial is not None:
+            self._handle_attachment(connection, connection.partial, data)
+            return
         packet = self.codec.decode(data)
         check_shape(packet)
         if packet.attachments:
-            self._binary_packet[eio_sid] = Partial(packet)
+            connection.partial = Partial(packet)
         else:
-            self._handle_packet(eio_sid, packet)
+            self._handle_packet(connection, packet)
 
-    def _handle_attachment(self, eio_sid: str, partial: Partial, data: str | bytes) -> None:
+    def _handle_attachment(self, connection: Connection, partial: Partial, data: str | bytes) -> None:
         if not isinstance(data, bytes):
             raise BadPacket("a text packet in place of an attachment")
         partial.attachments.append(data)
@@ -172,118 +158,113 @@ class ReceivingServer(socketio.AsyncServer):
             raise BadPacket("attachments that are too large together")
         packet = partial.packet
         if len(partial.attachments) == packet.attachments:
-            del self._binary_packet[eio_sid]
-            joined = self.codec.join(packet.data, partial.attachments)
-            self._handle_packet(eio_sid, packet._replace(data=joined))
+            connection.partial = None
+            packet.data = self.codec.join(packet.data, partial.attachments)
+            self._handle_packet(connection, packet)
 
-    def _handle_packet(self, eio_sid: str, packet: Incoming) -> None:
-        kind, namespace, id, data, _ = packet
+    def _handle_packet(self, connection: Connection, packet: Incoming) -> None:
+        kind, namespace = packet.kind, packet.namespace
         if kind == CONNECT:
-            self._handle_connect_packet(eio_sid, namespace, data)
+            self._handle_connect_packet(connection, namespace, packet.data)
             return
-        sid = self._connected_sid(eio_sid, namespace)
+        sid = self._connected_sid(connection, namespace)
         if sid is None:
-            if eio_sid not in self._greeted:
+            if not connection.greeted:
                 raise BadPacket("a packet before CONNECT")
+            eio_sid = connection.session.sid
             self.logger.warning("packet for %.100r ignored: session %s is not in it", namespace, eio_sid)
         elif kind in EVENTS:
-            self._handle_event(eio_sid, namespace, id, data, sid)
+            self._handle_event(connection, packet, sid)
         elif kind in ACKS:
-            self.eio.spawn(self.manager.trigger_callback(sid, id, data), eio_sid)
+            answer = self.manager.trigger_callback(sid, packet.id, packet.data)
+            self.eio.spawn(answer, connection.session.sid)
         else:
             self.manager.pre_disconnect(sid, namespace)
-            self._leave(eio_sid, sid, namespace, self.reason.CLIENT_DISCONNECT)
+            self._leave(connection, sid, namespace, self.reason.CLIENT_DISCONNECT)
 
-    def _connected_sid(self, eio_sid: str, namespace: str) -> str | None:
+    def _connected_sid(self, connection: Connection, namespace: str) -> str | None:
         """The sid of a session's client in a namespace, if it is connected and not about to leave."""
         if self._ours:
-            return self.manager.connected_sid(eio_sid, namespace)  # type: ignore[no-any-return]
-        sid: str | None = self.manager.sid_from_eio_sid(eio_sid, namespace)
+            client = connection.clients.get(namespace)
+            return client.sid if client is not None and client.state is State.CONNECTED else None
+        sid: str | None = self.manager.sid_from_eio_sid(connection.session.sid, namespace)
         return sid if sid is not None and self.manager.is_connected(sid, namespace) else None
 
-    def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> asyncio.Future[Any] | None:
-        self._greeted.pop(eio_sid, None)
-        self._binary_packet.pop(eio_sid, None)
+    def _connected_clients(self, connection: Connection) -> list[tuple[str, str]]:
+        """The sid and the namespace of each client of a session that has ended."""
         if self._ours:
-            namespaces = self.manager.abandon(eio_sid)
-        else:
-            namespaces = list(self.manager.get_namespaces())
-        for namespace in namespaces:
-            sid = self._connected_sid(eio_sid, namespace)
-            if sid is not None:
-                self.manager.pre_disconnect(sid, namespace)
-                self._leave(eio_sid, sid, namespace, reason)
-        tasks = self._joining_or_leaving.pop(eio_sid, None)
-        if not tasks:
-            self._after_earlier_events(self._forget_session, eio_sid)
+            return [(client.sid, client.namespace) for client in self.manager.abandon(connection)]
+        named = [(self._connected_sid(connection, name), name) for name in self.manager.get_namespaces()]
+        return [(sid, name) for sid, name in named if sid is not None]
+
+    def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> asyncio.Future[Any] | None:
+        connection = self.connections[eio_sid]
+        connection.partial = None
+        for sid, namespace in self._connected_clients(connection):
+            self.manager.pre_disconnect(sid, namespace)
+            self._leave(connection, sid, namespace, reason)
+        handlers, connection.handlers = connection.handlers, None
+        if not handlers:
+            self._after_earlier_events(self.connections.pop, eio_sid)
             return None
-        ended = asyncio.gather(*tasks, return_exceptions=True)
-        ended.add_done_callback(lambda _: self._forget_session(eio_sid))
+        ended = asyncio.gather(*handlers, return_exceptions=True)
+        ended.add_done_callback(lambda _: self.connections.pop(eio_sid))
         return ended
 
-    def _keep_session_for(self, eio_sid: str, task: asyncio.Task[Any]) -> None:
+    def _keep_for(self, task: asyncio.Task[Any], connection: Connection) -> None:
         """Keep what belongs to a session until a connect or disconnect handler has ended."""
         if not task.done():
-            tasks = self._joining_or_leaving.setdefault(eio_sid, set())
-            tasks.add(task)
-            task.add_done_callback(lambda _: self._ended(eio_sid, task))
-
-    def _ended(self, eio_sid: str, task: asyncio.Task[Any]) -> None:
-        tasks = self._joining_or_leaving.get(eio_sid)
-        if tasks is not None:
-            tasks.discard(task)
-            if not tasks:
-                del self._joining_or_leaving[eio_sid]
-
-    def _forget_session(self, eio_sid: str) -> None:
-        """Let go of what is kept for a session whose handlers have ended."""
-        self.environ.sessions.pop(eio_sid, None)
+            if connection.handlers is None:
+                connection.handlers = set()
+            connection.handlers.add(task)
+            task.add_done_callback(connection.handlers.discard)
 
     # Packets
 
-    def _handle_connect_packet(self, eio_sid: str, namespace: str, auth: Any) -> None:
-        self._greeted.setdefault(eio_sid, False)
+    def _handle_connect_packet(self, connection: Connection, namespace: str, auth: Any) -> None:
+        connection.greeted = True
+        session = connection.session
         if not self._accepts_namespace(namespace):
-            self.logger.warning("session %s asked for unknown namespace %.100r", eio_sid, namespace)
-            self._put(eio_sid, CONNECT_ERROR, namespace, {"message": "Invalid namespace"})
+            self.logger.warning("session %s asked for unknown namespace %.100r", session.sid, namespace)
+            self._put(session, CONNECT_ERROR, namespace, {"message": "Invalid namespace"})
         elif self._ours and self._find_handler("connect", namespace, ()) is None:
-            sid = self.manager.connect_at_once(eio_sid, namespace)  # there is nobody to wait for
+            sid = self.manager.connect_at_once(connection, namespace)  # there is nobody to wait for
             if sid is None:
-                self._put(eio_sid, CONNECT_ERROR, namespace, {"message": "Unable to connect"})
+                self._put(session, CONNECT_ERROR, namespace, {"message": "Unable to connect"})
             else:
-                self._greeted[eio_sid] = True
-                self._put(eio_sid, CONNECT, namespace, {"sid": sid})
+                connection.accepted = True
+                self._put(session, CONNECT, namespace, {"sid": sid})
         else:
-            connect = self._handle_connect(eio_sid, namespace, auth)
-            self._keep_session_for(eio_sid, self.eio.spawn(connect, eio_sid))
+            connect = self._handle_connect(connection, namespace, auth)
+            self._keep_for(self.eio.spawn(connect, session.sid), connection)
 
-    async def _handle_connect(self, eio_sid: str, namespace: str, auth: Any) -> None:
+    async def _handle_connect(self, connection: Connection, namespace: str, auth: Any) -> None:
+        session = connection.session
         # Client managers of python-socketio before 5.18 know one step only.
         in_two_steps = hasattr(self.manager, "pre_connect")
         enter = self.manager.pre_connect if in_two_steps else self.manager.connect
-        sid = await enter(eio_sid, namespace)
+        sid = await enter(session.sid, namespace)
         if sid is None:
-            self._put(eio_sid, CONNECT_ERROR, namespace, {"message": "Unable to connect"})
+            self._put(session, CONNECT_ERROR, namespace, {"message": "Unable to connect"})
             return
         if self.always_connect:
-            await self._accept(eio_sid, sid, namespace)
-        refusal = await self._ask_connect_handler(eio_sid, sid, namespace, auth)
+            await self._accept(connection, sid, namespace)
+        refusal = await self._ask_connect_handler(session.sid, sid, namespace, auth)
         if refusal is None:
             if not self.always_connect:
-                await self._accept(eio_sid, sid, namespace)
-            if eio_sid not in self.eio.sessions:
-                await self._handle_gone(eio_sid, sid, namespace)
+                await self._accept(connection, sid, namespace)
+            if not session.is_open:
+                await self._handle_gone(sid, namespace)
             return
         if self.always_connect:
-            self._put(eio_sid, DISCONNECT, namespace)
+            self._put(session, DISCONNECT, namespace)
         else:
-            self._put(eio_sid, CONNECT_ERROR, namespace, refusal)
+            self._put(session, CONNECT_ERROR, namespace, refusal)
         await self.manager.disconnect(sid, namespace, ignore_queue=True)
 
-    async def _accept(self, eio_sid: str, sid: str, namespace: str) -> None:
-        if eio_sid in self._greeted:
-            self._greeted[eio_sid] = True
-        self._put(eio_sid, CONNECT, namespace, {"sid": sid})
+    async def _accept(self, connection: Connection, sid: str, namespace: str) -> None:
+        connection.accepted = True
+        self._put(connection.session, CONNECT, namespace, {"sid": sid})
         if hasattr(self.manager, "pre_connect"):
             await self.manager.connect(sid, namespace)
 
@@ -301,7 +282,7 @@ class ReceivingServer(socketio.AsyncServer):
             result = False
         return exceptions.ConnectionRefusedError().error_args if result is False else None
 
-    async def _handle_gone(self, eio_sid: str, sid: str, namespace: str) -> None:
+    async def _handle_gone(self, sid: str, namespace: str) -> None:
         """The client left while its connect handler ran: let the disconnect handler undo what that did."""
         if self.manager.is_connected(sid, namespace):
             self.manager.pre_disconnect(sid, namespace)
@@ -315,13 +296,16 @@ class ReceivingServer(socketio.AsyncServer):
             or namespace in self.namespaces
         )
 
-    def _leave(self, eio_sid: str, sid: str, namespace: str, reason: str) -> asyncio.Task[Any] | None:
+    def _leave(
+        self, connection: Connection, sid: str, namespace: str, reason: str
+    ) -> asyncio.Task[Any] | None:
         """Run the disconnect handler and forget the client; a task if there is anything to wait for."""
         if self._ours and self.async_handlers and self._find_handler("disconnect", namespace, ()) is None:
             self._after_earlier_events(self.manager.basic_disconnect, sid, namespace)
             return None
-        task = self.eio.run_handler(eio_sid, self._run_disconnect(sid, namespace, reason))
-        self._keep_session_for(eio_sid, task)
+        leaving = self._run_disconnect(sid, namespace, reason)
+        task = self.eio.run_handler(connection.session.sid, leaving)
+        self._keep_for(task, connection)
         return task
 
     def _after_earlier_events(self, function: Handler, *args: Any) -> None:
@@ -337,22 +321,29 @@ class ReceivingServer(socketio.AsyncServer):
         finally:
             await self.manager.disconnect(sid, namespace, ignore_queue=True)
 
-    def _handle_event(self, eio_sid: str, namespace: str, id: int | None, data: Any, sid: str) -> None:
+    def _handle_event(self, connection: Connection, packet: Incoming, sid: str) -> None:
         if self.eio.closing:
             return
+        data, namespace = packet.data, packet.namespace
         if self._verbose:
             self.logger.info('received event "%s" from %s [%s]', data[0], sid, namespace)
         found = self._find_handler(data[0], namespace, (sid, *data[1:]))
         if found is None:
             return
-        run = self._run_event(*found, eio_sid, sid, namespace, id)
+        run = self._run_event(*found, connection.session, sid, namespace, packet.id)
         if self.async_handlers:
-            self.eio.start(run, eio_sid)
+            self.eio.start(run, connection.session.sid)
         else:
-            self.eio.run_handler(eio_sid, run)
+            self.eio.run_handler(connection.session.sid, run)
 
     async def _run_event(
-        self, handler: Handler, args: tuple[Any, ...], eio_sid: str, sid: str, namespace: str, id: int | None
+        self,
+        handler: Handler,
+        args: tuple[Any, ...],
+        session: Session,
+        sid: str,
+        namespace: str,
+        id: int | None,
     ) -> None:
         try:
             result = handler(*args)
@@ -362,18 +353,18 @@ class ReceivingServer(socketio.AsyncServer):
                     await result
                     result = None
             if id is not None:
-                self._acknowledge(eio_sid, sid, namespace, id, event_arguments(result))
+                self._acknowledge(session, sid, namespace, id, event_arguments(result))
         except Exception as error:
             self.eio.handler_failed(error)
         finally:
             self.eio.handler_ended()
 
-    def _acknowledge(self, eio_sid: str, sid: str, namespace: str, id: int, data: list[Any]) -> None:
+    def _acknowledge(self, session: Session, sid: str, namespace: str, id: int, data: list[Any]) -> None:
         if self._ours:
             packets = self.codec.assemble(ACK, namespace, self.codec.encode(data), id)
             self.manager.send_to(sid, packets)
         else:
-            self._put(eio_sid, ACK, namespace, data, id)
+            self._put(session, ACK, namespace, data, id)
 
     def _find_handler(
         self, event: str, namespace: str, args: tuple[Any, ...]
@@ -403,12 +394,12 @@ class ReceivingServer(socketio.AsyncServer):
 
     # Packets to one client
 
-    def _put(self, eio_sid: str, kind: int, namespace: str, data: Any = None, id: int | None = None) -> None:
+    def _put(
+        self, session: Session, kind: int, namespace: str, data: Any = None, id: int | None = None
+    ) -> None:
         body = self.codec.encode(data) if data is not None else None
-        session = self.eio.sessions.get(eio_sid)
-        if session is not None:
-            for packet in self.codec.assemble(kind, namespace, body, id):
-                session.put(packet)
+        for packet in self.codec.assemble(kind, namespace, body, id):
+            session.put(packet)
 
 
 def _check_manager(manager: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json as stdlib_json
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import msgspec
 import orjson
@@ -22,6 +22,7 @@ MAX_DEPTH = 200  # levels of nesting; orjson writes 254
 MAX_ID = 2**53 - 1  # the largest integer that JavaScript counts to
 
 _KINDS: dict[str | bytes, int] = {str(kind): kind for kind in range(7)}
+_HEADS = [b"4%d" % kind for kind in range(7)]  # a Socket.IO packet is an Engine.IO message, type 4
 _WITHOUT_ARRAY = frozenset([CONNECT, DISCONNECT, CONNECT_ERROR])
 
 # What orjson would write in its own way and the standard library refuses, stays refused.
@@ -29,7 +30,7 @@ _OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
 _decode_json: Callable[[str], Any] = msgspec.json.Decoder().decode
 
 
-class Incoming(NamedTuple):
+class Incoming(msgspec.Struct, gc=False):
     """A packet from a client. Its binary attachments, if any, follow in messages of their own."""
 
     kind: int
@@ -39,7 +40,7 @@ class Incoming(NamedTuple):
     attachments: int = 0
 
 
-class Body(NamedTuple):
+class Body(msgspec.Struct, gc=False):
     """Encoded data, and the binary attachments that were taken out of it."""
 
     data: Any
@@ -84,22 +85,19 @@ class JSONCodec:
 
     def __init__(self, json: Any = None) -> None:
         self._loads: Callable[[str], Any] = _fast_loads if json is None else json.loads
-        self._dumps = _fast_dumps if json is None else _dumps_with(json)
-
-    def encode(self, data: Any) -> Body:
-        return self._dumps(data)
+        self.encode: Callable[[Any], Body] = _fast_dumps if json is None else _dumps_with(json)
 
     def detach(self, body: Body) -> Body:
         return body
 
     def assemble(self, kind: int, namespace: str, body: Body | None, id: int | None = None) -> list[Packet]:
-        data, attachments = body if body is not None else (b"", ())
-        head = f"4{kind + 3}{len(attachments)}-" if attachments else f"4{kind}"
+        attachments = body.attachments if body is not None else ()
+        head = b"%b%d-" % (_HEADS[kind + 3], len(attachments)) if attachments else _HEADS[kind]
         if namespace != "/":
-            head += namespace + ","
+            head += namespace.encode() + b","
         if id is not None:
-            head += str(id)
-        first = Packet(head.encode() + data)
+            head += b"%d" % id
+        first = Packet(head + body.data if body is not None else head)
         return [first, *[Packet(part, binary=True) for part in attachments]] if attachments else [first]
 
     def decode(self, message: str | bytes) -> Incoming:
@@ -134,7 +132,7 @@ class JSONCodec:
 
     def prepend(self, event: str, arguments: Body) -> Body:
         """The data of an event, from its arguments encoded as an array."""
-        start = b"[" + self._dumps(event).data
+        start = b"[" + self.encode(event).data
         rest = arguments.data[1:] if arguments.data == b"[]" else b"," + arguments.data[1:]
         return Body(start + rest, arguments.attachments)
 

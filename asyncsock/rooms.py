@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from enum import Enum
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from socketio import AsyncManager
 
-from .engine.packet import NOOP, Packet
+from .connection import Client, Connection, Held, State, Target
+from .engine.packet import Packet
 from .engine.sent import SENT, Sent, SentAndWaiting, sent_and_yielding
-from .engine.session import Session
-from .engine.transport import HOLDING
 from .packets import EVENT, Body, event_arguments
 
 if TYPE_CHECKING:
@@ -26,56 +24,12 @@ APART = 0.005
 BUSY_TICK = 256  # emits in one tick after which a sender that awaits lets the loop write
 
 
-class State(Enum):
-    """How far a client is with a namespace."""
-
-    CONNECTING = 1  # its connect handler runs
-    CONNECTED = 2
-    DISCONNECTING = 3  # its disconnect handler runs
-    GONE = 4  # it left while its connect handler ran
-
-
-class Held:
-    """Stands for a connecting client's session in rooms, and keeps what is sent until it is connected."""
-
-    __slots__ = ("outbox", "session")
-    transport = HOLDING
-
-    def __init__(self, session: Session) -> None:
-        self.session = session
-        # An outbox that is not empty is left alone by the flush at the end of the tick.
-        self.outbox: list[Packet] = [NOOP]
-
-    @property
-    def kept(self) -> list[Packet]:
-        """What has been sent since."""
-        return self.outbox[1:]
-
-
-Target = Session | Held
-
-
-class Client:
-    """One client in one namespace. `rooms` are those it has joined, its own aside."""
-
-    __slots__ = ("callbacks", "eio_sid", "last_id", "namespace", "rooms", "sid", "state", "target")
-
-    def __init__(self, sid: str, eio_sid: str, namespace: str, target: Target, state: State) -> None:
-        self.sid = sid
-        self.eio_sid = eio_sid
-        self.namespace = namespace
-        self.target = target
-        self.state = state
-        self.rooms: set[Hashable] = set()
-        self.callbacks: dict[int, Callable[..., Any]] = {}
-        self.last_id = 0
-
-
 class HasEngine(Protocol):
     """What the manager needs of its server."""
 
     eio: EngineServer
     codec: Codec
+    connections: Mapping[str, Connection]
 
     def disconnect(self, sid: str, namespace: str | None = None, ignore_queue: bool = False) -> Sent:
         """Disconnect a client."""
@@ -96,7 +50,6 @@ class Rooms(AsyncManager):
         super().__init__()
         self.rooms: dict[str, dict[Hashable, dict[str, Target]]] = {}
         self._clients: dict[str, Client] = {}
-        self._by_session: dict[str, dict[str, Client]] = {}  # eio_sid -> namespace -> client
 
     # Sending
 
@@ -220,22 +173,35 @@ class Rooms(AsyncManager):
 
     async def pre_connect(self, eio_sid: str, namespace: str) -> str | None:
         """Note a client whose connect handler is about to run; None if it is connected already."""
-        return self._add(eio_sid, namespace, State.CONNECTING)
+        connection = self._connection(eio_sid)
+        client = self._add(connection, namespace, State.CONNECTING) if connection is not None else None
+        return client.sid if client is not None else None
 
-    def connect_at_once(self, eio_sid: str, namespace: str) -> str | None:
+    def connect_at_once(self, connection: Connection, namespace: str) -> str | None:
         """Note a client that no connect handler judges; None if it is connected already."""
-        return self._add(eio_sid, namespace, State.CONNECTED)
+        client = self._add(connection, namespace, State.CONNECTED)
+        return client.sid if client is not None else None
 
-    def _add(self, eio_sid: str, namespace: str, state: State) -> str | None:
-        session = self.server.eio.sessions.get(eio_sid)
-        if session is None or namespace in self._by_session.get(eio_sid, ()):
+    def _add(self, connection: Connection, namespace: str, state: State) -> Client | None:
+        session = connection.session
+        if namespace in connection.clients or not session.is_open:
             return None
         target = session if state is State.CONNECTED else Held(session)
-        client = Client(self.server.eio.generate_id(), eio_sid, namespace, target, state)
-        self._by_session.setdefault(eio_sid, {})[namespace] = client
-        self._clients[client.sid] = client
-        self.rooms.setdefault(namespace, {}).setdefault(None, {})[client.sid] = client.target
-        return client.sid
+        sid = self.server.eio.generate_id()
+        client = connection.clients[namespace] = Client(sid, connection, namespace, target, state)
+        self._clients[sid] = client
+        rooms = self.rooms.get(namespace)
+        if rooms is None:
+            rooms = self.rooms[namespace] = {None: {}}
+        rooms[None][sid] = target
+        return client
+
+    def _connection(self, eio_sid: str) -> Connection | None:
+        return self.server.connections.get(eio_sid)
+
+    def _of_session(self, eio_sid: str, namespace: str) -> Client | None:
+        connection = self._connection(eio_sid)
+        return connection.clients.get(namespace) if connection is not None else None
 
     async def connect(self, sid: str, namespace: str) -> str:
         """Note that a client is connected, and send it what was kept until then."""
@@ -256,9 +222,9 @@ class Rooms(AsyncManager):
             if held.kept:
                 self.server.eio.fanout.fan_out([held.session], held.kept)
 
-    def release_all(self, eio_sid: str) -> None:
+    def release_all(self, connection: Connection) -> None:
         """Send at once what is kept for a session's clients that are connected."""
-        for client in list(self._by_session.get(eio_sid, {}).values()):
+        for client in connection.clients.values():
             if client.state is State.CONNECTED:
                 self._release(client)
 
@@ -269,11 +235,9 @@ class Rooms(AsyncManager):
             for packet in packets:
                 self.server.eio.fanout.put(client.target, packet)
 
-    def connected_sid(self, eio_sid: str, namespace: str) -> str | None:
-        """The sid of a session's client in a namespace, if it is connected and not about to leave."""
-        clients = self._by_session.get(eio_sid)
-        client = clients.get(namespace) if clients is not None else None
-        return client.sid if client is not None and client.state is State.CONNECTED else None
+    def client(self, sid: str) -> Client | None:
+        """The client with a sid."""
+        return self._clients.get(sid)
 
     def is_connected(self, sid: str | None, namespace: str) -> bool:
         """Whether a client is connected to a namespace and not about to leave it."""
@@ -290,11 +254,9 @@ class Rooms(AsyncManager):
 
     def _make_way(self, client: Client) -> None:
         """Let the client's session connect to the namespace again."""
-        namespaces = self._by_session.get(client.eio_sid)
-        if namespaces is not None and namespaces.get(client.namespace) is client:
-            del namespaces[client.namespace]
-            if not namespaces:
-                del self._by_session[client.eio_sid]
+        clients = client.connection.clients
+        if clients.get(client.namespace) is client:
+            del clients[client.namespace]
 
     async def disconnect(self, sid: str, namespace: str, **kwargs: Any) -> None:
         """Forget a client."""
@@ -311,23 +273,23 @@ class Rooms(AsyncManager):
             del self.rooms[namespace]
         self._make_way(client)
 
-    def abandon(self, eio_sid: str) -> list[str]:
+    def abandon(self, connection: Connection) -> list[Client]:
         """Note that a session has ended.
 
         Returns:
-            The namespaces to disconnect it from; where its connect handler still runs, that is left to
-            whoever runs it.
+            The clients to disconnect; where a connect handler still runs, that is left to whoever runs it.
         """
-        clients = self._by_session.get(eio_sid, {})
-        for client in clients.values():
-            if client.state is State.CONNECTING:
+        connected = []
+        for client in connection.clients.values():
+            if client.state is State.CONNECTED:
+                connected.append(client)
+            elif client.state is State.CONNECTING:
                 client.state = State.GONE
-        return [name for name, client in clients.items() if client.state is State.CONNECTED]
+        return connected
 
     def sid_from_eio_sid(self, eio_sid: str, namespace: str) -> str | None:
         """The sid of a session's client in a namespace."""
-        clients = self._by_session.get(eio_sid)
-        client = clients.get(namespace) if clients is not None else None
+        client = self._of_session(eio_sid, namespace)
         return client.sid if client is not None else None
 
     def eio_sid_from_sid(self, sid: str, namespace: str) -> str | None:
@@ -368,11 +330,16 @@ class Rooms(AsyncManager):
         if self.is_sid_room(namespace, room):
             raise ValueError("cannot enter a sid room")
         self.rooms[namespace].setdefault(room, {})[sid] = client.target
-        client.rooms.add(room)
+        if isinstance(client.rooms, set):
+            client.rooms.add(room)
+        else:
+            client.rooms = {room}
 
     def basic_leave_room(self, sid: str, namespace: str, room: Any) -> None:
         client = self._clients.get(sid)
-        if client is not None and client.namespace == namespace and room in client.rooms:
+        if client is None or client.namespace != namespace:
+            return
+        if isinstance(client.rooms, set) and room in client.rooms:
             client.rooms.remove(room)
             self._remove(self.rooms[namespace], room, sid)
 

@@ -231,9 +231,9 @@ class AsyncServer(ReceivingServer):
         if not self.manager.is_connected(sid, namespace):
             sent: Sent = SENT if ignore_queue else self.manager.disconnect_elsewhere(sid, namespace)
             return sent
-        eio_sid = self.manager.pre_disconnect(sid, namespace)
-        self._put(eio_sid, DISCONNECT, namespace)
-        task = self._leave(eio_sid, sid, namespace, SERVER_DISCONNECT)
+        connection = self.connections[self.manager.pre_disconnect(sid, namespace)]
+        self._put(connection.session, DISCONNECT, namespace)
+        task = self._leave(connection, sid, namespace, SERVER_DISCONNECT)
         return SentAndWaiting(lambda: self._wait_for(task)) if task is not None else SENT
 
     async def _wait_for(self, task: asyncio.Task[Any]) -> None:

@@ -41,7 +41,7 @@ def transmit(packets: list[Packet]) -> Incoming:
     assert incoming.attachments == len(attachments)
     if attachments:
         joined = codec.join(incoming.data, [packet.data for packet in attachments])
-        return incoming._replace(kind=incoming.kind - 3, data=joined, attachments=0)
+        return Incoming(incoming.kind - 3, incoming.namespace, incoming.id, joined)
     return incoming
 
 

@@ -6,6 +6,7 @@ from base64 import b64encode
 
 TEXT_FRAME = 0x81  # FIN and the opcode (RFC 6455 section 5.2)
 BINARY_FRAME = 0x82
+_SHORT_TEXT_HEADS = [bytes((TEXT_FRAME, size)) for size in range(126)]
 
 
 class Packet:
@@ -24,7 +25,7 @@ class Packet:
         opcode = BINARY_FRAME if binary else TEXT_FRAME
         size = len(data)
         if size < 126:
-            self.frame = bytes((opcode, size)) + data
+            self.frame = (bytes((opcode, size)) if binary else _SHORT_TEXT_HEADS[size]) + data
             self.start = 2
         elif size < 65536:
             self.frame = bytes((opcode, 126)) + size.to_bytes(2, "big") + data

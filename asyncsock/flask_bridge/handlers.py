@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from flask import Flask
 from socketio.exceptions import ConnectionRefusedError
 
+from ..connection import Connection
 from ..engine.arguments import trim
 from ..server import AsyncServer
 from .context import ConnectionContext, EventContext
@@ -40,29 +41,27 @@ class FlaskServer(AsyncServer):
         self.app = app
         self.threads = threads
         self.manage_session = manage_session
-        self._contexts: dict[str, ConnectionContext] = {}
 
     def event_context(self, sid: str, namespace: str, message: Any, args: tuple[Any, ...]) -> EventContext:
         """The Flask context for one event of a client."""
-        eio_sid: str = self.manager.eio_sid_from_sid(sid, namespace)
-        connection = self._contexts.get(eio_sid) or self._new_context(eio_sid)
-        return connection.event(sid, namespace, message, args)
+        connection = self._connection_of(sid, namespace)
+        context: ConnectionContext = connection.context or self._new_context(connection)
+        return context.event(sid, namespace, message, args)
 
-    def _new_context(self, eio_sid: str) -> ConnectionContext:
-        environ = self.environ[eio_sid]
+    def _connection_of(self, sid: str, namespace: str) -> Connection:
+        if self._ours:
+            connection: Connection = self.manager.client(sid).connection
+            return connection
+        return self.connections[self.manager.eio_sid_from_sid(sid, namespace)]
+
+    def _new_context(self, connection: Connection) -> ConnectionContext:
+        environ = connection.session.environ
         environ["flask.app"] = self.app
         environ["asyncsock.socketio"] = self.socketio
-        connection = ConnectionContext(self.app, environ, manage_session=self.manage_session)
-        self._contexts[eio_sid] = connection
-        return connection
-
-    def _handle_eio_connect(self, eio_sid: str, environ: dict[str, Any]) -> None:
-        super()._handle_eio_connect(eio_sid, environ)
-        self._contexts.pop(eio_sid, None)  # a test client connects its session anew, with another environ
-
-    def _forget_session(self, eio_sid: str) -> None:
-        super()._forget_session(eio_sid)
-        self._contexts.pop(eio_sid, None)
+        context = connection.context = ConnectionContext(
+            self.app, environ, manage_session=self.manage_session
+        )
+        return context
 
 
 class ErrorHandlers:

@@ -102,8 +102,9 @@ class _Client:
             self._session = Session(eio, eio.generate_id(), environ)
             eio.sessions[self._session.sid] = self._session
             self._session.start(self.inbox)
+            self.server._handle_eio_connect(self._session.sid, environ)
         self._session.environ = environ
-        self.server._handle_eio_connect(self._session.sid, environ)
+        self.server.connections[self.eio_sid].context = None  # it is made anew from this environ
         await self._feed(CONNECT, namespace, auth)
         sid = self.server.manager.sid_from_eio_sid(self.eio_sid, namespace)
         if sid is not None:
@@ -167,7 +168,9 @@ class _Client:
             await asyncio.wait(running)
         await asyncio.sleep(0)  # for what other threads have handed to the loop before
         self.server.eio.fanout.flush()
-        self.server.manager.release_all(self.eio_sid)
+        connection = self.server.connections.get(self.eio_sid)
+        if connection is not None:
+            self.server.manager.release_all(connection)
         self.server.eio.fanout.flush()
 
     def _environ(self, query_string: Any, headers: Any) -> dict[str, Any]:

@@ -1,0 +1,103 @@
+"""A session of the engine as Socket.IO sees it: its clients, one for each namespace that it is in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Hashable
+from enum import IntEnum
+from typing import Any
+
+from .engine.packet import NOOP, Packet
+from .engine.session import Session
+from .engine.transport import HOLDING
+from .packets import Incoming
+
+NO_ROOMS: frozenset[Hashable] = frozenset()
+
+
+class Partial:
+    """A binary packet that waits for its attachments."""
+
+    __slots__ = ("attachments", "packet", "size")
+
+    def __init__(self, packet: Incoming) -> None:
+        self.packet = packet
+        self.attachments: list[bytes] = []
+        self.size = 0
+
+
+class Connection:
+    """What Socket.IO keeps for a session of the engine.
+
+    Attributes:
+        session: The session.
+        clients: Its clients by namespace, those about to leave aside.
+        greeted: Whether it has sent a CONNECT packet.
+        accepted: Whether one of these was accepted.
+        partial: The binary packet whose attachments it is sending.
+        handlers: The connect and disconnect handlers that run for it.
+        context: What the Flask side keeps for it.
+    """
+
+    __slots__ = ("accepted", "clients", "context", "greeted", "handlers", "partial", "session")
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.clients: dict[str, Client] = {}
+        self.greeted = False
+        self.accepted = False
+        self.partial: Partial | None = None
+        self.handlers: set[asyncio.Task[Any]] | None = None
+        self.context: Any = None
+
+
+class State(IntEnum):
+    """How far a client is with a namespace."""
+
+    CONNECTING = 1  # its connect handler runs
+    CONNECTED = 2
+    DISCONNECTING = 3  # its disconnect handler runs
+    GONE = 4  # it left while its connect handler ran
+
+
+class Held:
+    """Stands for a connecting client's session in rooms, and keeps what is sent until it is connected."""
+
+    __slots__ = ("outbox", "session")
+    transport = HOLDING
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        # An outbox that is not empty is left alone by the flush at the end of the tick.
+        self.outbox: list[Packet] = [NOOP]
+
+    @property
+    def kept(self) -> list[Packet]:
+        """What has been sent since."""
+        return self.outbox[1:]
+
+
+Target = Session | Held
+
+
+class Client:
+    """One client in one namespace. `rooms` are those it has joined, its own aside."""
+
+    __slots__ = ("callbacks", "connection", "last_id", "namespace", "rooms", "sid", "state", "target")
+
+    def __init__(
+        self, sid: str, connection: Connection, namespace: str, target: Target, state: State
+    ) -> None:
+        self.sid = sid
+        self.connection = connection
+        self.namespace = namespace
+        self.target = target
+        self.state = state
+        self.rooms: set[Hashable] | frozenset[Hashable] = NO_ROOMS
+        self.callbacks: dict[int, Callable[..., Any]] = {}
+        self.last_id = 0
+
+    @property
+    def eio_sid(self) -> str:
+        """The id of the client's session."""
+        return self.connection.session.sid
