@@ -106,12 +106,11 @@ class Session:
         if not self.is_open:
             return
         self.heard = True
-        if isinstance(message, bytes):
-            self.server.message_received(self, message)
-            return
         kind = message[:1]
         if kind == "4":
             self.server.message_received(self, message[1:])
+        elif isinstance(message, bytes):
+            self.server.message_received(self, message)
         elif message == "3":
             self.server.heartbeat.pong(self)
         elif kind == "1":

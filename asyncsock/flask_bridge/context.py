@@ -214,6 +214,11 @@ class EventContext:
 
     def __enter__(self) -> EventContext:
         self._bind()
+        if appcontext_pushed.receivers or self.connection._blocks:
+            self._begin()
+        return self
+
+    def _begin(self) -> None:
         connection = self.connection
         try:
             if appcontext_pushed.receivers:
@@ -223,7 +228,6 @@ class EventContext:
         except BaseException as error:
             self._pop(error)
             raise
-        return self
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if error is None and not self.connection.manage_session:
@@ -302,8 +306,7 @@ class EventContext:
         app, always = self.connection.app, self.connection._overrides
         if error is not None and app.should_ignore_error(error):
             error = None
-        request_tokens, app_tokens = self.request_context._cv_tokens, self.app_context._cv_tokens
-        if len(request_tokens) > 1:
+        if len(self.request_context._cv_tokens) > 1:
             return self.request_context.pop(error)  # stream_with_context is not done: it pops last
         try:
             if always or app.teardown_request_funcs or request_tearing_down.receivers:
@@ -311,12 +314,12 @@ class EventContext:
             if always:
                 self.request_context.request.close()
         finally:
-            _cv_request.reset(request_tokens.pop(0)[0])
+            _cv_request.reset(self.request_context._cv_tokens.pop(0)[0])
             try:
                 if always or app.teardown_appcontext_funcs or appcontext_tearing_down.receivers:
                     app.do_teardown_appcontext(error)
             finally:
-                _cv_app.reset(app_tokens.pop(0))
+                _cv_app.reset(self.app_context._cv_tokens.pop(0))
         if appcontext_popped.receivers:
             appcontext_popped.send(app, _async_wrapper=app.ensure_sync)
 

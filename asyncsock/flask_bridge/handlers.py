@@ -44,15 +44,13 @@ class FlaskServer(AsyncServer):
 
     def event_context(self, sid: str, namespace: str, message: Any, args: tuple[Any, ...]) -> EventContext:
         """The Flask context for one event of a client."""
-        connection = self._connection_of(sid, namespace)
+        connection: Connection
+        if self._ours:
+            connection = self.manager.client(sid).connection
+        else:
+            connection = self.connections[self.manager.eio_sid_from_sid(sid, namespace)]
         context: ConnectionContext = connection.context or self._new_context(connection)
         return context.event(sid, namespace, message, args)
-
-    def _connection_of(self, sid: str, namespace: str) -> Connection:
-        if self._ours:
-            connection: Connection = self.manager.client(sid).connection
-            return connection
-        return self.connections[self.manager.eio_sid_from_sid(sid, namespace)]
 
     def _new_context(self, connection: Connection) -> ConnectionContext:
         environ = connection.session.environ
@@ -147,17 +145,24 @@ def _coroutine_runner(server: FlaskServer, errors: ErrorHandlers) -> Runner:
             async with context:
                 return await call(handler, namespace, args)
         with context:
-            return await call(handler, namespace, args)
+            try:  # as in `call`, without a coroutine of its own for the usual event
+                result = handler(*args)
+                return await result if hasattr(type(result), "__await__") else result
+            except Exception as error:
+                return await handle(error, namespace)
 
     async def call(handler: Handler, namespace: str, args: tuple[Any, ...]) -> Any:
         try:
             result = handler(*args)
             return await result if hasattr(type(result), "__await__") else result
         except Exception as error:
-            error_handler = errors.handler_of(error, namespace)
-            if _is_coroutine(error_handler):
-                return await error_handler(error)
-            return await call_in_thread(server.threads, error_handler, error)
+            return await handle(error, namespace)
+
+    async def handle(error: Exception, namespace: str) -> Any:
+        error_handler = errors.handler_of(error, namespace)
+        if _is_coroutine(error_handler):
+            return await error_handler(error)
+        return await call_in_thread(server.threads, error_handler, error)
 
     return run
 
