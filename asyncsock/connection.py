@@ -33,19 +33,17 @@ class Connection:
         session: The session.
         clients: Its clients by namespace, those about to leave aside.
         greeted: Whether it has sent a CONNECT packet.
-        accepted: Whether one of these was accepted.
         partial: The binary packet whose attachments it is sending.
         handlers: The connect and disconnect handlers that run for it.
         context: What the Flask side keeps for it.
     """
 
-    __slots__ = ("accepted", "clients", "context", "greeted", "handlers", "partial", "session")
+    __slots__ = ("clients", "context", "greeted", "handlers", "partial", "session")
 
     def __init__(self, session: Session) -> None:
         self.session = session
         self.clients: dict[str, Client] = {}
         self.greeted = False
-        self.accepted = False
         self.partial: Partial | None = None
         self.handlers: set[asyncio.Task[Any]] | None = None
         self.context: Any = None

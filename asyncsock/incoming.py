@@ -134,8 +134,7 @@ class ReceivingServer(socketio.AsyncServer):
         self._handle_session(self.eio.sessions[eio_sid])
 
     def _no_namespace(self, connection: Connection, _deadline: float) -> None:
-        if connection.session.is_open and not connection.accepted:
-            connection.session.reject("it is in no namespace after connect_timeout", 1000)
+        connection.session.reject("it is in no namespace after connect_timeout", 1000)
 
     def _handle_eio_message(self, eio_sid: str, data: str | bytes) -> None:
         connection = self.connections[eio_sid]
@@ -200,6 +199,7 @@ class ReceivingServer(socketio.AsyncServer):
     def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> asyncio.Future[Any] | None:
         connection = self.connections[eio_sid]
         connection.partial = None
+        self._connect_deadlines.discard(connection)
         for sid, namespace in self._connected_clients(connection):
             self.manager.pre_disconnect(sid, namespace)
             self._leave(connection, sid, namespace, reason)
@@ -232,7 +232,7 @@ class ReceivingServer(socketio.AsyncServer):
             if sid is None:
                 self._put(session, CONNECT_ERROR, namespace, {"message": "Unable to connect"})
             else:
-                connection.accepted = True
+                self._connect_deadlines.discard(connection)
                 self._put(session, CONNECT, namespace, {"sid": sid})
         else:
             connect = self._handle_connect(connection, namespace, auth)
@@ -263,7 +263,7 @@ class ReceivingServer(socketio.AsyncServer):
         await self.manager.disconnect(sid, namespace, ignore_queue=True)
 
     async def _accept(self, connection: Connection, sid: str, namespace: str) -> None:
-        connection.accepted = True
+        self._connect_deadlines.discard(connection)
         self._put(connection.session, CONNECT, namespace, {"sid": sid})
         if hasattr(self.manager, "pre_connect"):
             await self.manager.connect(sid, namespace)

@@ -18,6 +18,7 @@ from socketio.exceptions import ConnectionRefusedError, TimeoutError
 from socketio.msgpack_packet import MsgPackPacket
 
 from asyncsock import AsyncServer
+from asyncsock.engine.session import Session
 from asyncsock.rooms import Rooms
 
 from .raw import within
@@ -357,6 +358,15 @@ async def test_a_client_that_disconnects_leaves_nothing_behind(server: AsyncServ
     }
     assert kept == {}
     assert server.manager.rooms == {}
+
+
+async def test_an_ended_session_is_let_go_at_once(server: AsyncServer) -> None:
+    async with connected(server) as client:
+        await client.leave()
+        await within(until(lambda: not server.environ))
+    gc.collect()  # the test's own connection is part of cycles
+    kept = [found for found in gc.get_objects() if isinstance(found, Session)]
+    assert not [session for session in kept if session.server is server.eio]
 
 
 async def test_a_disconnect_drops_empty_rooms_and_keeps_the_others(server: AsyncServer) -> None:

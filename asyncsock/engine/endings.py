@@ -31,12 +31,14 @@ class Endings:
 
     def fetch(self, sid: str) -> Polling | None:
         """The transport of an ended session that left something, once."""
+        self._linger_deadlines.discard(sid)
         return self._lingering.pop(sid, None)
 
     def closing(self, transport: Transport) -> None:
         """Drop a connection that is being closed if that takes too long."""
+        if transport not in self._closing:
+            self._close_deadlines.add(transport)
         self.alive(transport)
-        self._close_deadlines.add(transport)
 
     def alive(self, transport: Transport) -> None:
         """Note that the client of a connection that is being closed reads or sends."""
@@ -44,7 +46,8 @@ class Endings:
 
     def gone(self, transport: Transport) -> None:
         """Note that a connection is gone."""
-        self._closing.pop(transport, None)
+        if self._closing.pop(transport, None) is not None:
+            self._close_deadlines.discard(transport)
 
     async def wait(self, patience: float) -> None:
         """Wait until every client has taken what was left for it; then drop the others.
@@ -68,12 +71,11 @@ class Endings:
         self._close_deadlines.clear()
 
     def _drop(self, transport: Transport) -> None:
-        del self._closing[transport]
+        self.gone(transport)
         transport.abort()
 
     def _forget(self, sid: str, _deadline: float) -> None:
-        self._lingering.pop(sid, None)
+        del self._lingering[sid]
 
     def _give_up(self, transport: Transport, _deadline: float) -> None:
-        if transport in self._closing:
-            self._drop(transport)
+        self._drop(transport)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
+from itertools import takewhile
 from typing import Generic, TypeVar
 
 from .packet import PING
@@ -17,31 +17,32 @@ class Deadlines(Generic[T]):
     """Calls ``expire(item, deadline)`` for each item, ``delay`` seconds after it was added.
 
     All items share one delay, so they fall due in the order in which they were added and one timer
-    serves them all. Nothing is ever removed early: ``expire`` ignores an item that no longer matters.
-    Items that fall due within a hundredth of the delay of each other (a quarter of a second at most)
-    expire together, so that thousands of sessions cost few timers.
+    serves them all. Items that fall due within a hundredth of the delay of each other (a quarter of a
+    second at most) expire together, so that thousands of sessions cost few timers.
     """
 
     def __init__(self, delay: float, expire: Callable[[T, float], None]) -> None:
         self.delay = delay
         self._expire = expire
         self._slack = min(delay / 100, 0.25)
-        self._items: deque[tuple[float, T]] = deque()
+        self._items: dict[T, float] = {}  # and when each falls due, the next one first
         self._timer: asyncio.TimerHandle | None = None
 
-    def add(self, item: T, start: float | None = None) -> float:
-        """Add an item and return its deadline, in the loop's time (seconds).
+    def add(self, item: T, start: float | None = None) -> None:
+        """Add an item that is not there yet.
 
         Args:
             item: What falls due.
-            start: When its delay begins, if not now.
+            start: When its delay begins, in the loop's time (seconds), if not now.
         """
         loop = asyncio.get_running_loop()
-        deadline = (loop.time() if start is None else start) + self.delay
-        self._items.append((deadline, item))
+        deadline = self._items[item] = (loop.time() if start is None else start) + self.delay
         if self._timer is None:
             self._timer = loop.call_at(deadline, self._run, loop)
-        return deadline
+
+    def discard(self, item: T) -> bool:
+        """Take an item away; return whether it was there."""
+        return self._items.pop(item, None) is not None
 
     def clear(self) -> None:
         """Forget every item."""
@@ -52,13 +53,12 @@ class Deadlines(Generic[T]):
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         due = loop.time() + self._slack
-        items = self._items
         self._timer = None
-        while items and items[0][0] <= due:
-            deadline, item = items.popleft()
-            self._expire(item, deadline)
-        if items and self._timer is None:
-            self._timer = loop.call_at(items[0][0], self._run, loop)
+        for item, deadline in list(takewhile(lambda pair: pair[1] <= due, self._items.items())):
+            if self.discard(item):  # unless the end of another took it away
+                self._expire(item, deadline)
+        if self._items and self._timer is None:
+            self._timer = loop.call_at(next(iter(self._items.values())), self._run, loop)
 
 
 class Heartbeat:
@@ -79,9 +79,12 @@ class Heartbeat:
 
     def pong(self, session: Session) -> None:
         """Note the answer to a ping; one that was not asked for is ignored."""
-        if session.pong_due:
-            session.pong_due = 0.0
+        if self._pongs.discard(session):
             self._pings.add(session)
+
+    def end(self, session: Session) -> None:
+        """Stop pinging a session that has ended."""
+        self._pings.discard(session) or self._pongs.discard(session)
 
     def stop(self) -> None:
         """Stop pinging."""
@@ -89,21 +92,18 @@ class Heartbeat:
         self._pongs.clear()
 
     def _ping(self, session: Session, deadline: float) -> None:
-        if session.is_open:
-            session.heard = False
-            session.put(PING)
-            session.pong_due = self._pongs.add(session, self._sent_at(deadline))
+        session.heard = False
+        session.put(PING)
+        self._pongs.add(session, self._sent_at(deadline))
 
     def _sent_at(self, due: float) -> float:
         """When a ping counts as sent: when it was due, unless the loop was so late that clients need time."""
         now = asyncio.get_running_loop().time()
         return due if now - due < self._pongs.delay / 10 else now
 
-    def _check(self, session: Session, deadline: float) -> None:
-        if not session.is_open or session.pong_due != deadline:
-            return
+    def _check(self, session: Session, _deadline: float) -> None:
         if session.heard:  # busy with a long message rather than gone
             session.heard = False
-            session.pong_due = self._pongs.add(session)
+            self._pongs.add(session)
         else:
             session.close(PING_TIMEOUT)

@@ -243,6 +243,7 @@ class EngineServer:
         """Forget a session and run the disconnect handler."""
         self.logger.info("session %s ended: %s", session.sid, reason)
         del self.sessions[session.sid]
+        self.heartbeat.end(session)
         handler = self.handlers.get("disconnect")
         if handler is None:
             return

@@ -39,7 +39,6 @@ class Session:
         transport: Where packets go now.
         outbox: Packets that the transport has not taken yet.
         is_open: Whether the session has been accepted and has not ended.
-        pong_due: When the answer to the last ping is due, in the loop's time; 0 when none is awaited.
         heard: Whether anything has arrived since the last ping.
         user_session: What `EngineServer.save_session` stores, or None.
     """
@@ -51,7 +50,6 @@ class Session:
         "heard",
         "is_open",
         "outbox",
-        "pong_due",
         "server",
         "sid",
         "transport",
@@ -74,7 +72,6 @@ class Session:
         self.fanout: Fanout = server.fanout
         self.outbox: list[Packet] = []
         self.is_open = False
-        self.pong_due = 0.0
         self.heard = False
         self.upgrade: Upgrade | None = None
         self.user_session: Any = None
