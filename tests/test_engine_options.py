@@ -12,6 +12,7 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager
 from types import SimpleNamespace
 from typing import Any
 
+import engineio
 import pytest
 import socketio
 from socketio.msgpack_packet import MsgPackPacket
@@ -500,6 +501,31 @@ async def test_websockets_are_refused_where_only_polling_is_served() -> None:
 def test_an_unknown_transport_is_an_error_that_names_it(transports: Any) -> None:
     with pytest.raises(ValueError, match="webtransport"):
         EngineServer(transports=transports)
+
+
+# Options as attributes
+
+OPTIONS: dict[str, Any] = {
+    "ping_interval": (8, 3),
+    "ping_timeout": 7,
+    "max_http_buffer_size": 5_000,
+    "allow_upgrades": False,
+    "http_compression": False,
+    "compression_threshold": 10,
+    "cookie": {"name": "io", "Secure": True},
+    "cors_allowed_origins": [FOREIGN],
+    "cors_credentials": False,
+    "async_handlers": False,
+    "transports": ["websocket"],
+}
+
+
+@pytest.mark.parametrize("options", [{}, OPTIONS], ids=["by default", "given"])
+def test_the_options_are_attributes_as_in_engineio(options: dict[str, Any]) -> None:
+    theirs = engineio.AsyncServer(async_mode="asgi", **options)
+    ours = AsyncServer(**options).eio
+    for name in [*OPTIONS, "ping_interval_grace_period"]:
+        assert getattr(ours, name) == getattr(theirs, name), name
 
 
 # Options that are refused

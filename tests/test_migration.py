@@ -98,6 +98,15 @@ async def test_options_of_the_constructor_and_of_init_app_add_up(app: Flask) -> 
     assert (handshake["pingTimeout"], handshake["pingInterval"]) == (7000, 9000)
 
 
+def test_the_client_manager_of_a_queue_is_write_only_without_an_application(app: Flask) -> None:
+    url = "redis://127.0.0.1:1"  # it connects when it is used
+    for socketio, write_only in (
+        (SocketIO(app, message_queue=url), False),
+        (SocketIO(message_queue=url), True),
+    ):
+        assert socketio.server_options["client_manager"].write_only is write_only
+
+
 def test_the_names_of_flask_socketio_are_there() -> None:
     theirs = pytest.importorskip("flask_socketio")
     for thing in ("SocketIO", "Namespace", "SocketIOTestClient"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import sys
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 
@@ -42,38 +41,28 @@ OLD_CLIENT = "Unsupported protocol version"
 
 
 class Endpoint:
-    """Serves the requests to one `EngineServer`; the arguments are explained there.
+    """Serves the requests to one `EngineServer`, by its options.
 
     Args:
-        server: The server.
-        handshake: What the ``open`` packet tells besides the sid and the upgrades.
+        server: The server, whose heartbeat is known already.
         cors: Which origins are let in.
-        transports: The names of the transports that are served.
-        allow_upgrades: Whether polling clients may move to a WebSocket.
-        cookie: The session cookie, if there is to be one.
-        compress_from: The size in bytes from which polling answers are compressed; None for never.
     """
 
-    def __init__(
-        self,
-        server: EngineServer,
-        *,
-        handshake: dict[str, int],
-        cors: CORS,
-        transports: tuple[str, ...],
-        allow_upgrades: bool,
-        cookie: str | dict[str, Any] | None,
-        compress_from: int | None,
-    ) -> None:
+    def __init__(self, server: EngineServer, cors: CORS) -> None:
         self._server = server
+        self.cors = cors
+        handshake = {
+            "pingInterval": round((server.ping_interval + server.ping_interval_grace_period) * 1000),
+            "pingTimeout": round(server.ping_timeout * 1000),
+            "maxPayload": server.max_http_buffer_size,
+        }
         rest = json.dumps(handshake, separators=(",", ":"))[1:].encode()
         self._open = b',"upgrades":[],' + rest
         self._open_upgradable = b',"upgrades":["websocket"],' + rest
-        self._cors = cors
-        self._transports = transports
-        self._upgradable = allow_upgrades and "websocket" in transports
-        self._cookie = cookie
-        self._compress_from = sys.maxsize if compress_from is None else compress_from
+
+    @property
+    def _upgradable(self) -> bool:
+        return self._server.allow_upgrades and "websocket" in self._server.transports
 
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI ``http`` or ``websocket`` request."""
@@ -89,7 +78,7 @@ class Endpoint:
         headers: Headers = []
         try:
             self._check_origin(request)
-            headers = self._cors.headers(request)
+            headers = self.cors.headers(request)
             body, more = await self._answer(request, receive)
         except HTTPError as error:
             self.log_refusal(request, error)
@@ -97,7 +86,7 @@ class Endpoint:
         except ClientGone:
             pass
         else:
-            if len(body) >= self._compress_from:
+            if self._server.http_compression and len(body) >= self._server.compression_threshold:
                 body, encoding = compress(body, request.header(b"accept-encoding"))
                 more = more + encoding
             await answer(send, 200, body, headers + more)
@@ -240,9 +229,8 @@ class Endpoint:
 
     def cookie_headers(self, session: Session) -> Headers:
         """The header that sets the session's cookie, if there is to be one."""
-        if self._cookie is None:
-            return []
-        return [(b"set-cookie", session_cookie(self._cookie, session.sid).encode())]
+        cookie = self._server.cookie
+        return [(b"set-cookie", session_cookie(cookie, session.sid).encode())] if cookie is not None else []
 
     def log_refusal(self, request: Request, error: HTTPError) -> None:
         """Log that a request is answered with an error."""
@@ -253,13 +241,13 @@ class Endpoint:
             self._server.logger.warning("%s %s refused: %d %s", request.method, path, error.status, message)
 
     def _check_origin(self, request: Request) -> None:
-        if not self._cors.allows(request, lambda: build_environ(request.make_scope())):
+        if not self.cors.allows(request, lambda: build_environ(request.make_scope())):
             raise HTTPError(400, "Not an accepted origin.")
 
     def _check(self, request: Request, transport: str) -> None:
         if request.query.get("EIO") != "4":
             raise HTTPError(400, OLD_CLIENT, 5)
-        if request.query.get("transport") != transport or transport not in self._transports:
+        if request.query.get("transport") != transport or transport not in self._server.transports:
             raise HTTPError(400, "Transport unknown", 0)
 
     def _session(self, sid: str) -> Session:
@@ -269,13 +257,13 @@ class Endpoint:
         return session
 
 
-def known_transports(transports: str | list[str] | tuple[str, ...] | None) -> tuple[str, ...]:
-    """The ``transports`` option as a tuple.
+def known_transports(transports: str | list[str] | tuple[str, ...] | None) -> list[str]:
+    """The ``transports`` option as a list.
 
     Raises:
         ValueError: There is an unknown one.
     """
-    names = (transports,) if isinstance(transports, str) else tuple(transports or TRANSPORTS)
+    names = [transports] if isinstance(transports, str) else list(transports or TRANSPORTS)
     unknown = [name for name in names if name not in TRANSPORTS]
     if unknown:
         raise ValueError(f"unknown transports {unknown}: they are 'polling' and 'websocket'")

@@ -73,6 +73,16 @@ class Heartbeat:
         self._pings: Deadlines[Session] = Deadlines(interval, self._ping)
         self._pongs: Deadlines[Session] = Deadlines(timeout, self._check)
 
+    @property
+    def interval(self) -> float:
+        """Seconds between a session's opening or last pong and the next ping."""
+        return self._pings.delay
+
+    @property
+    def timeout(self) -> float:
+        """Seconds a client has to answer a ping."""
+        return self._pongs.delay
+
     def start(self, session: Session) -> None:
         """Begin to ping a session that has just been opened."""
         self._pings.add(session)

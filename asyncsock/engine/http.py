@@ -175,25 +175,25 @@ class CORS:
     """
 
     def __init__(self, allowed: Origins, credentials: bool) -> None:
-        self._callable = allowed if callable(allowed) else None
+        self.allowed = allowed
+        self.credentials = credentials
         self._disabled = not callable(allowed) and not isinstance(allowed, str) and allowed == []
-        self._allowed: frozenset[str] | None = None
+        self._origins: frozenset[str] | None = None
         if isinstance(allowed, str):
-            self._allowed = frozenset([allowed])
+            self._origins = frozenset([allowed])
         elif allowed is not None and not callable(allowed):
-            self._allowed = frozenset(allowed)
-        self._credentials = credentials
+            self._origins = frozenset(allowed)
 
     def allows(self, request: Request, environ: Callable[[], dict[str, Any]]) -> bool:
         """Whether the request's origin, if it has one, may use the server."""
         origin = request.header(b"origin")
         if not origin or self._disabled:
             return True
-        if self._callable is not None:
-            return _ask(self._callable, origin, environ)
-        if self._allowed is None:
+        if callable(self.allowed):
+            return _ask(self.allowed, origin, environ)
+        if self._origins is None:
             return origin in _own_origins(request)
-        return "*" in self._allowed or origin in self._allowed
+        return "*" in self._origins or origin in self._origins
 
     def headers(self, request: Request) -> Headers:
         """The CORS headers of an answer to an allowed request."""
@@ -201,7 +201,7 @@ class CORS:
         if self._disabled or not origin:
             return []
         headers = [(b"access-control-allow-origin", origin), (b"vary", b"origin")]
-        if self._credentials:
+        if self.credentials:
             headers.append((b"access-control-allow-credentials", b"true"))
         if request.method == "OPTIONS":
             headers.append((b"access-control-allow-methods", b"OPTIONS, GET, POST"))

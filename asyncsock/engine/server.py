@@ -102,7 +102,13 @@ class EngineServer:
         self.logger = make_logger("asyncsock.engine", logger)
         interval, grace = ping_interval if isinstance(ping_interval, tuple) else (ping_interval, 0.0)
         self.async_mode = "asgi"
+        self.ping_interval_grace_period = grace
         self.max_http_buffer_size = max_http_buffer_size
+        self.allow_upgrades = allow_upgrades
+        self.http_compression = http_compression
+        self.compression_threshold = compression_threshold
+        self.cookie = cookie
+        self.transports = known_transports(transports)
         self.async_handlers = async_handlers
         self.json = json
         self.handlers: dict[str, Callable[..., Any]] = {}
@@ -117,20 +123,30 @@ class EngineServer:
         self.shutdown_grace = 10.0  # seconds that running handlers have when the server stops
         self.leaving: dict[str, Session] = {}  # ended sessions whose disconnect handler runs
         self.endings = Endings()
-        self.endpoint = Endpoint(
-            self,
-            handshake={
-                "pingInterval": round((interval + grace) * 1000),
-                "pingTimeout": round(ping_timeout * 1000),
-                "maxPayload": max_http_buffer_size,
-            },
-            cors=CORS(cors_allowed_origins, cors_credentials),
-            transports=known_transports(transports),
-            allow_upgrades=allow_upgrades,
-            cookie=cookie,
-            compress_from=compression_threshold if http_compression else None,
-        )
+        self.endpoint = Endpoint(self, CORS(cors_allowed_origins, cors_credentials))
         self._last_handler: dict[str, asyncio.Task[Any]] = {}
+
+    # Options that cannot be changed
+
+    @property
+    def ping_interval(self) -> float:
+        """Seconds between pings."""
+        return self.heartbeat.interval
+
+    @property
+    def ping_timeout(self) -> float:
+        """Seconds that a client has to answer a ping."""
+        return self.heartbeat.timeout
+
+    @property
+    def cors_allowed_origins(self) -> Origins:
+        """Who may connect from another origin."""
+        return self.endpoint.cors.allowed
+
+    @property
+    def cors_credentials(self) -> bool:
+        """Whether browsers may send cookies from other origins."""
+        return self.endpoint.cors.credentials
 
     # Handlers
 

@@ -48,7 +48,7 @@ class QueueManager(Rooms):
         super().__init__()
         self._url = url
         self._make_driver = make_driver
-        self._write_only = write_only
+        self.write_only = write_only
         self._json_codec = JSONCodec(json)
         self._emitter = Emitter(url, make_driver)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -64,7 +64,7 @@ class QueueManager(Rooms):
 
     def start(self) -> None:
         loop = asyncio.get_running_loop()
-        if self._write_only or loop is self._loop:
+        if self.write_only or loop is self._loop:
             return
         self._loop = loop
         self._health = Health(self._url)
