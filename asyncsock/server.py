@@ -180,10 +180,7 @@ class AsyncServer(ReceivingServer):
             RuntimeError: With ``async_handlers=False``, the answer could not be handled meanwhile.
             socketio.exceptions.TimeoutError: The client did not answer in time.
         """
-        answer = super().call(event, data, to, sid, namespace, timeout, ignore_queue)
-        if self._loop is None or self.on_loop():
-            return answer
-        return asyncio.run_coroutine_threadsafe(answer, self._loop).result()
+        return self._result(super().call(event, data, to, sid, namespace, timeout, ignore_queue))
 
     def start_background_task(self, target: Handler, *args: Any, **kwargs: Any) -> Any:
         """Run a coroutine function as a task; from another thread, as a `concurrent.futures.Future`.
@@ -243,6 +240,36 @@ class AsyncServer(ReceivingServer):
         else:
             await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._wait_for(task), loop))
 
+    # The user session of a client
+
+    def get_session(self, sid: str, namespace: str | None = None) -> Any:
+        """The user session of a client in a namespace, a dictionary; empty at first.
+
+        Returns:
+            The dictionary; on the event loop, an awaitable of it.
+
+        Raises:
+            KeyError: There is no such client.
+        """
+        return self._result(super().get_session(sid, namespace))
+
+    def save_session(self, sid: str, session: dict[str, Any], namespace: str | None = None) -> Any:
+        """Store the user session of a client in a namespace; on the event loop, await it.
+
+        Raises:
+            KeyError: There is no such client.
+        """
+        return self._result(super().save_session(sid, session, namespace))
+
+    def session(self, sid: str, namespace: str | None = None) -> UserSession:
+        """The user session of a client, saved at the end of the block.
+
+        Example:
+            async with server.session(sid) as session:  # in a thread: with
+                session["user"] = "ann"
+        """
+        return UserSession(self, sid, namespace)
+
     async def _send_packet(self, eio_sid: str, pkt: Any) -> None:
         """Send a packet of python-socketio's, for its client managers."""
         encoded = pkt.encode()
@@ -268,6 +295,12 @@ class AsyncServer(ReceivingServer):
 
         self._loop.call_soon_threadsafe(run)
         return future.result()
+
+    def _result(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        """What a coroutine returns; on the event loop the coroutine itself, to be awaited."""
+        if self._loop is None or self.on_loop():
+            return coroutine
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
 
     def _await_soon(self, coroutine: Coroutine[Any, Any, Any]) -> Sent:
         """Start what a client manager of python-socketio's does in a coroutine."""
@@ -306,6 +339,33 @@ class AsyncServer(ReceivingServer):
         self._connect_deadlines.clear()
         if self._ours:
             await self.manager.stop()
+
+
+class UserSession:
+    """The user session of a client, for `with` in a thread or `async with` on the event loop."""
+
+    def __init__(self, server: AsyncServer, sid: str, namespace: str | None) -> None:
+        self._server = server
+        self._client = (sid, namespace)
+        self._session: dict[str, Any] = {}
+
+    def __enter__(self) -> dict[str, Any]:
+        if self._server.on_loop():
+            raise RuntimeError("session() is used with `async with` in coroutines")
+        self._session = self._server.get_session(*self._client)
+        return self._session
+
+    def __exit__(self, *error: object) -> None:
+        sid, namespace = self._client
+        self._server.save_session(sid, self._session, namespace)
+
+    async def __aenter__(self) -> dict[str, Any]:
+        self._session = await self._server.get_session(*self._client)
+        return self._session
+
+    async def __aexit__(self, *error: object) -> None:
+        sid, namespace = self._client
+        await self._server.save_session(sid, self._session, namespace)
 
 
 def _without_optional(handler: Handler, most: int) -> Handler:

@@ -120,8 +120,7 @@ def test_the_names_of_flask_socketio_are_there() -> None:
     assert asyncsock.ConnectionRefusedError is theirs.ConnectionRefusedError
 
 
-# The book-keeping of Flask-SocketIO's test client, and python-socketio's session of a client.
-NOT_HERE = {"clients", "get_session", "save_session", "session"}
+NOT_HERE = {"clients"}  # the book-keeping of Flask-SocketIO's test client
 
 
 # Registering
@@ -294,6 +293,67 @@ async def test_python_socketios_session_of_a_client_is_awaited(app: Flask, socke
 
     async with socketio.async_test_client(app) as client:
         assert await client.emit("note", "hello", callback=True) == {"text": "hello"}
+
+
+class Notes(Namespace):
+    """Uses python-socketio's session of a client, in a function and in a coroutine."""
+
+    elsewhere: str | None
+
+    def on_write(self, text: str) -> dict[str, Any]:
+        sid = request.sid  # type: ignore[attr-defined]
+        self.save_session(sid, {"text": text})
+        with self.session(sid) as notes:
+            notes["length"] = len(text)
+        found: dict[str, Any] = self.get_session(sid)
+        return found
+
+    async def on_write_in_a_coroutine(self, text: str) -> dict[str, Any]:
+        sid = request.sid  # type: ignore[attr-defined]
+        await self.save_session(sid, {"text": text})
+        async with self.session(sid) as notes:
+            notes["length"] = len(text)
+        found: dict[str, Any] = await self.get_session(sid)
+        return found
+
+    def on_read_elsewhere(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.get_session(self.elsewhere, namespace="/")
+        return found
+
+
+@pytest.mark.parametrize("event", ["write", "write_in_a_coroutine"])
+def test_a_namespace_has_python_socketios_session_of_its_clients(
+    app: Flask, socketio: SocketIO, event: str
+) -> None:
+    namespace = Notes("/notes")
+    socketio.on_namespace(namespace)
+    client = socketio.test_client(app)
+    client.connect("/notes")
+    notes = {"text": "hello", "length": 5}
+    assert client.emit(event, "hello", namespace="/notes", callback=True) == notes
+    namespace.elsewhere = client.sid()
+    assert client.emit("read_elsewhere", namespace="/notes", callback=True) == {}
+
+
+def test_a_function_has_python_socketios_session_of_its_client(app: Flask, socketio: SocketIO) -> None:
+    @socketio.on("note")
+    def note(text: str) -> dict[str, Any]:
+        sid = request.sid  # type: ignore[attr-defined]
+        with socketio.server.session(sid) as notes:
+            notes["text"] = text
+        found: dict[str, Any] = socketio.server.get_session(sid)
+        return found
+
+    assert socketio.test_client(app).emit("note", "hello", callback=True) == {"text": "hello"}
+
+
+async def test_a_coroutine_that_enters_a_session_without_async_is_told_so(
+    app: Flask, socketio: SocketIO
+) -> None:
+    async with socketio.async_test_client(app) as client:
+        with pytest.raises(RuntimeError, match="async with"):
+            with socketio.server.session(str(client.sid())):
+                pass
 
 
 def test_the_server_is_an_async_server(socketio: SocketIO) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from socketio.base_namespace import BaseServerNamespace
 
 from ..engine.sent import Sent
+from ..server import UserSession
 from .handlers import ErrorHandlers, Handler, make_server_handler
 
 if TYPE_CHECKING:
@@ -134,6 +135,18 @@ class Namespace(BaseServerNamespace):
     def rooms(self, sid: str, namespace: str | None = None) -> Any:
         """The rooms that a client of this namespace is in."""
         return self.socketio.server.rooms(sid, namespace=namespace or self.namespace)
+
+    def get_session(self, sid: str, namespace: str | None = None) -> Any:
+        """python-socketio's session of a client of this namespace: `AsyncServer.get_session`."""
+        return self.socketio.server.get_session(sid, namespace or self.namespace)
+
+    def save_session(self, sid: str, session: dict[str, Any], namespace: str | None = None) -> Any:
+        """Store python-socketio's session of a client of this namespace: `AsyncServer.save_session`."""
+        return self.socketio.server.save_session(sid, session, namespace or self.namespace)
+
+    def session(self, sid: str, namespace: str | None = None) -> UserSession:
+        """python-socketio's session of a client of this namespace in a block: `AsyncServer.session`."""
+        return self.socketio.server.session(sid, namespace or self.namespace)
 
     def disconnect(self, sid: str, namespace: str | None = None) -> Sent:
         """Disconnect a client from this namespace."""
