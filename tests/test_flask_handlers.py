@@ -834,7 +834,6 @@ def test_without_an_application_one_clear_error_is_raised() -> None:
     socketio = asyncsock.SocketIO()
     for use in (
         lambda: socketio.asgi_app,
-        lambda: socketio.server,
         lambda: socketio.emit("event"),
         lambda: socketio.close_room("room"),
     ):

@@ -123,6 +123,33 @@ def test_the_names_of_flask_socketio_are_there() -> None:
 NOT_HERE = {"clients"}  # the book-keeping of Flask-SocketIO's test client
 
 
+def test_before_init_app_there_is_no_server(app: Flask) -> None:
+    """What code that asks `if socketio.server` relies on."""
+    socketio = SocketIO()
+    assert socketio.server is None
+    socketio.init_app(app)
+    assert socketio.server
+
+
+def test_what_was_registered_is_in_the_attributes(socketio: SocketIO) -> None:
+    def handler(error: Exception) -> None: ...
+
+    socketio.on("one", namespace="/other")(handler)
+    socketio.on_error("/other")(handler)
+    socketio.on_error_default(handler)
+    assert socketio.handlers == [("one", handler, "/other")]
+    assert socketio.exception_handlers == {"/other": handler}
+    assert socketio.default_exception_handler is handler
+
+
+def test_a_namespace_knows_its_socketio_from_its_registration_on(app: Flask) -> None:
+    socketio, namespace = SocketIO(), Namespace("/other")
+    assert namespace.socketio is None
+    socketio.on_namespace(namespace)
+    assert namespace.socketio is socketio
+    assert socketio.namespace_handlers == [namespace]
+
+
 # Registering
 
 
@@ -231,6 +258,45 @@ def test_an_empty_room_is_nobody(app: Flask, socketio: SocketIO) -> None:
     socketio.emit("from outside", to="")
     one.emit("go")
     assert one.get_received() == two.get_received() == []
+
+
+@pytest.mark.parametrize("context", ["a view", "an application context"])
+@pytest.mark.parametrize("addressed", ["to", "room", "broadcast"])
+def test_the_functions_need_no_event_where_namespace_and_recipient_are_given(
+    app: Flask, socketio: SocketIO, context: str, addressed: str
+) -> None:
+    socketio.on("connect", namespace="/other")(lambda: None)
+    client = socketio.test_client(app, namespace="/other")
+    whom = {addressed: True if addressed == "broadcast" else client.sid("/other")}
+    with app.test_request_context() if context == "a view" else app.app_context():
+        emit("news", 1, namespace="/other", **whom)
+        send("hello", namespace="/other", **whom)
+    assert names(client.get_received("/other")) == ["news", "message"]
+
+
+def test_a_keyword_that_is_none_of_emits_is_ignored_with_a_warning(app: Flask, socketio: SocketIO) -> None:
+    """Flask-SocketIO ignores it in silence, and old examples have `emit(..., json=True)`."""
+    socketio.on("go")(lambda: emit("news", {"a": 1}, json=True))
+    client = socketio.test_client(app)
+    with pytest.warns(UserWarning, match="json"):
+        client.emit("go")
+    assert client.get_received() == [{"name": "news", "args": [{"a": 1}], "namespace": "/"}]
+
+
+def test_include_self_and_skip_sid_leave_out_both(app: Flask, socketio: SocketIO) -> None:
+    """Where Flask-SocketIO heeds only `skip_sid`."""
+    one, two, three = (socketio.test_client(app) for _ in range(3))
+    socketio.on("go")(lambda: emit("news", broadcast=True, include_self=False, skip_sid=two.sid()))
+    one.emit("go")
+    assert one.get_received() == two.get_received() == []
+    assert names(three.get_received()) == ["news"]
+
+
+def test_a_sid_that_is_not_connected_can_join_no_room(app: Flask, socketio: SocketIO) -> None:
+    """Flask-SocketIO raises a KeyError for it."""
+    socketio.on("go")(lambda: join_room("room", sid="nobody"))
+    with pytest.raises(ValueError, match="not connected"):
+        socketio.test_client(app).emit("go")
 
 
 def test_socketio_close_room_empties_a_room(app: Flask, socketio: SocketIO) -> None:

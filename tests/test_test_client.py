@@ -187,6 +187,19 @@ def test_a_client_that_disconnects_is_not_connected_and_may_connect_again(client
     assert client.is_connected()
 
 
+def test_connecting_again_changes_nothing(client: SocketIOTestClient) -> None:
+    client.connect()
+    assert client.is_connected()
+    assert client.emit("say", "hello", callback=True) == "hello"
+
+
+def test_what_a_client_has_is_in_its_attributes(client: SocketIOTestClient) -> None:
+    assert client.connected == {"/": True}
+    assert [packet["args"] for packet in client.queue] == ["welcome"]
+    client.queue.clear()
+    assert client.get_received() == []
+
+
 def test_namespaces_are_apart(client: SocketIOTestClient) -> None:
     client.connect("/other")
     assert client.is_connected("/other")

@@ -29,6 +29,7 @@ from .threads import ThreadPool
 from .wsgi import WsgiApp
 
 HANDLER_THREADS = 64
+NO_APPLICATION = "SocketIO has no application yet: pass it to SocketIO(app) or call init_app(app)"
 
 
 class SocketIO:
@@ -59,9 +60,9 @@ class SocketIO:
         self.server_options: dict[str, Any] = {}
         self._server: AsyncServer | None = None  # a FlaskServer, where there is an application
         self._asgi_app: ASGIApp | None = None
-        self._handlers: list[tuple[str, Handler, str]] = []
+        self.handlers: list[tuple[str, Handler, str]] = []
+        self.namespace_handlers: list[Namespace] = []
         self.errors = ErrorHandlers()
-        self._namespaces: list[Namespace] = []
         self._at_start: list[Callable[[], Any]] = []
         self._runner = Runner()
         refuse_monkey_patching()
@@ -111,24 +112,29 @@ class SocketIO:
             socketio_path=path,
             on_startup=self._start,
         )
-        for message, handler, namespace in self._handlers:
+        for message, handler, namespace in self.handlers:
             self._register(message, handler, namespace)
-        for namespace_handler in self._namespaces:
+        for namespace_handler in self.namespace_handlers:
             self._register_namespace(namespace_handler)
         app.extensions["socketio"] = self
         register(app, self, path)
 
     @property
     def server(self) -> FlaskServer:
-        """The Socket.IO server, an `asyncsock.AsyncServer`."""
-        server: FlaskServer = _known(self._server)
-        return server
+        """The Socket.IO server, an `asyncsock.AsyncServer`; None while there is no application."""
+        return self._server  # type: ignore[return-value]
 
     @property
     def asgi_app(self) -> ASGIApp:
         """The ASGI application to serve: Socket.IO on its path, the Flask application elsewhere."""
-        asgi_app: ASGIApp = _known(self._asgi_app)
-        return asgi_app
+        if self._asgi_app is None:
+            raise RuntimeError(NO_APPLICATION)
+        return self._asgi_app
+
+    def _ready(self) -> AsyncServer:
+        if self._server is None:
+            raise RuntimeError(NO_APPLICATION)
+        return self._server
 
     @property
     def manage_session(self) -> bool:
@@ -148,6 +154,16 @@ class SocketIO:
         """Always ``'asgi'``."""
         return "asgi"
 
+    @property
+    def exception_handlers(self) -> dict[str, Handler]:
+        """What `on_error` has registered, by namespace."""
+        return self.errors.by_namespace
+
+    @property
+    def default_exception_handler(self) -> Handler | None:
+        """What `on_error_default` has registered."""
+        return self.errors.default
+
     # Registration
 
     def on(self, message: str, namespace: str | None = None) -> Callable[[Handler], Handler]:
@@ -159,7 +175,7 @@ class SocketIO:
         """
 
         def register(handler: Handler) -> Handler:
-            self._handlers.append((message, handler, namespace or "/"))
+            self.handlers.append((message, handler, namespace or "/"))
             if self.app is not None:
                 self._register(message, handler, namespace or "/")
             return handler
@@ -201,7 +217,8 @@ class SocketIO:
         """
         if not isinstance(namespace_handler, Namespace):
             raise ValueError("Not a namespace instance.")
-        self._namespaces.append(namespace_handler)
+        namespace_handler._set_socketio(self)
+        self.namespace_handlers.append(namespace_handler)
         if self.app is not None:
             self._register_namespace(namespace_handler)
 
@@ -240,12 +257,13 @@ class SocketIO:
             skipped = skip_sid if isinstance(skip_sid, list) else [skip_sid] if skip_sid else []
             skip_sid = [*skipped, request.sid]  # type: ignore[attr-defined]
         callback = kwargs.pop("callback", None)
+        server = self._ready()
         sid = getattr(request, "sid", None) if callback is not None and has_request_context() else None
         if sid is not None:
             origin: str = request.namespace  # type: ignore[attr-defined]
             callback = make_callback(self.server, callback, sid, origin, self.errors)
         data = args[0] if len(args) == 1 else tuple(args) or None
-        return self.server.emit(
+        return server.emit(
             event, data, namespace=namespace, to=to, skip_sid=skip_sid, callback=callback, **kwargs
         )
 
@@ -290,11 +308,11 @@ class SocketIO:
         room, to = kwargs.pop("room", None), kwargs.pop("to", None)
         to = room if to is None else to
         data = args[0] if len(args) == 1 else tuple(args) or None
-        return self.server.call(event, data, to=to, namespace=namespace, **kwargs)
+        return self._ready().call(event, data, to=to, namespace=namespace, **kwargs)
 
     def close_room(self, room: Any, namespace: str | None = None) -> Sent:
         """Remove every client from a room."""
-        return self.server.close_room(room, namespace)
+        return self._ready().close_room(room, namespace)
 
     # Running
 
@@ -339,18 +357,19 @@ class SocketIO:
             started thread.
         """
         if inspect.iscoroutinefunction(target):
-            if self.server.loop is None:
+            server = self._ready()
+            if server.loop is None:
                 self._at_start.append(partial(self.start_background_task, target, *args, **kwargs))
                 return None
             # Without the Flask context of the caller, whose end would not wait for the task.
-            return Context().run(self.server.start_background_task, target, *args, **kwargs)
+            return Context().run(server.start_background_task, target, *args, **kwargs)
         thread = threading.Thread(target=target, args=args, kwargs=kwargs, daemon=True)
         thread.start()
         return thread
 
     def sleep(self, seconds: float = 0) -> Any:
         """Sleep: in a coroutine await it, in a thread it blocks."""
-        if self.server.on_loop():
+        if self._server is not None and self._server.on_loop():
             return asyncio.sleep(seconds)
         return time.sleep(seconds)
 
@@ -365,12 +384,6 @@ class SocketIO:
     async def _start(self) -> None:
         for begin in self._at_start:
             begin()
-
-
-def _known(part: Any) -> Any:
-    if part is None:
-        raise RuntimeError("SocketIO has no application yet: pass it to SocketIO(app) or call init_app(app)")
-    return part
 
 
 def _callable(handler: Handler) -> Handler:

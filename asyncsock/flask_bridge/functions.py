@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from flask import current_app, has_app_context, has_request_context, request
@@ -10,6 +11,10 @@ from ..engine.sent import Sent
 
 if TYPE_CHECKING:
     from .extension import SocketIO
+
+# What is handed on. Flask-SocketIO's functions ignore every other keyword, as in emit(..., json=True).
+EMIT_KEYWORDS = {"namespace", "callback", "include_self", "skip_sid", "ignore_queue"}
+CALL_KEYWORDS = {"namespace", "timeout", "ignore_queue"}
 
 
 def emit(event: str, *args: Any, **kwargs: Any) -> Sent:
@@ -20,26 +25,27 @@ def emit(event: str, *args: Any, **kwargs: Any) -> Sent:
         *args: What to send.
         **kwargs: ``broadcast=True`` to send to everybody in the namespace; ``to`` or ``room`` (one, or a
             list); ``include_self=False`` or ``skip_sid`` to leave clients out; ``namespace``, the current
-            one by default; ``callback`` and ``ignore_queue`` as in `SocketIO.emit`.
+            one by default; ``callback`` and ``ignore_queue`` as in `SocketIO.emit`. Others are ignored with
+            a warning.
 
     Returns:
         Something to await, or to drop: the event is on its way already.
 
     Raises:
-        RuntimeError: There is no event being handled here.
+        RuntimeError: There is no event being handled here, and the namespace and to whom were not given.
 
     Example:
         await emit("chat", {"text": text}, broadcast=True)
     """
-    event_request = _current("emit")
-    return _socketio().emit(event, *args, **_addressed(event_request, kwargs))
+    addressed = _addressed("emit", kwargs, EMIT_KEYWORDS)
+    return _socketio().emit(event, *args, **addressed)
 
 
 def send(message: Any, **kwargs: Any) -> Sent:
     """Send a ``message`` event, or with ``json=True`` a ``json`` event; otherwise like `emit`."""
-    event_request = _current("send")
     json = kwargs.pop("json", False)
-    return _socketio().send(message, json=json, **_addressed(event_request, kwargs))
+    addressed = _addressed("send", kwargs, EMIT_KEYWORDS)
+    return _socketio().send(message, json=json, **addressed)
 
 
 def call(event: str, *args: Any, **kwargs: Any) -> Any:
@@ -58,11 +64,8 @@ def call(event: str, *args: Any, **kwargs: Any) -> Any:
         RuntimeError: There is no event being handled here.
         socketio.exceptions.TimeoutError: The client did not answer in time.
     """
-    event_request = _current("call")
-    to = _recipient(kwargs)
-    to = event_request.sid if to is None else to
-    kwargs.setdefault("namespace", event_request.namespace)
-    return _socketio().call(event, *args, to=to, **kwargs)
+    addressed = _addressed("call", kwargs, CALL_KEYWORDS)
+    return _socketio().call(event, *args, **addressed)
 
 
 def join_room(room: Any, sid: str | None = None, namespace: str | None = None) -> Sent:
@@ -104,23 +107,30 @@ def disconnect(sid: str | None = None, namespace: str | None = None, silent: boo
     )
 
 
-def _current(function: str, sid: str | None = None, namespace: str | None = None) -> Any:
+def _current(function: str, sid: Any = None, namespace: Any = None) -> Any:
     """The request of the event being handled; any request will do where all it would tell is given."""
     found: Any = request._get_current_object() if has_request_context() else None  # type: ignore[attr-defined]
     if not hasattr(found, "sid") and not (has_app_context() and sid and namespace):
         raise RuntimeError(
             f"{function}() needs the context of a Socket.IO event. In views, threads and background tasks "
             f"use the SocketIO object (socketio.emit(), socketio.send(), socketio.call(), "
-            f"socketio.close_room()) or socketio.server, or pass both sid= and namespace="
+            f"socketio.close_room()) or socketio.server, or pass namespace= and whom: to= or sid="
         )
     return found
 
 
-def _addressed(event_request: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
-    kwargs.setdefault("namespace", event_request.namespace)
-    to = _recipient(kwargs)
-    if not kwargs.pop("broadcast", False) and to is None:
+def _addressed(function: str, kwargs: dict[str, Any], known: set[str]) -> dict[str, Any]:
+    """The arguments of the `SocketIO` method for those of a function, which need not tell the client."""
+    to, broadcast = _recipient(kwargs), kwargs.pop("broadcast", False)
+    event_request = _current(function, to or broadcast, "namespace" in kwargs)
+    if to is None and not broadcast:
         to = event_request.sid
+    if "namespace" not in kwargs:
+        kwargs["namespace"] = event_request.namespace
+    if not kwargs.keys() <= known:
+        ignored = ", ".join(sorted(kwargs.keys() - known))
+        warnings.warn(f"{function}() ignores {ignored}", stacklevel=3)
+        kwargs = {name: kwargs[name] for name in kwargs.keys() & known}
     return {**kwargs, "to": to}
 
 
@@ -131,5 +141,5 @@ def _recipient(kwargs: dict[str, Any]) -> Any:
 
 def _socketio() -> SocketIO:
     # An application may have several, and an event belongs to one of them.
-    own: SocketIO | None = request.environ.get("asyncsock.socketio")
+    own: SocketIO | None = request.environ.get("asyncsock.socketio") if has_request_context() else None
     return own if own is not None else current_app.extensions["socketio"]

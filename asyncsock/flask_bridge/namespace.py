@@ -38,6 +38,7 @@ class Namespace(BaseServerNamespace):
 
     def __init__(self, namespace: str | None = None) -> None:
         super().__init__(namespace)
+        self.socketio = None  # type: ignore[assignment] # until it is registered
         self._wrapped: dict[str, Handler] = {}
 
     def is_asyncio_based(self) -> bool:
@@ -111,13 +112,14 @@ class Namespace(BaseServerNamespace):
         event: str,
         data: Any = None,
         to: str | None = None,
-        *,
+        sid: str | None = None,
         namespace: str | None = None,
-        **kwargs: Any,
+        timeout: float = 60,
+        ignore_queue: bool = False,
     ) -> Any:
         """Emit an event to a client of this namespace and return its answer, as `SocketIO.call` does."""
-        return self.socketio.call(
-            event, *_arguments(data), to=to, namespace=namespace or self.namespace, **kwargs
+        return self.socketio.server.call(
+            event, data, to, sid, namespace or self.namespace, timeout, ignore_queue
         )
 
     def enter_room(self, sid: str, room: Any, namespace: str | None = None) -> Sent:

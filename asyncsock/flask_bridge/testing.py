@@ -108,6 +108,7 @@ class _Client:
         await self._feed(CONNECT, namespace, auth)
         sid = self.server.manager.sid_from_eio_sid(self.eio_sid, namespace)
         if sid is not None:
+            self.inbox.connected[namespace] = True  # though the server refuses one that is connected already
             context = self.server.event_context(sid, namespace, None, ())
             if context.connection.manage_session:
                 # Tests look into environ["saved_session"], which is there only once something has used it.
@@ -214,6 +215,16 @@ class _TestClient:
     def eio_sid(self) -> str:
         """The id of the client's Engine.IO session."""
         return self._client.eio_sid
+
+    @property
+    def connected(self) -> dict[str, bool]:
+        """Whether the client is connected, by namespace."""
+        return self._client.inbox.connected
+
+    @property
+    def queue(self) -> list[Received]:
+        """What has arrived in all namespaces and was not asked for yet."""
+        return self._client.inbox.received
 
     def sid(self, namespace: str | None = None) -> str | None:
         """The client's sid in a namespace, which handlers see as ``request.sid``."""

@@ -788,7 +788,7 @@ def connect_elsewhere() -> None:
 
 WITHOUT_CONTEXT: dict[str, Callable[[], Any]] = {
     "emit": lambda: emit("told", "text"),
-    "emit to all": lambda: emit("told", "text", broadcast=True, namespace="/"),
+    "emit to all": lambda: emit("told", "text", broadcast=True),
     "send": lambda: send("text"),
     "call": lambda: call("told", "text"),
     "join_room": lambda: join_room("room"),
