@@ -528,6 +528,12 @@ def test_the_options_are_attributes_as_in_engineio(options: dict[str, Any]) -> N
         assert getattr(ours, name) == getattr(theirs, name), name
 
 
+async def test_the_sessions_are_counted_as_in_engineio() -> None:
+    server = EngineServer()
+    pollers = [await Poller(server).open() for _ in range(2)]
+    assert set(server.sockets) == {poller.sid for poller in pollers}
+
+
 # Options that are refused
 
 

@@ -98,7 +98,16 @@ async def test_options_of_the_constructor_and_of_init_app_add_up(app: Flask) -> 
     assert (handshake["pingTimeout"], handshake["pingInterval"]) == (7000, 9000)
 
 
+def test_the_modules_of_flask_socketio_are_there() -> None:
+    from asyncsock.namespace import Namespace as FromItsModule
+    from asyncsock.test_client import SocketIOTestClient
+
+    assert FromItsModule is Namespace
+    assert SocketIOTestClient is asyncsock.SocketIOTestClient
+
+
 def test_the_client_manager_of_a_queue_is_write_only_without_an_application(app: Flask) -> None:
+    pytest.importorskip("redis")
     url = "redis://127.0.0.1:1"  # it connects when it is used
     for socketio, write_only in (
         (SocketIO(app, message_queue=url), False),
@@ -506,6 +515,14 @@ class WithSpaces(Namespace):
     def on_with_spaces(self) -> str:
         return "found"
 
+    async def on_a_coroutine(self, value: int) -> int:
+        await asyncio.sleep(0)
+        emit("said", value)
+        return value + 1
+
+    def on_fail(self) -> None:
+        raise LookupError("on purpose")
+
 
 class Renaming(WithSpaces):
     def trigger_event(self, event: str, *args: Any) -> Any:
@@ -522,6 +539,51 @@ def test_a_namespace_may_dispatch_by_itself_in(app: Flask, socketio: SocketIO, k
     socketio.on_namespace(kind("/renamed"))
     client = socketio.test_client(app, namespace="/renamed")
     assert client.emit("with spaces", namespace="/renamed", callback=True) == "found"
+
+
+class Guarding(WithSpaces):
+    """Wants the result of a method, and what it raises."""
+
+    threads: list[threading.Thread]
+
+    def trigger_event(self, event: str, *args: Any) -> Any:
+        self.threads.append(threading.current_thread())
+        try:
+            return ["guarded", super().trigger_event(event, *args)]
+        except LookupError:
+            return ["failed", request.event["message"]]  # type: ignore[attr-defined]
+
+
+async def test_a_namespace_may_dispatch_in_a_function_that_uses_the_result(
+    app: Flask, socketio: SocketIO
+) -> None:
+    namespace = Guarding("/guarded")
+    namespace.threads = []
+    socketio.on_namespace(namespace)
+    socketio.on_error("/other")(lambda error: "not for these")
+    async with socketio.async_test_client(app, namespace="/guarded") as client:
+
+        async def answer(*event: Any) -> Any:
+            return await client.emit(*event, namespace="/guarded", callback=True)
+
+        assert await answer("with_spaces") == ["guarded", "found"]
+        assert await answer("a_coroutine", 1) == ["guarded", 2]
+        assert await answer("fail") == ["failed", "fail"]
+        assert await answer("unknown") == ["guarded", None]
+        assert names(await client.get_received("/guarded")) == ["said"]
+    assert threading.main_thread() not in namespace.threads
+
+
+async def test_the_error_handler_goes_before_what_a_function_that_dispatches_does(
+    app: Flask, socketio: SocketIO
+) -> None:
+    namespace = Guarding("/guarded")
+    namespace.threads = []
+    socketio.on_namespace(namespace)
+    socketio.on_error("/guarded")(lambda error: repr(error))
+    async with socketio.async_test_client(app, namespace="/guarded") as client:
+        answer = await client.emit("fail", namespace="/guarded", callback=True)
+        assert answer == ["guarded", "LookupError('on purpose')"]
 
 
 async def test_call_of_a_namespace_returns_the_clients_answer(app: Flask, socketio: SocketIO) -> None:

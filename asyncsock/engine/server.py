@@ -126,6 +126,11 @@ class EngineServer:
         self.endpoint = Endpoint(self, CORS(cors_allowed_origins, cors_credentials))
         self._last_handler: dict[str, asyncio.Task[Any]] = {}
 
+    @property
+    def sockets(self) -> dict[str, Session]:
+        """The sessions by their ids, by the name that ``engineio`` has for them."""
+        return self.sessions
+
     # Options that cannot be changed
 
     @property

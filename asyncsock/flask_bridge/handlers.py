@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import inspect
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .extension import SocketIO
 
 Handler = Callable[..., Any]
+Runner = Callable[[EventContext, Handler, str, tuple[Any, ...]], Any]
 
 
 class FlaskServer(AsyncServer):
@@ -82,21 +83,27 @@ class ErrorHandlers:
 
 
 def make_server_handler(
-    server: FlaskServer, handler: Handler, message: str, namespace: str, errors: ErrorHandlers
+    server: FlaskServer,
+    handler: Handler,
+    message: str,
+    namespace: str,
+    errors: ErrorHandlers,
+    run: Runner | None = None,
 ) -> Handler:
     """Wrap a Flask-SocketIO style handler for `AsyncServer.on`.
 
     The server's arguments differ with ``'*'`` as the event or the namespace; the handler gets neither the
     sid nor, for ``connect``, the environ: they are in ``flask.request``.
     """
-    run = _coroutine_runner(server, errors) if _is_coroutine(handler) else _thread_runner(server, errors)
+    if run is None:
+        run = _coroutine_runner(server, errors) if is_coroutine(handler) else thread_runner(server, errors)
     any_event, any_namespace = message == "*", namespace == "*"
     takes = trim(handler, 1, 0) if message in ("connect", "disconnect") else None
 
-    def handle(sid: str, *args: Any) -> Coroutine[Any, Any, Any]:
+    def handle(sid: str, *args: Any) -> Any:
         return run(server.event_context(sid, namespace, message, args), handler, namespace, args)
 
-    def handle_any(*args: Any) -> Coroutine[Any, Any, Any]:
+    def handle_any(*args: Any) -> Any:
         event, real_namespace = message, namespace
         if any_event:
             event, *args = args  # type: ignore[assignment]
@@ -116,7 +123,7 @@ def make_callback(
     server: FlaskServer, callback: Handler, sid: str, namespace: str, errors: ErrorHandlers
 ) -> Handler:
     """Wrap the callback of an emit, to run in the context of the client that made the event."""
-    run = _coroutine_runner(server, errors) if _is_coroutine(callback) else _thread_runner(server, errors)
+    run = _coroutine_runner(server, errors) if is_coroutine(callback) else thread_runner(server, errors)
 
     async def call(*args: Any) -> Any:
         if server.manager.eio_sid_from_sid(sid, namespace) is not None:
@@ -126,14 +133,11 @@ def make_callback(
     return call
 
 
-def _is_coroutine(handler: Handler) -> bool:
+def is_coroutine(handler: Handler) -> bool:
     unwrapped = inspect.unwrap(handler, stop=inspect.iscoroutinefunction)
     return inspect.iscoroutinefunction(unwrapped) or inspect.iscoroutinefunction(
         getattr(handler, "__call__", None)  # noqa: B004 - the method itself is asked about
     )
-
-
-Runner = Callable[[EventContext, Handler, str, tuple[Any, ...]], Coroutine[Any, Any, Any]]
 
 
 def _coroutine_runner(server: FlaskServer, errors: ErrorHandlers) -> Runner:
@@ -160,14 +164,27 @@ def _coroutine_runner(server: FlaskServer, errors: ErrorHandlers) -> Runner:
 
     async def handle(error: Exception, namespace: str) -> Any:
         error_handler = errors.handler_of(error, namespace)
-        if _is_coroutine(error_handler):
+        if is_coroutine(error_handler):
             return await error_handler(error)
         return await call_in_thread(server.threads, error_handler, error)
 
     return run
 
 
-def _thread_runner(server: FlaskServer, errors: ErrorHandlers) -> Runner:
+def inline_runner(server: FlaskServer, errors: ErrorHandlers) -> Runner:
+    """For handlers that are called from a handler in a thread, in its context."""
+
+    def run(context: EventContext, handler: Handler, namespace: str, args: tuple[Any, ...]) -> Any:
+        ensure_sync = server.app.ensure_sync
+        try:
+            return ensure_sync(handler)(*args)
+        except Exception as error:
+            return ensure_sync(errors.handler_of(error, namespace))(error)
+
+    return run
+
+
+def thread_runner(server: FlaskServer, errors: ErrorHandlers) -> Runner:
     def call(
         beginning: Beginning, context: EventContext, handler: Handler, namespace: str, args: tuple[Any, ...]
     ) -> Any:

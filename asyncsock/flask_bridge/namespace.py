@@ -8,9 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from socketio.base_namespace import BaseServerNamespace
 
-from ..engine.sent import Sent
+from ..engine.sent import SENT, Sent
 from ..server import UserSession
-from .handlers import ErrorHandlers, Handler, make_server_handler
+from .handlers import (
+    ErrorHandlers,
+    Handler,
+    inline_runner,
+    is_coroutine,
+    make_server_handler,
+    thread_runner,
+)
 
 if TYPE_CHECKING:
     from .extension import SocketIO
@@ -48,9 +55,20 @@ class Namespace(BaseServerNamespace):
     def _set_socketio(self, socketio: SocketIO) -> None:
         self.socketio = socketio
         self._wrapped.clear()
+        if self._dispatches_in_threads:
+            self.trigger_event = self._trigger_in_thread  # type: ignore[method-assign]
 
-    async def trigger_event(self, event: str, *args: Any) -> Any:
-        """Run the method that handles an event, and return its result. Subclasses may dispatch otherwise.
+    @property
+    def _dispatches_in_threads(self) -> bool:
+        """Whether a subclass dispatches in a function, which may block and wants results, not awaitables."""
+        dispatch = type(self).trigger_event
+        return dispatch is not Namespace.trigger_event and not is_coroutine(dispatch)
+
+    def trigger_event(self, event: str, *args: Any) -> Any:
+        """Run the method that handles an event, and return its result.
+
+        Subclasses may dispatch otherwise: in a coroutine, where this returns an awaitable, or in a function.
+        A function runs in a thread, which it keeps while a coroutine method runs.
 
         Args:
             event: The name of the event.
@@ -58,14 +76,28 @@ class Namespace(BaseServerNamespace):
         """
         wrapped = self._wrapped.get(event)
         if wrapped is None:
+            in_thread, server, errors = (
+                self._dispatches_in_threads,
+                self.socketio.server,
+                _NamespaceErrors(self),
+            )
             method: Callable[..., Any] | None = getattr(self, f"on_{event}", None)
             if method is None:
-                return None
-            wrapped = make_server_handler(
-                self.socketio.server, method, event, self.namespace, _NamespaceErrors(self)
-            )
+                return None if in_thread else SENT
+            run = inline_runner(server, errors) if in_thread else None
+            wrapped = make_server_handler(server, method, event, self.namespace, errors, run)
             self._wrapped[event] = wrapped
-        return await wrapped(*args)
+        return wrapped(*args)
+
+    def _trigger_in_thread(self, event: str, *args: Any) -> Any:
+        server, namespace = self.socketio.server, self.namespace
+        if namespace == "*":
+            namespace, sid, *data = args
+        else:
+            sid, *data = args
+        context = server.event_context(sid, namespace, event, tuple(data))
+        dispatch = partial(type(self).trigger_event, self, event)
+        return thread_runner(server, ErrorHandlers())(context, dispatch, namespace, args)
 
     def emit(
         self,
