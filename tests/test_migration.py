@@ -67,6 +67,21 @@ def socketio(app: Flask) -> SocketIO:
     return SocketIO(app)
 
 
+KINDS = ("coroutine", "function")
+both_kinds = pytest.mark.parametrize("kind", KINDS)
+
+
+def of_kind(kind: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function, or a coroutine function that does the same."""
+
+    @functools.wraps(function)
+    async def coroutine(*args: Any) -> Any:
+        await asyncio.sleep(0)
+        return function(*args)
+
+    return coroutine if kind == "coroutine" else function
+
+
 def names(packets: list[dict[str, Any]]) -> list[str]:
     return [packet["name"] for packet in packets]
 
@@ -162,11 +177,12 @@ def test_a_namespace_knows_its_socketio_from_its_registration_on(app: Flask) -> 
 # Registering
 
 
-def test_on_event_registers_without_a_decorator(app: Flask, socketio: SocketIO) -> None:
+@both_kinds
+def test_on_event_registers_without_a_decorator(app: Flask, socketio: SocketIO, kind: str) -> None:
     def double(number: int) -> int:
         return 2 * number
 
-    socketio.on_event("double", double, namespace="/sums")
+    socketio.on_event("double", of_kind(kind, double), namespace="/sums")
     client = socketio.test_client(app, namespace="/sums")
     assert client.emit("double", 21, namespace="/sums", callback=True) == 42
 
@@ -187,19 +203,23 @@ def test_the_reasons_are_those_of_flask_socketio() -> None:
         assert getattr(SocketIO.reason, name) == getattr(theirs, name)
 
 
-def test_a_tuple_is_several_arguments_of_the_acknowledgement(app: Flask, socketio: SocketIO) -> None:
-    socketio.on("tuple")(lambda: ("one", 2))
-    socketio.on("list")(lambda: ["one", 2])
-    socketio.on("nothing")(lambda: None)
+@both_kinds
+def test_a_tuple_is_several_arguments_of_the_acknowledgement(
+    app: Flask, socketio: SocketIO, kind: str
+) -> None:
+    socketio.on("tuple")(of_kind(kind, lambda: ("one", 2)))
+    socketio.on("list")(of_kind(kind, lambda: ["one", 2]))
+    socketio.on("nothing")(of_kind(kind, lambda: None))
     client = socketio.test_client(app)
     assert client.emit("tuple", callback=True) == ["one", 2]
     assert client.emit("list", callback=True) == ["one", 2]
     assert client.emit("nothing", callback=True) == []
 
 
-def test_messages_and_json_are_events_of_that_name(app: Flask, socketio: SocketIO) -> None:
-    socketio.on("message")(lambda data: send(data))
-    socketio.on("json")(lambda data: send(data, json=True))
+@both_kinds
+def test_messages_and_json_are_events_of_that_name(app: Flask, socketio: SocketIO, kind: str) -> None:
+    socketio.on("message")(of_kind(kind, lambda data: send(data)))
+    socketio.on("json")(of_kind(kind, lambda data: send(data, json=True)))
     client = socketio.test_client(app)
     client.send("hello")
     client.send({"a": 1}, json=True)
@@ -489,8 +509,14 @@ class Room(Namespace):
         self.disconnect(sid)
 
 
-def test_the_methods_of_a_namespace_act_in_it(app: Flask, socketio: SocketIO) -> None:
-    socketio.on_namespace(Room("/rooms"))
+def with_methods_of_kind(kind: str, namespace: type[Namespace]) -> type[Namespace]:
+    methods = {name: method for name, method in vars(namespace).items() if name.startswith("on_")}
+    return type("Methods", (namespace,), {name: of_kind(kind, method) for name, method in methods.items()})
+
+
+@both_kinds
+def test_the_methods_of_a_namespace_act_in_it(app: Flask, socketio: SocketIO, kind: str) -> None:
+    socketio.on_namespace(with_methods_of_kind(kind, Room)("/rooms"))
     one, two = (socketio.test_client(app, namespace="/rooms") for _ in range(2))
     main = socketio.test_client(app)
 
@@ -509,6 +535,28 @@ def test_the_methods_of_a_namespace_act_in_it(app: Flask, socketio: SocketIO) ->
     assert heard() == []
     one.emit("throw_out", two.sid("/rooms"), namespace="/rooms")
     assert not two.is_connected("/rooms")
+
+
+class Anywhere(Namespace):
+    async def on_connect(self) -> None:
+        self.emit("welcome", namespace=request.namespace)  # type: ignore[attr-defined]
+
+    def on_where(self) -> list[str]:
+        return [request.namespace, request.event["message"]]  # type: ignore[attr-defined]
+
+
+class AnywhereByItself(Anywhere):
+    def trigger_event(self, event: str, *args: Any) -> Any:
+        return super().trigger_event(event, *args)
+
+
+@pytest.mark.parametrize("kind", [Anywhere, AnywhereByItself])
+def test_a_class_may_handle_every_namespace(app: Flask, kind: type[Namespace]) -> None:
+    socketio = SocketIO(app, namespaces="*")
+    socketio.on_namespace(kind("*"))
+    client = socketio.test_client(app, namespace="/some")
+    assert names(client.get_received("/some")) == ["welcome"]
+    assert client.emit("where", namespace="/some", callback=True) == ["/some", "where"]
 
 
 class WithSpaces(Namespace):
