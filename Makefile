@@ -78,7 +78,7 @@ npm: parts
 test: $(VENV)/installed-dev npm
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
 
-# MATRIX="3.12-newest" for some of its combinations, MATRIX=--list for their names.
+# MATRIX="3.12-newest" for some of its combinations, MATRIX=--ends for two of them, MATRIX=--list for their names.
 test-matrix:
 	$(PYTHON) scripts/test_matrix.py $(MATRIX)
 

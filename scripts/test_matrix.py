@@ -5,6 +5,7 @@ the constraints stay as they are; the newest libraries are looked up once a day.
 
     python scripts/test_matrix.py                 all of them (make test-matrix)
     python scripts/test_matrix.py 3.12-newest     some of them
+    python scripts/test_matrix.py --ends          the oldest libraries, and the newest Python
     python scripts/test_matrix.py --list
 """
 
@@ -155,6 +156,14 @@ def environments() -> list[Environment]:
     return first + [Environment(version, python, oldest=False) for version, python in pythons.items()]
 
 
+def ends(found: list[Environment]) -> list[Environment]:
+    """The oldest libraries and the newest Python, if it is not the one that `make test` uses anyway."""
+    oldest = [environment for environment in found if environment.oldest]
+    newest = [environment for environment in found if not environment.oldest][-1:]
+    of_make_test = "{}.{}".format(*sys.version_info)
+    return oldest + [environment for environment in newest if environment.version != of_make_test]
+
+
 def check(environment: Environment) -> bool:
     """Install and test one of them, and print how it went."""
     began = time.monotonic()
@@ -175,6 +184,11 @@ def main(names: list[str]) -> int:
     if names == ["--list"]:
         print(*(environment.name for environment in found), sep="\n")
         return 0
+    if names == ["--ends"]:
+        names = [environment.name for environment in ends(found)]
+        if not names:
+            print("Nothing here that `make test` does not test")
+            return 0
     chosen = [environment for environment in found if not names or environment.name in names]
     if not chosen or set(names) - {environment.name for environment in chosen}:
         print(f"There is no such combination here: {' '.join(names)} (see --list)", file=sys.stderr)
