@@ -654,34 +654,40 @@ async def test_call_of_a_namespace_returns_the_clients_answer(app: Flask, socket
 # Background tasks
 
 
-def test_a_background_function_is_a_thread_that_can_be_joined(socketio: SocketIO) -> None:
+@pytest.mark.parametrize("of", ["socketio", "server"])
+def test_a_background_function_is_a_thread_that_can_be_joined(socketio: SocketIO, of: str) -> None:
     done: list[Any] = []
 
     def work(*args: int, **kwargs: int) -> None:
         done.append((args, kwargs, threading.current_thread()))
 
-    task = socketio.start_background_task(work, 1, b=2)
+    starter = socketio if of == "socketio" else socketio.server
+    task = starter.start_background_task(work, 1, b=2)
     task.join(5)
     assert done == [((1,), {"b": 2}, task)]
 
 
-async def test_a_background_coroutine_is_a_task(socketio: SocketIO) -> None:
+@pytest.mark.parametrize("of", ["socketio", "server"])
+async def test_a_background_coroutine_is_a_task(socketio: SocketIO, of: str) -> None:
     socketio.server.attach_loop()
 
     async def work(number: int) -> int:
         await socketio.sleep(0)
         return 2 * number
 
-    task = socketio.start_background_task(work, 21)
+    starter = socketio if of == "socketio" else socketio.server
+    task = starter.start_background_task(work, 21)
     assert isinstance(task, asyncio.Task)
     assert await task == 42
 
 
-async def test_sleep_is_awaited_in_a_coroutine_and_blocks_in_a_thread(socketio: SocketIO) -> None:
+@pytest.mark.parametrize("of", ["socketio", "server"])
+async def test_sleep_is_awaited_in_a_coroutine_and_blocks_in_a_thread(socketio: SocketIO, of: str) -> None:
     socketio.server.attach_loop()
-    await asyncio.wait_for(socketio.sleep(0.01), 5)
+    sleep = socketio.sleep if of == "socketio" else socketio.server.sleep
+    await asyncio.wait_for(sleep(0.01), 5)
     began = time.monotonic()
-    assert await asyncio.to_thread(socketio.sleep, 0.05) is None
+    assert await asyncio.to_thread(sleep, 0.05) is None
     assert time.monotonic() - began >= 0.05
 
 

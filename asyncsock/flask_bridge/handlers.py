@@ -43,6 +43,16 @@ class FlaskServer(AsyncServer):
         self.threads = threads
         self.manage_session = manage_session
 
+    def start_background_task(self, target: Handler, *args: Any, **kwargs: Any) -> Any:
+        """Run a coroutine function as a task, or a function in a thread, as `SocketIO` does."""
+        if inspect.iscoroutinefunction(target):
+            return super().start_background_task(target, *args, **kwargs)
+        return self.socketio.start_background_task(target, *args, **kwargs)
+
+    def sleep(self, seconds: float = 0) -> Any:
+        """Sleep: in a coroutine await it, in a thread it blocks."""
+        return self.socketio.sleep(seconds)
+
     def event_context(self, sid: str, namespace: str, message: Any, args: tuple[Any, ...]) -> EventContext:
         """The Flask context for one event of a client."""
         connection: Connection
