@@ -12,7 +12,7 @@ from .engine.session import Session
 from .engine.transport import HOLDING
 from .packets import Incoming
 
-NO_ROOMS: frozenset[Hashable] = frozenset()
+NO_ROOMS: dict[Hashable, None] = {}  # of all clients that have joined none; never changed
 
 
 class Partial:
@@ -79,7 +79,7 @@ Target = Session | Held
 
 
 class Client:
-    """One client in one namespace. `rooms` are those it has joined, its own aside."""
+    """One client in one namespace. `rooms` are those it has joined, in that order, its own aside."""
 
     __slots__ = ("callbacks", "connection", "last_id", "namespace", "rooms", "sid", "state", "target")
 
@@ -91,7 +91,7 @@ class Client:
         self.namespace = namespace
         self.target = target
         self.state = state
-        self.rooms: set[Hashable] | frozenset[Hashable] = NO_ROOMS
+        self.rooms = NO_ROOMS
         self.callbacks: dict[int, Callable[..., Any]] = {}
         self.last_id = 0
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from socketio import AsyncManager
 
-from .connection import Client, Connection, Held, State, Target
+from .connection import NO_ROOMS, Client, Connection, Held, State, Target
 from .engine.packet import Packet
 from .engine.sent import SENT, Sent, SentAndWaiting, sent_and_yielding
 from .packets import EVENT, Body, event_arguments
@@ -330,17 +330,17 @@ class Rooms(AsyncManager):
         if self.is_sid_room(namespace, room):
             raise ValueError("cannot enter a sid room")
         self.rooms[namespace].setdefault(room, {})[sid] = client.target
-        if isinstance(client.rooms, set):
-            client.rooms.add(room)
+        if client.rooms is NO_ROOMS:
+            client.rooms = {room: None}
         else:
-            client.rooms = {room}
+            client.rooms[room] = None
 
     def basic_leave_room(self, sid: str, namespace: str, room: Any) -> None:
         client = self._clients.get(sid)
         if client is None or client.namespace != namespace:
             return
-        if isinstance(client.rooms, set) and room in client.rooms:
-            client.rooms.remove(room)
+        if room in client.rooms:
+            del client.rooms[room]
             self._remove(self.rooms[namespace], room, sid)
 
     def basic_close_room(self, room: Any, namespace: str) -> None:
@@ -355,7 +355,7 @@ class Rooms(AsyncManager):
         return client is not None and client.namespace == namespace
 
     def get_rooms(self, sid: str, namespace: str) -> list[Any]:
-        """The rooms a client is in, its own included."""
+        """The rooms a client is in: its own, and the others as it joined them."""
         client = self._clients.get(sid)
         return [sid, *client.rooms] if client is not None and client.namespace == namespace else []
 

@@ -196,6 +196,14 @@ async def test_rooms_tells_a_clients_rooms_with_its_own(any_server: AsyncServer)
         assert sorted(any_server.rooms(client.sid)) == sorted([client.sid, "b"])
 
 
+async def test_rooms_come_in_the_order_in_which_they_were_joined(server: AsyncServer) -> None:
+    async with connected(server) as client:
+        names = [f"room {number}" for number in (3, 1, 4, 5, 2)]
+        for name in names:
+            server.enter_room(client.sid, name)
+        assert server.rooms(client.sid) == [client.sid, *names]
+
+
 async def test_entering_a_room_twice_is_entering_it_once(any_server: AsyncServer) -> None:
     async with connected(any_server) as client:
         await any_server.enter_room(client.sid, "room")
