@@ -18,7 +18,7 @@ from .connection import Connection, Partial, State
 from .engine import EngineServer
 from .engine.heartbeat import Deadlines
 from .engine.log import make_logger
-from .engine.sent import Sent
+from .engine.sent import SENT_TYPES
 from .engine.server import EAGER_TASKS
 from .engine.session import BadPacket, Session
 from .packets import (
@@ -349,7 +349,7 @@ class ReceivingServer(socketio.AsyncServer):
             result = handler(*args)
             if result is not None and hasattr(type(result), "__await__"):
                 result = await result
-                if isinstance(result, Sent):  # `return emit(...)`
+                if type(result) in SENT_TYPES:  # `return emit(...)`
                     await result
                     result = None
             if id is not None:

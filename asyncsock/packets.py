@@ -84,7 +84,8 @@ class JSONCodec:
     """
 
     def __init__(self, json: Any = None) -> None:
-        self._loads: Callable[[str], Any] = _fast_loads if json is None else json.loads
+        self._loads: Callable[[str], Any] = _decode_json if json is None else json.loads
+        self._loads_the_rest = _standard_loads if json is None else None
         self.encode: Callable[[Any], Body] = _fast_dumps if json is None else _dumps_with(json)
 
     def detach(self, body: Body) -> Body:
@@ -156,11 +157,19 @@ class JSONCodec:
     def _load(self, text: str) -> Any:
         try:
             data = self._loads(text)
-        except (ValueError, RecursionError):
-            raise BadPacket("data that is not JSON") from None
+        except (ValueError, RecursionError, msgspec.MsgspecError):
+            data = self._load_the_rest(text)
         if len(text) > 2 * MAX_DEPTH and text.count("[") + text.count("{") > MAX_DEPTH and _is_too_deep(data):
             raise BadPacket("data nested too deeply")
         return data
+
+    def _load_the_rest(self, text: str) -> Any:
+        if self._loads_the_rest is not None:
+            try:
+                return self._loads_the_rest(text)
+            except (ValueError, RecursionError):
+                pass
+        raise BadPacket("data that is not JSON")
 
 
 class PacketCodec:
@@ -277,11 +286,9 @@ def _items(value: Any) -> Iterable[Any]:
     return value if isinstance(value, list) else ()
 
 
-def _fast_loads(text: str) -> Any:
-    try:
-        return _decode_json(text)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return stdlib_json.loads(text, parse_constant=_refuse_constant)  # lone surrogates
+def _standard_loads(text: str) -> Any:
+    """For lone surrogates, which only the standard library takes."""
+    return stdlib_json.loads(text, parse_constant=_refuse_constant)
 
 
 def _refuse_constant(name: str) -> None:

@@ -42,6 +42,7 @@ class Rooms(AsyncManager):
 
     Attributes:
         rooms: The sessions by namespace, room and sid; room ``None`` has everybody.
+        clients: The clients by sid.
     """
 
     server: HasEngine
@@ -49,7 +50,7 @@ class Rooms(AsyncManager):
     def __init__(self) -> None:
         super().__init__()
         self.rooms: dict[str, dict[Hashable, dict[str, Target]]] = {}
-        self._clients: dict[str, Client] = {}
+        self.clients: dict[str, Client] = {}
 
     # Sending
 
@@ -108,7 +109,7 @@ class Rooms(AsyncManager):
         if callback is None:
             fanout.fan_out(recipients.values(), self.server.codec.assemble(EVENT, namespace, body))
         else:
-            for client in [self._clients[sid] for sid in recipients]:
+            for client in [self.clients[sid] for sid in recipients]:
                 client.last_id += 1
                 client.callbacks[client.last_id] = callback
                 packets = self.server.codec.assemble(EVENT, namespace, body, client.last_id)
@@ -143,7 +144,7 @@ class Rooms(AsyncManager):
         members = rooms.get(room)
         if members is not None:
             return members
-        client = self._clients.get(room)  # type: ignore[call-overload]
+        client = self.clients.get(room)  # type: ignore[call-overload]
         return {client.sid: client.target} if client is not None and client.namespace == namespace else {}
 
     # Other processes, which only a message queue reaches
@@ -189,7 +190,7 @@ class Rooms(AsyncManager):
         target = session if state is State.CONNECTED else Held(session)
         sid = self.server.eio.generate_id()
         client = connection.clients[namespace] = Client(sid, connection, namespace, target, state)
-        self._clients[sid] = client
+        self.clients[sid] = client
         rooms = self.rooms.get(namespace)
         if rooms is None:
             rooms = self.rooms[namespace] = {None: {}}
@@ -205,7 +206,7 @@ class Rooms(AsyncManager):
 
     async def connect(self, sid: str, namespace: str) -> str:
         """Note that a client is connected, and send it what was kept until then."""
-        client = self._clients[sid]
+        client = self.clients[sid]
         client.state = State.CONNECTED
         if isinstance(client.target, Held) and client.target.kept:
             asyncio.get_running_loop().call_later(APART, self._release, client)
@@ -215,7 +216,7 @@ class Rooms(AsyncManager):
 
     def _release(self, client: Client) -> None:
         held = client.target
-        if isinstance(held, Held) and client.sid in self._clients:
+        if isinstance(held, Held) and client.sid in self.clients:
             client.target = held.session
             for room in (None, *client.rooms):
                 self.rooms[client.namespace][room][client.sid] = held.session
@@ -230,23 +231,19 @@ class Rooms(AsyncManager):
 
     def send_to(self, sid: str, packets: Sequence[Packet]) -> None:
         """Send packets to one client, after everything that was sent to it before."""
-        client = self._clients.get(sid)
+        client = self.clients.get(sid)
         if client is not None:
             for packet in packets:
                 self.server.eio.fanout.put(client.target, packet)
 
-    def client(self, sid: str) -> Client | None:
-        """The client with a sid."""
-        return self._clients.get(sid)
-
     def is_connected(self, sid: str | None, namespace: str) -> bool:
         """Whether a client is connected to a namespace and not about to leave it."""
-        client = self._clients.get(sid)  # type: ignore[arg-type]
+        client = self.clients.get(sid)  # type: ignore[arg-type]
         return client is not None and client.state is State.CONNECTED and client.namespace == namespace
 
     def pre_disconnect(self, sid: str, namespace: str) -> str:
         """Note that a client is about to leave; it stays in its rooms while its handler runs."""
-        client = self._clients[sid]
+        client = self.clients[sid]
         self._release(client)
         client.state = State.DISCONNECTING
         self._make_way(client)
@@ -263,7 +260,7 @@ class Rooms(AsyncManager):
         self.basic_disconnect(sid, namespace)
 
     def basic_disconnect(self, sid: str, namespace: str, **kwargs: Any) -> None:
-        client = self._clients.pop(sid, None)
+        client = self.clients.pop(sid, None)
         if client is None:
             return
         rooms = self.rooms[namespace]
@@ -294,13 +291,13 @@ class Rooms(AsyncManager):
 
     def eio_sid_from_sid(self, sid: str, namespace: str) -> str | None:
         """The session id of a client."""
-        client = self._clients.get(sid)
+        client = self.clients.get(sid)
         return client.eio_sid if client is not None and client.namespace == namespace else None
 
     def get_participants(self, namespace: str, room: Any) -> Iterator[tuple[str, str]]:
         """The sid and session id of everybody in a room or in several."""
         for sid in list(self._members(namespace, room)):
-            yield sid, self._clients[sid].eio_sid
+            yield sid, self.clients[sid].eio_sid
 
     # Rooms
 
@@ -336,7 +333,7 @@ class Rooms(AsyncManager):
             client.rooms[room] = None
 
     def basic_leave_room(self, sid: str, namespace: str, room: Any) -> None:
-        client = self._clients.get(sid)
+        client = self.clients.get(sid)
         if client is None or client.namespace != namespace:
             return
         if room in client.rooms:
@@ -351,16 +348,16 @@ class Rooms(AsyncManager):
 
     def is_sid_room(self, namespace: str, room: Any) -> bool:
         """Whether a room is one client's own."""
-        client = self._clients.get(room)
+        client = self.clients.get(room)
         return client is not None and client.namespace == namespace
 
     def get_rooms(self, sid: str, namespace: str) -> list[Any]:
         """The rooms a client is in: its own, and the others as it joined them."""
-        client = self._clients.get(sid)
+        client = self.clients.get(sid)
         return [sid, *client.rooms] if client is not None and client.namespace == namespace else []
 
     def _client(self, sid: str, namespace: str) -> Client:
-        client = self._clients.get(sid)
+        client = self.clients.get(sid)
         if client is None or client.namespace != namespace:
             raise ValueError("sid is not connected to requested namespace")
         return client
@@ -376,7 +373,7 @@ class Rooms(AsyncManager):
 
     async def trigger_callback(self, sid: str, id: int, data: list[Any]) -> None:
         """Call what was to be called when a client acknowledges an event."""
-        client = self._clients.get(sid)
+        client = self.clients.get(sid)
         callback = client.callbacks.pop(id, None) if client is not None else None
         if callback is None:
             self._get_logger().warning("unknown acknowledgement %d from %s ignored", id, sid)

@@ -69,6 +69,12 @@ class SentAndWaiting(Sent):
         return self._wait().__await__()
 
 
+SENT_TYPES = (
+    Sent,
+    SentAndWaiting,
+)  # to compare with: `isinstance` asks the abstract base class, at some cost
+
+
 def sent_and_yielding() -> Sent:
     """For a caller that sends in a loop: awaiting lets the event loop write what has piled up."""
     return SentAndWaiting(partial(asyncio.sleep, 0))

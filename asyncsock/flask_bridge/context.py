@@ -213,7 +213,9 @@ class EventContext:
         request_context._after_request_functions = []  # filled by after_this_request, never run
 
     def __enter__(self) -> EventContext:
-        self._bind()
+        app_context, request_context = self.app_context, self.request_context  # as in `_bind`
+        app_context._cv_tokens = [_cv_app.set(app_context)]
+        request_context._cv_tokens = [(_cv_request.set(request_context), app_context)]
         if appcontext_pushed.receivers or self.connection._blocks:
             self._begin()
         return self

@@ -57,7 +57,7 @@ class FlaskServer(AsyncServer):
         """The Flask context for one event of a client."""
         connection: Connection
         if self._ours:
-            connection = self.manager.client(sid).connection
+            connection = self.manager.clients[sid].connection
         else:
             connection = self.connections[self.manager.eio_sid_from_sid(sid, namespace)]
         context: ConnectionContext = connection.context or self._new_context(connection)
