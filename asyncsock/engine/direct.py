@@ -7,7 +7,7 @@ import binascii
 import hashlib
 from collections.abc import Awaitable
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from .frames import FrameReader
 from .http import JSON, Headers, HTTPError, Request
@@ -17,7 +17,7 @@ from .shutdown import SERVICE_RESTART
 from .websocket import POLICY_VIOLATION, WebSocketTransport
 
 if TYPE_CHECKING:
-    from .uvicorn import DirectDoor
+    from .server import EngineServer
 
 ACCEPT_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
 WRITE_SIZE = 262_144  # bytes handed to the transport at once, so that progress shows on any transport
@@ -31,39 +31,30 @@ class DirectWebSocket(WebSocketTransport, asyncio.Protocol):
         "_close_sent",
         "_connections",
         "_discarding",
-        "_door",
+        "_engine",
         "_frames",
         "_session",
-        "_setup",
-        "_successor",
         "_transport",
         "_unsent",
     )
 
-    _transport: asyncio.Transport
-
-    def __init__(self, door: DirectDoor, server_state: Any, app_state: dict[str, Any]) -> None:
+    def __init__(self, engine: EngineServer, transport: asyncio.Transport, connections: set[Any]) -> None:
         super().__init__()
-        self._door = door
-        self._connections = server_state.connections
-        self._setup: tuple[Any, dict[str, Any]] | None = (server_state, app_state)  # until the handshake
-        self._frames = FrameReader(door.engine.max_http_buffer_size)
+        self._engine = engine
+        self._transport = transport
+        self._connections = connections
+        self._frames = FrameReader(engine.max_http_buffer_size)
         self._session: Session | None = None
         self._unsent: memoryview | None = None  # the rest of a large write
         self._close_code = 0
         self._close_sent = False
         self._discarding = False
-        self._successor: asyncio.Protocol | None = None
+        connections.add(self)
 
     # asyncio.Protocol
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's are not of that class
-
     def data_received(self, data: bytes) -> None:
-        if self._setup is not None:
-            self._handshake(data)
-        elif not self._discarding:
+        if not self._discarding:
             self._frames.feed(data, self)
 
     def eof_received(self) -> None:
@@ -72,22 +63,19 @@ class DirectWebSocket(WebSocketTransport, asyncio.Protocol):
     def pause_writing(self) -> None:
         self.paused = True
         if self._session is not None:
-            self._door.engine.stalls.watch(self._session)
+            self._engine.stalls.watch(self._session)
 
     def resume_writing(self) -> None:
         self.resumed()
         if self._close_code:
-            self._door.engine.endings.alive(self)
+            self._engine.endings.alive(self)
         self._continue()
 
     def connection_lost(self, error: Exception | None) -> None:
-        if self._successor is not None:  # it closed the connection before it was set
-            self._successor.connection_lost(error)
-            return
         self._connections.discard(self)
-        self._door.engine.endings.gone(self)
+        self._engine.endings.gone(self)
         if self._session is not None:
-            self._door.engine.stalls.settled(self._session)
+            self._engine.stalls.settled(self._session)
         self.lost()
         self._session = None
 
@@ -100,16 +88,14 @@ class DirectWebSocket(WebSocketTransport, asyncio.Protocol):
 
     # Handshake
 
-    def _handshake(self, data: bytes) -> None:
-        assert self._setup is not None
-        (state, app_state), self._setup = self._setup, None
-        request = self._door.request(data, self._transport, app_state)
-        key = _accept_key(request) if request is not None else None
-        if request is None or key is None:
-            self._successor = self._door.hand_over(state, app_state, self._transport, data)
-            return
-        self._connections.add(self)
-        engine = self._door.engine
+    def handshake(self, request: Request, key: bytes) -> None:
+        """Answer the request that asks for this WebSocket.
+
+        Args:
+            request: The request.
+            key: What `accept_key` says of it.
+        """
+        engine = self._engine
         endpoint = engine.endpoint
         try:
             upgrade = endpoint.upgrade(request, self)
@@ -139,7 +125,7 @@ class DirectWebSocket(WebSocketTransport, asyncio.Protocol):
             self._accept(key, session)
 
     def _accept(self, key: bytes, session: Session) -> None:
-        engine = self._door.engine
+        engine = self._engine
         self.attach(session)
         head = _switching(key, engine.endpoint.cookie_headers(session))
         self._transport.write(head + engine.endpoint.open_packet(session, self).frame)
@@ -148,7 +134,7 @@ class DirectWebSocket(WebSocketTransport, asyncio.Protocol):
             self.lost()
 
     def _reject(self, request: Request, error: HTTPError) -> None:
-        self._door.engine.endpoint.log_refusal(request, error)
+        self._engine.endpoint.log_refusal(request, error)
         body = error.body
         lines = [
             b"HTTP/1.1 %d %s" % (error.status, HTTPStatus(error.status).phrase.encode()),
@@ -165,7 +151,7 @@ class DirectWebSocket(WebSocketTransport, asyncio.Protocol):
         if self.receiver is not None:
             self.receiver.receive(message)
         elif self._close_code:
-            self._door.engine.endings.alive(self)
+            self._engine.endings.alive(self)
 
     def answer(self, data: bytes) -> None:
         if not self._close_sent:
@@ -184,7 +170,7 @@ class DirectWebSocket(WebSocketTransport, asyncio.Protocol):
     def _drop_input(self) -> None:
         """Read until the client has closed: closing with input unread would take back the close frame."""
         self._discarding = True
-        self._door.engine.endings.closing(self)
+        self._engine.endings.closing(self)
         if self._transport.can_write_eof():
             self._transport.write_eof()
 
@@ -221,7 +207,7 @@ class DirectWebSocket(WebSocketTransport, asyncio.Protocol):
         if not self._close_code:
             self.receiver = None
             self._close_code = code
-            self._door.engine.endings.closing(self)
+            self._engine.endings.closing(self)
             self._continue()
 
     def abort(self) -> None:
@@ -248,16 +234,16 @@ class DirectWebSocket(WebSocketTransport, asyncio.Protocol):
         if self.paused or self._close_sent:
             return
         if session is not None:
-            self._door.engine.stalls.settled(session)
+            self._engine.stalls.settled(session)
         if self._close_code:
             self._close_sent = True
             self._transport.write(b"\x88\x02" + self._close_code.to_bytes(2, "big"))
 
 
-def _accept_key(request: Request) -> bytes | None:
+def accept_key(method: str, headers: dict[bytes, bytes]) -> bytes | None:
     """The answer to a handshake that we can take; None for one that uvicorn's class had better judge."""
-    key = request.headers.get(b"sec-websocket-key", b"")
-    if request.method != "GET" or request.headers.get(b"sec-websocket-version") != b"13":
+    key = headers.get(b"sec-websocket-key", b"")
+    if method != "GET" or headers.get(b"sec-websocket-version") != b"13":
         return None
     try:
         # Characters outside the alphabet are skipped, so that a key with any comes out too short.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -54,7 +54,7 @@ class Request:
 
     Args:
         method: The HTTP method.
-        headers: Names and values.
+        headers: Values by lower-case name; of a header given twice, the last.
         query: The query string.
         make_scope: Makes the ASGI scope, which most WebSockets never need.
     """
@@ -62,11 +62,11 @@ class Request:
     __slots__ = ("headers", "make_scope", "method", "query")
 
     def __init__(
-        self, method: str, headers: Iterable[Sequence[bytes]], query: bytes, make_scope: Callable[[], Scope]
+        self, method: str, headers: dict[bytes, bytes], query: bytes, make_scope: Callable[[], Scope]
     ) -> None:
         self.make_scope = make_scope
         self.method = method
-        self.headers = {name.lower(): value for name, value in headers}
+        self.headers = headers
         self.query: dict[str, str] = {}
         for pair in query.decode("latin-1").split("&"):
             name, _, value = pair.partition("=")
@@ -83,7 +83,8 @@ class Request:
 
 def request_of(scope: Scope) -> Request:
     """The request of an ``http`` or ``websocket`` scope."""
-    return Request(scope.get("method", "GET"), scope["headers"], scope["query_string"], lambda: scope)
+    headers = {name.lower(): value for name, value in scope["headers"]}
+    return Request(scope.get("method", "GET"), headers, scope["query_string"], lambda: scope)
 
 
 async def read_body(request: Request, receive: Receive, limit: int) -> bytes:

@@ -1,21 +1,20 @@
-"""The direct door: Engine.IO WebSockets spoken straight on uvicorn's connections, without ASGI between.
+"""The direct door: the engine served straight on uvicorn's connections, without ASGI between.
 
-uvicorn hands a connection that asks for a WebSocket to a protocol class named in its configuration.
-Where that is its default one and the application it serves is ours and nothing else, `install` puts
-ours there. It needs no task and no queue per connection, and writes a broadcast's one frame to each
-transport. WebSockets on other paths are handed on to uvicorn's own class.
+uvicorn makes a protocol object of a class named in its configuration for each connection. Where that is
+one of its default ones and the application it serves is ours and nothing else, `install` puts ours there:
+a subclass that lets uvicorn's own code have every request but the engine's. A WebSocket for the engine
+then needs no task and no queue, and a broadcast's one frame is written to each transport.
 """
 
 from __future__ import annotations
 
-import asyncio
 import copy
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from .direct import DirectWebSocket
+from .direct import DirectWebSocket, accept_key
 from .http import ASGI, Request, Scope, Send
 
 if TYPE_CHECKING:
@@ -46,6 +45,9 @@ def install(engine: EngineServer, app: ASGI, send: Send, owns: Callable[[Scope],
         return "plain ASGI (the server is not uvicorn)"
     if config.ws_protocol_class is not WebSocketsSansIOProtocol:
         return "plain ASGI (uvicorn's default WebSocket class is not in use)"
+    direct = _direct_class(config.http_protocol_class)
+    if direct is None:
+        return "plain ASGI (none of uvicorn's default HTTP classes is in use)"
     proxy_headers: ProxyHeadersMiddleware | None = None
     served: Any = config.loaded_app
     if type(served) is ProxyHeadersMiddleware:
@@ -54,11 +56,23 @@ def install(engine: EngineServer, app: ASGI, send: Send, owns: Callable[[Scope],
         served = served.app
     if served is not app:
         return "plain ASGI (the application is wrapped)"
-    door = DirectDoor(engine, config, owns, proxy_headers, WebSocketsSansIOProtocol)
-    config.ws_protocol_class = door.protocol  # type: ignore[assignment]
+    door = DirectDoor(engine, owns, proxy_headers)
+    config.http_protocol_class = partial(direct, door)  # type: ignore[assignment]
     if config.timeout_graceful_shutdown is not None:
         engine.shutdown_grace = float(config.timeout_graceful_shutdown)
     return f"direct (uvicorn {__version__})"
+
+
+def _direct_class(http_class: Any) -> Any:
+    """Our subclass of one of uvicorn's HTTP protocol classes, if there is one."""
+    # They are imported when they are needed: uvicorn can be without httptools.
+    if getattr(http_class, "__module__", "") == "uvicorn.protocols.http.httptools_impl":
+        from .direct_http import DirectHTTP
+
+        return DirectHTTP if http_class is DirectHTTP.__base__ else None
+    from .direct_h11 import DirectH11
+
+    return DirectH11 if http_class is DirectH11.__base__ else None
 
 
 async def _nothing(scope: Any, receive: Any, send: Any) -> None:
@@ -66,58 +80,84 @@ async def _nothing(scope: Any, receive: Any, send: Any) -> None:
 
 
 class DirectDoor:
-    """What the connections of one uvicorn server share."""
+    """What the connections of one uvicorn server share.
 
-    def __init__(
-        self,
-        engine: EngineServer,
-        config: Any,
-        owns: Callable[[Scope], bool],
-        proxy_headers: Any,
-        fallback: Callable[..., asyncio.Protocol],
-    ) -> None:
+    Args:
+        engine: The server to connect sessions to.
+        owns: Whether a scope belongs to the engine.
+        proxy_headers: uvicorn's middleware that believes proxies, if it is in use.
+    """
+
+    def __init__(self, engine: EngineServer, owns: Callable[[Scope], bool], proxy_headers: Any) -> None:
         self.engine = engine
-        self._config = config
         self._owns = owns
         self._proxy_headers = proxy_headers
-        self._fallback = fallback
 
-    def protocol(
-        self, config: Any, server_state: Any, app_state: dict[str, Any], **_: Any
-    ) -> asyncio.Protocol:
-        """Make the protocol of one connection, as uvicorn calls its WebSocket class."""
-        return DirectWebSocket(self, server_state, app_state)
+    def upgrade(self, http: Any, method: str, target: bytes) -> bool:
+        """Take over the connection of a request for a WebSocket, if it is one for the engine.
 
-    def request(self, data: bytes, transport: asyncio.Transport, state: dict[str, Any]) -> Request | None:
-        """An upgrade request as uvicorn passes it on; None if it is not for the engine."""
-        method, path, query, lines = _split(data)
-        root_path: str = self._config.root_path
-        if not self._owns({"root_path": root_path, "path": root_path + unquote(path.decode("latin-1"))}):
-            return None
-        ssl = transport.get_extra_info("sslcontext")
-        server, client = transport.get_extra_info("sockname"), transport.get_extra_info("peername")
-        make_scope = partial(DirectDoor._scope, self, data, ssl, server, client, state)
-        return Request(method, [line.split(b": ", 1) for line in lines], query, make_scope)
+        Args:
+            http: uvicorn's protocol object, which has read the request.
+            method: The method of the request.
+            target: Its path and query.
 
-    def _scope(self, data: bytes, ssl: Any, server: Any, client: Any, state: dict[str, Any]) -> Scope:
-        method, path, query, lines = _split(data)
-        root_path: str = self._config.root_path
-        scope: Scope = {
-            "type": "websocket",
-            "asgi": {"version": "3.0", "spec_version": "2.4"},
-            "http_version": "1.1",
-            "method": method,
-            "scheme": "wss" if ssl is not None else "ws",
-            "server": _address(server),
-            "client": _address(client),
-            "root_path": root_path,
-            "path": root_path + unquote(path.decode("latin-1")),
-            "raw_path": root_path.encode() + path,
-            "query_string": query,
-            "headers": [(name, value) for name, _, value in [line.partition(b": ") for line in lines]],
-            "subprotocols": [],
-            "state": state.copy(),
-        }
+        Returns:
+            False for a request that uvicorn had better handle itself; nothing has happened then.
+        """
+        path, _, query = target.partition(b"?")
+        root_path: str = http.root_path
+        if not self._owns({"type": "websocket", "root_path": root_path, "path": _full_path(root_path, path)}):
+            return False
+        pairs: list[tuple[bytes, bytes]] = http.headers
+        headers = dict(pairs)
+        key = accept_key(method, headers)
+        if key is None:
+            return False
+        transport = http.transport
+        # A session keeps this to its end: one string takes a fraction of the memory of a list of pairs.
+        packed = b"\n".join([text for pair in pairs for text in pair])
+        addresses = http.scheme, http.server, http.client
+        make_scope = partial(
+            DirectDoor._scope, self, path, query, packed, root_path, addresses, http.app_state
+        )
+        websocket = DirectWebSocket(self.engine, transport, http.connections)
+        http.connections.discard(http)
+        transport.set_protocol(websocket)
+        websocket.handshake(Request(method, headers, query, make_scope), key)
+        return True
+
+    def _scope(
+        self,
+        path: bytes,
+        query: bytes,
+        headers: bytes,
+        root_path: str,
+        addresses: tuple[str, Any, Any],
+        state: dict[str, Any],
+    ) -> Scope:
+        scheme, server, client = addresses
+        parts = iter(headers.split(b"\n"))
+        return self.believe_proxies(
+            {
+                "type": "websocket",
+                "asgi": {"version": "3.0", "spec_version": "2.4"},
+                "http_version": "1.1",
+                "method": "GET",
+                "scheme": scheme.replace("http", "ws"),
+                "server": server,
+                "client": client,
+                "root_path": root_path,
+                "path": _full_path(root_path, path),
+                "raw_path": root_path.encode() + path,
+                "query_string": query,
+                "headers": list(zip(parts, parts, strict=True)),
+                "subprotocols": [],
+                "state": state.copy(),
+            }
+        )
+
+    def believe_proxies(self, scope: Scope) -> Scope:
+        """Put a client's address and scheme into a scope where uvicorn was told to believe proxies."""
         if self._proxy_headers is not None:
             # uvicorn's own middleware, run by hand: it awaits nothing but the application it wraps.
             try:
@@ -126,27 +166,6 @@ class DirectDoor:
                 pass
         return scope
 
-    def hand_over(
-        self, state: Any, app_state: dict[str, Any], transport: asyncio.Transport, data: bytes
-    ) -> asyncio.Protocol:
-        """Let uvicorn's own class serve a connection, and return the protocol that does."""
-        protocol: Any = self._fallback(config=self._config, server_state=state, app_state=app_state)
-        protocol.connection_made(transport)
-        protocol.data_received(data)
-        # uvicorn sets its choice once this returns; nothing is read before the next tick.
-        asyncio.get_running_loop().call_soon(transport.set_protocol, protocol)
-        return cast("asyncio.Protocol", protocol)
 
-
-def _split(data: bytes) -> tuple[str, bytes, bytes, list[bytes]]:
-    """The method, path, query and header lines of a request."""
-    first, *lines = data[:-4].split(b"\r\n")
-    method, target, _ = first.split(b" ")
-    path, _, query = target.partition(b"?")
-    return method.decode("latin-1"), path, query, lines
-
-
-def _address(info: Any) -> tuple[str, int] | None:
-    if isinstance(info, (tuple, list)) and len(info) >= 2:
-        return str(info[0]), int(info[1])
-    return None
+def _full_path(root_path: str, path: bytes) -> str:
+    return root_path + unquote(path.decode("latin-1"))
