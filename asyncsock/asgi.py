@@ -69,8 +69,10 @@ class ASGIApp:
     def owns(self, scope: Scope) -> bool:
         """Whether a request is for the Socket.IO server."""
         if self.socketio_path is None:
-            return True
-        return f"{_path(scope)}/".startswith(self.socketio_path)
+            ours = True
+        else:
+            ours = f"{_path(scope)}/".startswith(self.socketio_path)
+        return ours and self._static_file(scope) is None
 
     def _static_file(self, scope: Scope) -> dict[str, str] | None:
         if not self.static_files or scope["type"] != "http" or scope["method"] not in ("GET", "HEAD"):

@@ -6,11 +6,10 @@ import asyncio
 import binascii
 import hashlib
 from collections.abc import Awaitable
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from .frames import FrameReader
-from .http import JSON, Headers, HTTPError, Request
+from .http import JSON, Headers, HTTPError, Request, status_line
 from .packet import Packet
 from .session import SERVER_DISCONNECT, Session, SessionTaken
 from .shutdown import SERVICE_RESTART
@@ -137,12 +136,11 @@ class DirectWebSocket(WebSocketTransport, asyncio.Protocol):
         self._engine.endpoint.log_refusal(request, error)
         body = error.body
         lines = [
-            b"HTTP/1.1 %d %s" % (error.status, HTTPStatus(error.status).phrase.encode()),
             b"Content-Type: " + JSON,
             b"Content-Length: %d" % len(body),
             b"Connection: close",
         ]
-        self._transport.write(_head(lines) + body)
+        self._transport.write(status_line(error.status) + _head(lines) + body)
         self._transport.close()
 
     # Reading: FrameReader's owner

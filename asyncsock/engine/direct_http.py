@@ -1,23 +1,177 @@
-"""The direct door on uvicorn's connections that parse HTTP with httptools."""
+"""The direct door on uvicorn's connections that parse HTTP with httptools.
+
+uvicorn's protocol object reads the requests. Those of polling clients are answered from its callbacks:
+they need no scope, no task and no queue, and a poll that hangs is one small object. A WebSocket takes the
+connection over. Whatever is unusual about a request, uvicorn's own code handles, as it does every request
+that is not for the engine: it then reaches the engine through ASGI.
+"""
 
 from __future__ import annotations
 
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from .exchange import Exchange
+from .http import TEXT, Headers, Request, status_line
+
 if TYPE_CHECKING:
     from .uvicorn import DirectDoor
+
+METHODS = {b"GET": "GET", b"POST": "POST", b"OPTIONS": "OPTIONS"}
 
 
 class DirectHTTP(HttpToolsProtocol):
     """uvicorn's protocol, but for the engine's requests."""
 
+    cycle: Any  # what answers the latest request: uvicorn's object, or a DirectExchange
+    scope: Any
+
     def __init__(self, door: DirectDoor, **arguments: Any) -> None:
         super().__init__(**arguments)
-        self._door = door
+        self.door = door
+        self._exchange: DirectExchange | None = None  # the request that is being read or waits
+
+    # asyncio.Protocol
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._exchange is not None:
+            self._exchange.advance()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if type(self.cycle) is DirectExchange:
+            self.cycle = None
+        super().connection_lost(error)
+        if self._exchange is not None:
+            self._exchange.gone()
+
+    # httptools
+
+    def on_headers_complete(self) -> None:
+        if not self._take_request():
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        cycle = self.cycle
+        if type(cycle) is not DirectExchange:
+            super().on_body(body)
+        elif cycle.is_open:
+            cycle.chunks.append(body)
+
+    def on_message_complete(self) -> None:
+        cycle = self.cycle
+        if type(cycle) is not DirectExchange:
+            super().on_message_complete()
+        else:
+            cycle.more_body = False
+
+    def _take_request(self) -> bool:
+        """Begin to handle the request whose headers have been read, if it is an ordinary one of ours."""
+        parser = self.parser
+        method = METHODS.get(parser.get_method())
+        path, _, query = self.url.partition(b"?")
+        if (
+            method is None
+            or not self.door.owns("http", method, self.root_path, path)
+            or parser.should_upgrade()
+            or parser.get_http_version() != "1.1"
+            or self.expect_100_continue
+            or self.limit_concurrency is not None
+            or self.flow.write_paused
+            or b"#" in query
+            or not self.url.isascii()
+            or (self.cycle is not None and not self.cycle.response_complete)
+        ):
+            return False
+        make_scope = partial(self.door.http_scope, self.scope, method, path, query)
+        request = Request(method, dict(self.headers), query, make_scope)
+        self._exchange = exchange = DirectExchange(self, request, path, query, parser.should_keep_alive())
+        self.cycle = exchange
+        return True
 
     def handle_websocket_upgrade(self) -> None:
         """Called by uvicorn when a request for a WebSocket has been read."""
-        if not self._door.upgrade(self, self.scope["method"], self.url):
+        if not self.door.upgrade(self, self.scope["method"], self.url):
             super().handle_websocket_upgrade()
+
+    # Answers
+
+    def answer(
+        self, exchange: DirectExchange, status: int, body: bytes, headers: Headers, content_type: bytes
+    ) -> None:
+        """Write a response, log the request, and go on as uvicorn does after one."""
+        self._exchange = None
+        exchange.response_complete = True
+        if self.access_log:
+            self._log(exchange, status)
+        parts = [status_line(status), self.door.default_lines(self.server_state.default_headers)]
+        parts.append(
+            b"content-type: %b\r\ncontent-length: %d\r\ncache-control: no-store\r\n"
+            % (content_type, len(body))
+        )
+        for name, value in headers:
+            parts.append(b"%b: %b\r\n" % (name, value))
+        parts.append(b"\r\n" if exchange.keep_alive else b"connection: close\r\n\r\n")
+        parts.append(body)
+        self.transport.write(b"".join(parts))
+        if not exchange.keep_alive:
+            self.transport.close()
+        self.on_response_complete()
+
+    def _log(self, exchange: DirectExchange, status: int) -> None:
+        client = self.client
+        request = exchange.request
+        if self.door.believes_proxies and b"x-forwarded-for" in request.headers:
+            client = request.make_scope()["client"]
+        target = _quoted(self.root_path, exchange.path)
+        if exchange.query:
+            target = f"{target}?{exchange.query.decode()}"
+        address = f"{client[0]}:{client[1]}" if client else ""
+        self.door.access_log(address, request.method, target, status)
+
+
+@lru_cache(maxsize=64)
+def _quoted(root_path: str, path: bytes) -> str:
+    return quote(root_path + unquote(path.decode()))
+
+
+class DirectExchange(Exchange):
+    """A polling request on a connection, and what uvicorn's protocol asks about the request it is at."""
+
+    __slots__ = ("_begun", "_http", "chunks", "keep_alive", "more_body", "path", "query", "response_complete")
+
+    def __init__(
+        self, http: DirectHTTP, request: Request, path: bytes, query: bytes, keep_alive: bool
+    ) -> None:
+        super().__init__(http.door.engine.endpoint, request)
+        self._http = http
+        self._begun = False
+        self.path = path
+        self.query = query
+        self.keep_alive = keep_alive
+        self.chunks: list[bytes] = []  # of the body, not yet looked at
+        self.more_body = True
+        self.response_complete = False
+
+    def advance(self) -> None:
+        """Go on with what has been read since the last time."""
+        try:
+            if not self._begun:
+                self._begun = True
+                self.begin()
+            if self.reading and (self.chunks or not self.more_body):
+                self.feed(b"".join(self.chunks), self.more_body)
+        except Exception as error:
+            self._http.logger.error("Exception in ASGI application\n", exc_info=error)
+            self.keep_alive = self.is_open = False
+            if self.response_complete:
+                self._http.transport.close()
+            else:
+                self.write(500, b"Internal Server Error", [], TEXT)
+        self.chunks.clear()
+
+    def write(self, status: int, body: bytes, headers: Headers, content_type: bytes) -> None:
+        self._http.answer(self, status, body, headers, content_type)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import json
 from collections.abc import Awaitable
@@ -10,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from .environ import build_environ
+from .exchange import Exchange
 from .http import (
     CORS,
     JSON,
-    ClientGone,
     Headers,
     HTTPError,
     Receive,
@@ -28,7 +29,7 @@ from .http import (
 from .packet import Packet
 from .payload import encode_payload
 from .polling import Polling
-from .session import Session, SessionTaken
+from .session import TRANSPORT_CLOSE, Session, SessionTaken
 from .transport import Transport
 from .upgrade import Upgrade
 from .websocket import POLICY_VIOLATION, ASGIWebSocket, WebSocketTransport
@@ -75,56 +76,97 @@ class Endpoint:
     # HTTP
 
     async def _http(self, request: Request, receive: Receive, send: Send) -> None:
-        headers: Headers = []
+        exchange = ASGIExchange(self, request)
         try:
-            self._check_origin(request)
-            headers = self.cors.headers(request)
-            body, more = await self._answer(request, receive)
-        except HTTPError as error:
-            self.log_refusal(request, error)
-            await answer(send, error.status, error.body, headers, JSON)
-        except ClientGone:
-            pass
-        else:
-            if self._server.http_compression and len(body) >= self._server.compression_threshold:
-                body, encoding = compress(body, request.header(b"accept-encoding"))
-                more = more + encoding
-            await answer(send, 200, body, headers + more)
+            exchange.begin()
+            while exchange.reading:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    return
+                exchange.feed(message.get("body", b""), message.get("more_body", False))
+            if exchange.is_open:
+                await exchange.answered(receive)
+        finally:
+            exchange.gone()
+        if exchange.written is not None:
+            await answer(send, *exchange.written)
 
-    async def _answer(self, request: Request, receive: Receive) -> tuple[bytes, Headers]:
+    def answer(self, exchange: Exchange) -> None:
+        """Answer a polling request, or leave it open for what it has to wait for.
+
+        Raises:
+            HTTPError: The request is refused.
+        """
+        request = exchange.request
         if request.method == "OPTIONS":
-            return b"OK", []
+            exchange.respond(b"OK")
+            return
         self._check(request, "polling")
         sid = request.query.get("sid")
         if sid is None:
-            return await self._open_polling(request)
+            self._connect_polling(exchange)
+            return
         if request.method not in ("GET", "POST"):
             raise HTTPError(400, "Bad request")
         if request.method == "GET":
             ended = self._server.endings.fetch(sid)
             if ended is not None:
-                return encode_payload(ended.fetch_left()), []
+                exchange.respond(encode_payload(ended.fetch_left()))
+                return
         session = self._session(sid)
         polling = session.transport
         if not isinstance(polling, Polling):
             raise HTTPError(400, "Bad request")
         if request.method == "GET":
-            return encode_payload(await polling.get(session, receive)), []
-        await polling.post(session, request, receive)
-        return b"ok", []
+            polling.get(session, exchange)
+        else:
+            polling.post(session, exchange)
 
-    async def _open_polling(self, request: Request) -> tuple[bytes, Headers]:
-        if request.method != "GET":
+    def _connect_polling(self, exchange: Exchange) -> None:
+        if exchange.request.method != "GET":
             raise HTTPError(400, "Bad handshake method", 2)
-        session, connecting = self.connect(request)
-        if connecting is not None:
+        session, connecting = self.connect(exchange.request)
+        if connecting is None:
+            self._open_polling(exchange, session)
+        else:
+            self._server.spawn(self._open_polling_later(exchange, session, connecting), session.sid)
+
+    async def _open_polling_later(
+        self, exchange: Exchange, session: Session, connecting: Awaitable[None]
+    ) -> None:
+        try:
             await connecting
+            self._open_polling(exchange, session)
+        except HTTPError as error:
+            exchange.refuse(error)
+        finally:
+            exchange.refuse(HTTPError(503, "The connect handler was cut short"))
+
+    def _open_polling(self, exchange: Exchange, session: Session) -> None:
         polling = Polling(self._server, session.sid)
         packets = [self.open_packet(session, polling)]
         self._server.session_opened(session, polling)
         if session.outbox:
             packets += polling.take(session)
-        return encode_payload(packets), self.cookie_headers(session)
+        if exchange.is_open:
+            exchange.respond(encode_payload(packets), self.cookie_headers(session))
+        else:  # the client left while its connect handler ran
+            session.transport_lost(TRANSPORT_CLOSE)
+
+    def cors_headers(self, request: Request) -> Headers:
+        """The CORS headers of an answer.
+
+        Raises:
+            HTTPError: The request comes from an origin that is not let in.
+        """
+        self._check_origin(request)
+        return self.cors.headers(request)
+
+    def compress(self, body: bytes, request: Request) -> tuple[bytes, Headers]:
+        """The body of an answer as the client is to get it, and the headers that say how."""
+        if not self._server.http_compression or len(body) < self._server.compression_threshold:
+            return body, []
+        return compress(body, request.header(b"accept-encoding"))
 
     # WebSocket
 
@@ -255,6 +297,35 @@ class Endpoint:
         if session is None:
             raise HTTPError(400, "Session ID unknown", 1)
         return session
+
+
+class ASGIExchange(Exchange):
+    """A polling request over ASGI."""
+
+    __slots__ = ("_answered", "written")
+
+    def __init__(self, endpoint: Endpoint, request: Request) -> None:
+        super().__init__(endpoint, request)
+        self.written: tuple[int, bytes, Headers, bytes] | None = None
+        self._answered = asyncio.Event()
+
+    def write(self, status: int, body: bytes, headers: Headers, content_type: bytes) -> None:
+        self.written = status, body, headers, content_type
+        self._answered.set()
+
+    async def answered(self, receive: Receive) -> None:
+        """Wait for the answer, or until the client has left."""
+        watch = asyncio.ensure_future(_client_gone(receive))
+        watch.add_done_callback(lambda _: self._answered.set())
+        try:
+            await self._answered.wait()
+        finally:
+            watch.cancel()
+
+
+async def _client_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def known_transports(transports: str | list[str] | tuple[str, ...] | None) -> list[str]:

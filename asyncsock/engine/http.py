@@ -6,6 +6,8 @@ import gzip
 import json
 import zlib
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from functools import lru_cache
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -43,10 +45,6 @@ class HTTPError(Exception):
     def body(self) -> bytes:
         """The error as Node's server writes it."""
         return json.dumps({"code": self.code, "message": self.message}, separators=(",", ":")).encode()
-
-
-class ClientGone(Exception):
-    """The client left before it was answered."""
 
 
 class Request:
@@ -87,37 +85,18 @@ def request_of(scope: Scope) -> Request:
     return Request(scope.get("method", "GET"), headers, scope["query_string"], lambda: scope)
 
 
-async def read_body(request: Request, receive: Receive, limit: int) -> bytes:
-    """The body of a request of at most ``limit`` bytes.
-
-    Raises:
-        HTTPError: 413, without reading further than the limit.
-        ClientGone: The client left before the end.
-    """
-    length = request.header(b"content-length")
-    if length.isdigit() and int(length) > limit:
-        raise HTTPError(413, "Payload too large")
-    chunks: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        chunk = message.get("body", b"")
-        size += len(chunk)
-        if size > limit:
-            raise HTTPError(413, "Payload too large")
-        chunks.append(chunk)
-        if not message.get("more_body"):
-            return b"".join(chunks)
-
-
 async def answer(send: Send, status: int, body: bytes, headers: Headers, content_type: bytes = TEXT) -> None:
     """Send a whole HTTP response."""
     length = str(len(body)).encode()
     start = [(b"content-type", content_type), (b"content-length", length), (b"cache-control", b"no-store")]
     await send({"type": "http.response.start", "status": status, "headers": start + headers})
     await send({"type": "http.response.body", "body": body})
+
+
+@lru_cache
+def status_line(status: int) -> bytes:
+    """The first line of a response, with its end."""
+    return b"HTTP/1.1 %d %s\r\n" % (status, HTTPStatus(status).phrase.encode())
 
 
 def compress(body: bytes, accepted: str) -> tuple[bytes, Headers]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, NoReturn
 
-from .http import ClientGone, HTTPError, Receive, Request, read_body
+from .exchange import Exchange
+from .http import HTTPError
 from .packet import CLOSE, NOOP, Packet
-from .payload import decode_payload
+from .payload import decode_payload, encode_payload
 from .session import CLIENT_DISCONNECT, SERVER_DISCONNECT, TRANSPORT_CLOSE, Session
 from .transport import Transport
 
@@ -21,14 +21,15 @@ class Polling(Transport):
     Once the session has ended, the object lives on until the client has fetched what was left for it.
     """
 
-    __slots__ = ("_left", "_poll", "_posting", "_server", "_sid")
+    __slots__ = ("_left", "_poll", "_posting", "_server", "_sid", "_upgrading")
     name = "polling"
 
     def __init__(self, server: EngineServer, sid: str) -> None:
         super().__init__()
         self._server = server
         self._sid = sid
-        self._poll: asyncio.Future[None] | None = None  # the GET that hangs
+        self._poll: Exchange | None = None  # the GET that hangs
+        self._upgrading = False  # whether it came during an upgrade
         self._posting = False
         self._left: list[Packet] | None = None  # for the client to fetch after the end of the session
 
@@ -37,8 +38,8 @@ class Polling(Transport):
     def flush(self, session: Session) -> None:
         if self._poll is None:
             self._server.stalls.watch(session)
-        elif not self._poll.done():
-            self._poll.set_result(None)
+        else:
+            self.release()
 
     def finish(self, outbox: list[Packet], code: int, reason: str) -> None:
         self._left = [*outbox, CLOSE]
@@ -52,9 +53,17 @@ class Polling(Transport):
         self.release()
 
     def release(self) -> None:
-        """Answer a hanging GET with a NOOP."""
-        if self._poll is not None and not self._poll.done():
-            self._poll.set_result(None)
+        """Answer a hanging GET, with a NOOP if there is nothing else."""
+        poll, self._poll = self._poll, None
+        if poll is None:
+            return
+        session = poll.session
+        assert session is not None
+        if self._upgrading and session.transport is not self and session.is_open:
+            # It came after the client's upgrade packet and overtook it.
+            poll.refuse(HTTPError(400, "Bad request"))
+        else:
+            poll.respond(encode_payload(self.take(session)))
 
     def replaced(self) -> None:
         """Answer a hanging GET: a WebSocket has taken over."""
@@ -63,22 +72,20 @@ class Polling(Transport):
 
     # The client's side
 
-    async def get(self, session: Session, receive: Receive) -> list[Packet]:
-        """Wait for packets and take them; while an upgrade is probed, possibly just a NOOP.
+    def get(self, session: Session, exchange: Exchange) -> None:
+        """Answer a GET with what waits for the client, or as soon as something does.
 
         Raises:
             HTTPError: 400 when another GET is waiting; the session is closed.
-            ClientGone: The client left; the session is closed.
         """
         if self._poll is not None:
             self._refuse(session, "a second GET while one is waiting")
-        if not session.outbox:
-            upgrading = session.upgrade is not None
-            await self._wait(session, receive)
-            if upgrading and session.transport is not self and session.is_open:
-                # It came after the client's upgrade packet and overtook it.
-                raise HTTPError(400, "Bad request")
-        return self.take(session)
+        if session.outbox:
+            exchange.respond(encode_payload(self.take(session)))
+        else:
+            self._poll = exchange
+            self._upgrading = session.upgrade is not None
+            exchange.wait(session, self)
 
     def take(self, session: Session) -> list[Packet]:
         """Everything that waits for the client."""
@@ -93,40 +100,38 @@ class Polling(Transport):
         """What was left for the client when the session ended, and the packet that says so."""
         return self._left or [CLOSE]
 
-    async def _wait(self, session: Session, receive: Receive) -> None:
-        poll = self._poll = asyncio.get_running_loop().create_future()
-        watch = asyncio.ensure_future(_client_gone(receive))
-        watch.add_done_callback(lambda _: poll.done() or poll.cancel())
-        try:
-            await poll
-        except asyncio.CancelledError:
-            session.transport_lost(TRANSPORT_CLOSE)
-            if watch.done() and not watch.cancelled():
-                raise ClientGone from None
-            raise
-        finally:
-            self._poll = None
-            watch.cancel()
-
-    async def post(self, session: Session, request: Request, receive: Receive) -> None:
-        """Read a payload and hand its packets to the session.
+    def post(self, session: Session, exchange: Exchange) -> None:
+        """Begin to read a POST.
 
         Raises:
             HTTPError: 400 or 413; the session is closed.
-            ClientGone: The client left before the end of the body.
         """
         if self._posting:
             self._refuse(session, "a second POST while one is being read")
+        length = exchange.request.header(b"content-length")
+        limit = self._server.max_http_buffer_size
+        if length.isdigit() and int(length) > limit:
+            self._refuse(session, "Payload too large", 413)
         self._posting = True
+        exchange.read(session, self, limit)
+
+    def posted(self, session: Session, body: bytes) -> None:
+        """Hand the packets of a POST to the session.
+
+        Args:
+            session: The session.
+            body: The payload, or the beginning of one that is too large.
+
+        Raises:
+            HTTPError: 400 or 413; the session is closed.
+        """
+        self._posting = False
+        if len(body) > self._server.max_http_buffer_size:
+            self._refuse(session, "Payload too large", 413)
         try:
-            body = await read_body(request, receive, self._server.max_http_buffer_size)
             messages = decode_payload(body)
-        except HTTPError as error:
-            self._refuse(session, error.message, error.status)
         except ValueError as error:
             self._refuse(session, f"malformed payload: {error}")
-        finally:
-            self._posting = False
         for message in messages:
             if message == "1":
                 self._closed_by_client(session)
@@ -135,17 +140,20 @@ class Polling(Transport):
             if not session.is_open:
                 raise HTTPError(400, "Bad request", logged=True)
 
+    def client_gone(self, exchange: Exchange, session: Session) -> None:
+        """The client left instead of waiting for an answer, or of finishing its request."""
+        if exchange is self._poll:
+            self._poll = None
+            session.transport_lost(TRANSPORT_CLOSE)
+        else:
+            self._posting = False
+
     def _closed_by_client(self, session: Session) -> None:
-        poll = self._poll
+        hanging = self._poll is not None
         session.transport_lost(CLIENT_DISCONNECT)
-        if poll is not None:
+        if hanging:
             self.replaced()
 
     def _refuse(self, session: Session, error: str, status: int = 400) -> NoReturn:
         session.reject(error)
         raise HTTPError(status, error, logged=True)
-
-
-async def _client_gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

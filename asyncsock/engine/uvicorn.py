@@ -3,7 +3,8 @@
 uvicorn makes a protocol object of a class named in its configuration for each connection. Where that is
 one of its default ones and the application it serves is ours and nothing else, `install` puts ours there:
 a subclass that lets uvicorn's own code have every request but the engine's. A WebSocket for the engine
-then needs no task and no queue, and a broadcast's one frame is written to each transport.
+then needs no task and no queue, and a broadcast's one frame is written to each transport; with httptools
+(direct_http.py, where direct_h11.py is for WebSockets only) neither does a poll.
 """
 
 from __future__ import annotations
@@ -18,7 +19,11 @@ from .direct import DirectWebSocket, accept_key
 from .http import ASGI, Request, Scope, Send
 
 if TYPE_CHECKING:
+    from .access_log import AccessLog
     from .server import EngineServer
+
+
+FRAMING = (b"connection", b"content-length", b"transfer-encoding")  # headers, as uvicorn was told to add
 
 
 def install(engine: EngineServer, app: ASGI, send: Send, owns: Callable[[Scope], bool]) -> str:
@@ -39,12 +44,16 @@ def install(engine: EngineServer, app: ASGI, send: Send, owns: Callable[[Scope],
         from uvicorn.config import Config
         from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
         from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+        from .access_log import AccessLog
     except ImportError:
         return "plain ASGI (no suitable uvicorn)"
     if not isinstance(config, Config):
         return "plain ASGI (the server is not uvicorn)"
     if config.ws_protocol_class is not WebSocketsSansIOProtocol:
         return "plain ASGI (uvicorn's default WebSocket class is not in use)"
+    if any(name.lower() in FRAMING for name, _ in config.encoded_headers):
+        return "plain ASGI (uvicorn was given headers that frame responses)"
     direct = _direct_class(config.http_protocol_class)
     if direct is None:
         return "plain ASGI (none of uvicorn's default HTTP classes is in use)"
@@ -56,11 +65,12 @@ def install(engine: EngineServer, app: ASGI, send: Send, owns: Callable[[Scope],
         served = served.app
     if served is not app:
         return "plain ASGI (the application is wrapped)"
-    door = DirectDoor(engine, owns, proxy_headers)
+    door = DirectDoor(engine, owns, proxy_headers, AccessLog())
     config.http_protocol_class = partial(direct, door)  # type: ignore[assignment]
     if config.timeout_graceful_shutdown is not None:
         engine.shutdown_grace = float(config.timeout_graceful_shutdown)
-    return f"direct (uvicorn {__version__})"
+    polling = "" if hasattr(direct, "answer") else ", but polling through ASGI"
+    return f"direct (uvicorn {__version__}){polling}"
 
 
 def _direct_class(http_class: Any) -> Any:
@@ -86,12 +96,19 @@ class DirectDoor:
         engine: The server to connect sessions to.
         owns: Whether a scope belongs to the engine.
         proxy_headers: uvicorn's middleware that believes proxies, if it is in use.
+        access_log: Where answered requests are logged.
     """
 
-    def __init__(self, engine: EngineServer, owns: Callable[[Scope], bool], proxy_headers: Any) -> None:
+    def __init__(
+        self, engine: EngineServer, owns: Callable[[Scope], bool], proxy_headers: Any, access_log: AccessLog
+    ) -> None:
         self.engine = engine
         self._owns = owns
         self._proxy_headers = proxy_headers
+        self.believes_proxies = proxy_headers is not None
+        self.access_log = access_log
+        self._default_headers: list[tuple[bytes, bytes]] = []
+        self._default_lines = b""
 
     def upgrade(self, http: Any, method: str, target: bytes) -> bool:
         """Take over the connection of a request for a WebSocket, if it is one for the engine.
@@ -106,7 +123,7 @@ class DirectDoor:
         """
         path, _, query = target.partition(b"?")
         root_path: str = http.root_path
-        if not self._owns({"type": "websocket", "root_path": root_path, "path": _full_path(root_path, path)}):
+        if not self.owns("websocket", method, root_path, path):
             return False
         pairs: list[tuple[bytes, bytes]] = http.headers
         headers = dict(pairs)
@@ -118,7 +135,7 @@ class DirectDoor:
         packed = b"\n".join([text for pair in pairs for text in pair])
         addresses = http.scheme, http.server, http.client
         make_scope = partial(
-            DirectDoor._scope, self, path, query, packed, root_path, addresses, http.app_state
+            DirectDoor._websocket_scope, self, path, query, packed, root_path, addresses, http.app_state
         )
         websocket = DirectWebSocket(self.engine, transport, http.connections)
         http.connections.discard(http)
@@ -126,7 +143,32 @@ class DirectDoor:
         websocket.handshake(Request(method, headers, query, make_scope), key)
         return True
 
-    def _scope(
+    def owns(self, kind: str, method: str, root_path: str, path: bytes) -> bool:
+        """Whether a request is for the engine; its kind is that of its ASGI scope."""
+        full_path = _full_path(root_path, path)
+        return self._owns({"type": kind, "method": method, "root_path": root_path, "path": full_path})
+
+    def http_scope(self, scope: Scope, method: str, path: bytes, query: bytes) -> Scope:
+        """The scope of a request that uvicorn has read, as the application would get it.
+
+        Args:
+            scope: What uvicorn has made of it so far.
+            method: The method.
+            path: The path as it was sent.
+            query: The query string.
+        """
+        root_path: str = scope["root_path"]
+        return self._believe_proxies(
+            {
+                **scope,
+                "method": method,
+                "path": _full_path(root_path, path),
+                "raw_path": root_path.encode() + path,
+                "query_string": query,
+            }
+        )
+
+    def _websocket_scope(
         self,
         path: bytes,
         query: bytes,
@@ -137,7 +179,7 @@ class DirectDoor:
     ) -> Scope:
         scheme, server, client = addresses
         parts = iter(headers.split(b"\n"))
-        return self.believe_proxies(
+        return self._believe_proxies(
             {
                 "type": "websocket",
                 "asgi": {"version": "3.0", "spec_version": "2.4"},
@@ -156,7 +198,14 @@ class DirectDoor:
             }
         )
 
-    def believe_proxies(self, scope: Scope) -> Scope:
+    def default_lines(self, headers: list[tuple[bytes, bytes]]) -> bytes:
+        """uvicorn's own response headers, as they are written; they change once a second."""
+        if headers is not self._default_headers:
+            self._default_headers = headers
+            self._default_lines = b"".join([b"%b: %b\r\n" % (name.lower(), value) for name, value in headers])
+        return self._default_lines
+
+    def _believe_proxies(self, scope: Scope) -> Scope:
         """Put a client's address and scheme into a scope where uvicorn was told to believe proxies."""
         if self._proxy_headers is not None:
             # uvicorn's own middleware, run by hand: it awaits nothing but the application it wraps.
@@ -168,4 +217,5 @@ class DirectDoor:
 
 
 def _full_path(root_path: str, path: bytes) -> str:
-    return root_path + unquote(path.decode("latin-1"))
+    text = path.decode("latin-1")
+    return root_path + (unquote(text) if "%" in text else text)
