@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections.abc import AsyncIterator
 from typing import Any
@@ -13,6 +14,7 @@ from uvicorn.logging import AccessFormatter
 from asyncsock import ASGIApp
 from asyncsock.engine import EngineServer
 from asyncsock.engine.access_log import FORMAT, MESSAGE, QuickAccessFormatter
+from asyncsock.engine.direct_http import DirectHTTP
 
 from .raw import RawSocket, within
 from .test_asgi_app import Local, other, running
@@ -227,6 +229,17 @@ async def test_a_body_arrives_in_chunks_and_pieces(raw: RawSocket) -> None:
     assert (await response(raw))[2] == "ok"
     await raw.send(request("GET", sid))
     assert (await response(raw))[2] == "4hello"
+
+
+async def test_a_websocket_leaves_nothing_of_its_http_request_behind(local: Local) -> None:
+    async with await RawSocket.websocket(local, "/socket.io/"):  # type: ignore[arg-type]
+        gc.collect()
+        gc.disable()
+        try:
+            async with await RawSocket.websocket(local, "/socket.io/"):  # type: ignore[arg-type]
+                assert [each for each in gc.get_objects() if isinstance(each, DirectHTTP)] == []
+        finally:
+            gc.enable()
 
 
 async def test_connection_close_is_said_and_done(raw: RawSocket) -> None:

@@ -8,10 +8,12 @@ that is not for the engine: it then reaches the engine through ASGI.
 
 from __future__ import annotations
 
+from collections import deque
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from .exchange import Exchange
@@ -28,11 +30,22 @@ class DirectHTTP(HttpToolsProtocol):
 
     cycle: Any  # what answers the latest request: uvicorn's object, or a DirectExchange
     scope: Any
+    parser: Any
+    pipeline: deque[Any]
 
     def __init__(self, door: DirectDoor, **arguments: Any) -> None:
-        super().__init__(**arguments)
+        if door.server_state is not arguments["server_state"]:
+            door.server_state = arguments["server_state"]
+            door.shared_attributes = _shared_attributes(arguments)
+        if door.shared_attributes is None:
+            super().__init__(**arguments)
+        else:
+            self.__dict__.update(door.shared_attributes)
+            self.parser = _parser(self)
+            self.pipeline = deque()
         self.door = door
         self._exchange: DirectExchange | None = None  # the request that is being read or waits
+        self._to_websocket = False  # whether the request that is being read asks for a WebSocket
 
     # asyncio.Protocol
 
@@ -51,8 +64,15 @@ class DirectHTTP(HttpToolsProtocol):
     # httptools
 
     def on_headers_complete(self) -> None:
-        if not self._take_request():
+        upgrades = self.parser.should_upgrade()
+        self._to_websocket = upgrades and super()._should_upgrade()
+        if self._to_websocket:
+            self.scope["method"] = self.parser.get_method().decode("ascii")
+        elif upgrades or not self._take_request():
             super().on_headers_complete()
+
+    def _should_upgrade(self) -> bool:
+        return self._to_websocket  # uvicorn asks repeatedly, and would look through all headers each time
 
     def on_body(self, body: bytes) -> None:
         cycle = self.cycle
@@ -76,7 +96,6 @@ class DirectHTTP(HttpToolsProtocol):
         if (
             method is None
             or not self.door.owns("http", method, self.root_path, path)
-            or parser.should_upgrade()
             or parser.get_http_version() != "1.1"
             or self.expect_100_continue
             or self.limit_concurrency is not None
@@ -94,7 +113,9 @@ class DirectHTTP(HttpToolsProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         """Called by uvicorn when a request for a WebSocket has been read."""
-        if not self.door.upgrade(self, self.scope["method"], self.url):
+        if self.door.upgrade(self, self.scope["method"], self.url):
+            self.parser = None  # it refers to this object: both would wait for the garbage collector
+        else:
             super().handle_websocket_upgrade()
 
     # Answers
@@ -131,6 +152,23 @@ class DirectHTTP(HttpToolsProtocol):
             target = f"{target}?{exchange.query.decode()}"
         address = f"{client[0]}:{client[1]}" if client else ""
         self.door.access_log(address, request.method, target, status)
+
+
+def _parser(owner: HttpToolsProtocol) -> Any:
+    """A parser as uvicorn makes it for each connection."""
+    parser = httptools.HttpRequestParser(owner)
+    try:
+        parser.set_dangerous_leniencies(lenient_data_after_close=True)
+    except AttributeError:  # httptools before 0.6.3
+        pass
+    return parser
+
+
+def _shared_attributes(arguments: dict[str, Any]) -> dict[str, Any] | None:
+    """What uvicorn gives to every new connection alike; None if this is no longer all but two attributes."""
+    first, second = (vars(HttpToolsProtocol(**arguments)) for _ in range(2))
+    shared = {name: value for name, value in first.items() if value is second.get(name)}
+    return shared if first.keys() - shared.keys() == {"parser", "pipeline"} else None
 
 
 @lru_cache(maxsize=64)

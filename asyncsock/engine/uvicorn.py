@@ -107,6 +107,8 @@ class DirectDoor:
         self._proxy_headers = proxy_headers
         self.believes_proxies = proxy_headers is not None
         self.access_log = access_log
+        self.server_state: Any = None  # uvicorn's, once there is a connection
+        self.shared_attributes: dict[str, Any] | None = None  # of its new connections
         self._default_headers: list[tuple[bytes, bytes]] = []
         self._default_lines = b""
 
@@ -133,9 +135,9 @@ class DirectDoor:
         transport = http.transport
         # A session keeps this to its end: one string takes a fraction of the memory of a list of pairs.
         packed = b"\n".join([text for pair in pairs for text in pair])
-        addresses = http.scheme, http.server, http.client
+        origin = http.scheme, http.server, http.client
         make_scope = partial(
-            DirectDoor._websocket_scope, self, path, query, packed, root_path, addresses, http.app_state
+            DirectDoor._websocket_scope, self, target, packed, root_path, origin, http.app_state
         )
         websocket = DirectWebSocket(self.engine, transport, http.connections)
         http.connections.discard(http)
@@ -170,14 +172,14 @@ class DirectDoor:
 
     def _websocket_scope(
         self,
-        path: bytes,
-        query: bytes,
+        target: bytes,
         headers: bytes,
         root_path: str,
-        addresses: tuple[str, Any, Any],
+        origin: tuple[str, Any, Any],
         state: dict[str, Any],
     ) -> Scope:
-        scheme, server, client = addresses
+        scheme, server, client = origin
+        path, _, query = target.partition(b"?")
         parts = iter(headers.split(b"\n"))
         return self._believe_proxies(
             {
