@@ -48,7 +48,8 @@ class Driver(ABC):
     async def publish(self, messages: Sequence[bytes]) -> None:
         """Publish messages in their order; return when the broker has all of them.
 
-        It is not called again before it has returned. After it raised, the same messages are published again.
+        It is not called again before it has returned. After it raised, the same messages are published again;
+        so the broker must never have taken a message without those before it, as listeners drop those then.
 
         Raises:
             MessageRefused: The broker will never take one of them. The connection stays usable.

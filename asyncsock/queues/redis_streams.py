@@ -23,14 +23,22 @@ class RedisStreamsDriver(Driver):
 
     async def connect(self, *, subscribe: bool) -> None:
         await self._connection.open()
-        if subscribe and self._position is None:
-            (last,) = await self._connection.execute(["XREVRANGE", self.channel, "+", "-", "COUNT", 1])
-            self._position = last[0][0] if last else b"0-0"
+        if subscribe:
+            (entries,) = await self._connection.execute(["XREVRANGE", self.channel, "+", "-", "COUNT", 1])
+            last = entries[0][0] if entries else b"0-0"
+            # Redis may have lost what came last, and have a clock that has been set back.
+            self._position = min(self._position or last, last, key=_order)
 
     async def publish(self, messages: Sequence[bytes]) -> None:
-        await self._connection.execute(
-            *[("XADD", self.channel, "MAXLEN", "~", KEEP, "*", FIELD, message) for message in messages]
+        # All or nothing: a Redis that is still loading refuses the first ones and takes the others. When all
+        # are published again, who has seen a later one takes an earlier one for a repetition.
+        add = ("XADD", self.channel, "MAXLEN", "~", KEEP, "*", FIELD)
+        replies = await self._connection.execute(
+            ["MULTI"], *[(*add, message) for message in messages], ["EXEC"]
         )
+        for reply in replies[-1]:
+            if isinstance(reply, Exception):
+                raise reply
 
     async def messages(self) -> AsyncIterator[Sequence[bytes]]:
         assert self._position is not None
@@ -45,3 +53,7 @@ class RedisStreamsDriver(Driver):
 
     async def close(self) -> None:
         await self._connection.close()
+
+
+def _order(position: bytes) -> tuple[int, ...]:
+    return tuple(map(int, position.split(b"-")))
