@@ -1,10 +1,11 @@
 """What arrives while a broker is killed and restarted: a table for each broker.
 
-    python benchmarks/outages.py [redis streams rabbitmq nats kafka] [--outage 2] [--emits 20000]
+    python benchmarks/outages.py [redis streams rabbitmq nats kafka zmq kombu] [--outage 2] [--emits 20000]
 
 Two servers and an emitter without a server emit numbered events at a steady rate. The broker is killed with
 SIGKILL three times and started again after some seconds. A client of each server notes what it gets. The
-Kafka broker of the tests keeps nothing when it is killed: there the connections are cut.
+Kafka broker of the tests keeps nothing when it is killed: there the connections are cut. The broker of
+ZeroMQ is its proxy, that of Kombu is RabbitMQ.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import socketio
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tests.brokers import Kafka, Nats, RabbitMQ, Redis  # noqa: E402
+from tests.brokers import Kafka, Nats, RabbitMQ, Redis, ZmqProxy  # noqa: E402
 from tests.proxy import Proxy  # noqa: E402
 from tests.servers import serve  # noqa: E402
 
@@ -54,8 +55,12 @@ BROKERS: dict[str, Callable[[], Any]] = {
     "rabbitmq": RabbitMQ,
     "nats": Nats,
     "kafka": CutKafka,
+    "zmq": ZmqProxy,
+    "kombu": RabbitMQ,
 }
+SCHEMES = {"streams": ("redis:", "redis+streams:"), "kombu": ("amqp:", "pyamqp:")}
 KILLS = 3
+DEAF = 30.0  # seconds without hearing again after which that is given up
 SETTLED = 5.0  # seconds without news after which nothing more is expected
 
 
@@ -81,12 +86,28 @@ class Listener:
         lost, repeated = count - len(seen), len(numbers) - len(seen)
         return f"| {self.name} | {source} | {len(seen)} | {lost} | {repeated} | {late} |"
 
+    def missing(self, source: str, count: int) -> list[str]:
+        """A line that says which numbers did not come, if any did not."""
+        missing = sorted(set(range(count)) - set(self.numbers[source]))
+        if not missing:
+            return []
+        return [f"\n{self.name} missed of {source}: {', '.join(ranges(missing))}"]
+
+
+def ranges(numbers: list[int]) -> list[str]:
+    """Ascending numbers, such as ``['3', '7-9']``."""
+    starts = [number for before, number in pairwise([-2, *numbers]) if number != before + 1]
+    ends = [number for number, after in pairwise([*numbers, numbers[-1] + 2]) if after != number + 1]
+    return [
+        str(first) if first == last else f"{first}-{last}" for first, last in zip(starts, ends, strict=True)
+    ]
+
 
 async def measure(kind: str, emits: int, outage: float) -> list[str]:
     """Run one broker; return the rows of its table."""
     async with AsyncExitStack() as stack:
         broker = stack.enter_context(BROKERS[kind]())
-        url = broker.url.replace("redis://", "redis+streams://") if kind == "streams" else broker.url
+        url = broker.url.replace(*SCHEMES.get(kind, ("", "")))
         servers = [
             stack.enter_context(serve("benchmarks.apps.outage_server:asgi", env={"QUEUE": url}))
             for _ in range(2)
@@ -117,11 +138,12 @@ async def measure(kind: str, emits: int, outage: float) -> list[str]:
             await asyncio.sleep(SETTLED - quiet)
         for listener in listeners:
             await listener.socket.disconnect()
-        rows = [
-            listener.row(source, each)
-            for listener in listeners
-            for source in ("server 1", "server 2", "emitter")
+        pairs = [
+            (listener, source) for listener in listeners for source in ("server 1", "server 2", "emitter")
         ]
+        rows = [listener.row(source, each) for listener, source in pairs]
+        for listener, source in pairs:
+            rows += listener.missing(source, each)
         heard = ", ".join(f"{seconds:.2f} s" for seconds in returns)
         rows.append(
             f"\nHeard again after {heard}; {raised.decode().strip()} emits of the emitter raised once."
@@ -130,13 +152,14 @@ async def measure(kind: str, emits: int, outage: float) -> list[str]:
 
 
 async def until_heard_again(listeners: list[Listener]) -> float:
-    """Seconds from the broker's return until each client hears what another server emits."""
+    """Seconds from the broker's return until each client hears what another server emits, `DEAF` at most."""
     started = time.monotonic()
     before = [len(listener.numbers[other]) for listener, other in others(listeners)]
     while True:
         now = [len(listener.numbers[other]) for listener, other in others(listeners)]
-        if all(after > count for after, count in zip(now, before, strict=True)):
-            return time.monotonic() - started
+        seconds = time.monotonic() - started
+        if all(after > count for after, count in zip(now, before, strict=True)) or seconds > DEAF:
+            return seconds
         await asyncio.sleep(0.01)
 
 

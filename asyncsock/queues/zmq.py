@@ -16,7 +16,7 @@ from .driver import Driver, require
 
 SILENCE = 5.0  # seconds after which a probe is sent, and after which it counts as lost
 PROBE_AGAIN = 0.05
-LISTENERS_RETURN = 1.0  # seconds that a publisher that is back gives the listeners to come back too
+LISTENERS_RETURN = 0.5  # seconds that a publisher that is back gives the listeners to come back too
 RECEIVE_MESSAGES = 100_000  # kept for us at most, the proxy's own limit apart
 AT_ONCE = 1000  # messages
 

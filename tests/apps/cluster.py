@@ -37,9 +37,11 @@ def flask_socketio() -> tuple[Any, Any]:
     from flask_socketio import SocketIO
 
     app = Flask(__name__)
-    socketio = SocketIO(app, async_mode="threading", message_queue=QUEUE, channel=CHANNEL)
+    mode = "eventlet" if QUEUE.startswith("zmq") else "threading"  # without it they have no ZeroMQ
+    socketio = SocketIO(app, async_mode=mode, message_queue=QUEUE, channel=CHANNEL)
     port = int(os.environ["PORT"])
-    return socketio.server, lambda: socketio.run(app, port=port, allow_unsafe_werkzeug=True)
+    options = {} if mode == "eventlet" else {"allow_unsafe_werkzeug": True}
+    return socketio.server, lambda: socketio.run(app, port=port, **options)
 
 
 MAKERS = {"asyncsock": asyncsock, "python-socketio": python_socketio, "flask-socketio": flask_socketio}

@@ -10,7 +10,7 @@ from typing import TypeVar
 import pytest
 
 from ..apache_kafka import ApacheKafka, installed
-from ..brokers import Kafka, Nats, RabbitMQ, Redis
+from ..brokers import Kafka, Nats, RabbitMQ, Redis, ZmqProxy
 
 Opened = TypeVar("Opened")
 Own = Callable[[AbstractContextManager[Opened]], Opened]
@@ -42,6 +42,13 @@ def kafka_broker() -> Iterator[Kafka]:
     """The Kafka-protocol broker that tests share. Leave it running: break one of your `own`."""
     with Kafka() as broker:
         yield broker
+
+
+@pytest.fixture(scope="session")
+def zmq_proxy() -> Iterator[ZmqProxy]:
+    """The ZeroMQ proxy that tests share. Leave it running: break one of your `own`."""
+    with ZmqProxy() as proxy:
+        yield proxy
 
 
 @pytest.fixture

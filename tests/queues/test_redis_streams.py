@@ -23,7 +23,7 @@ def driver(broker: Redis, channel: str, port: int = 0) -> RedisStreamsDriver:
 
 
 async def test_a_batch_whose_first_messages_redis_refuses_is_refused_whole(own: Own[Redis], channel: str):
-    """Such as one that arrives while Redis is still loading, here one that arrives while a replica is missing."""
+    """As one that arrives while Redis is loading; here, while a replica is missing that it wants."""
     broker = own(Redis())
     batch = [envelope([number, "x" * 1_000_000]) for number in range(30)]  # more than sockets hold at once
     with broker.client() as admin:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import json
-import socket
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -15,23 +14,13 @@ import pytest
 from asyncsock.queues import zmq as driver_module
 from asyncsock.queues.zmq import ZmqDriver
 
-from ..brokers import HOST, Broker, low_port
+from ..brokers import ZmqProxy
 from ..parts import require
 from ..proxy import Proxy
 from .conftest import Own
 from .driving import Peer, envelope, listening, numbered, publishing
 
 LOST = (ConnectionError, asyncio.TimeoutError)
-
-# What python-socketio's ZmqManager asks for.
-PROXY = """
-import sys, zmq
-receiver, publisher = zmq.Context().socket(zmq.PULL), zmq.Context().socket(zmq.PUB)
-receiver.bind(sys.argv[1])
-publisher.bind(sys.argv[2])
-while True:
-    publisher.send(receiver.recv())
-"""
 
 # As tests/apps/peer.py, under eventlet, without which python-socketio has no ZeroMQ.
 PEER = """
@@ -48,37 +37,6 @@ for message in manager._listen():
 """
 
 
-class ZmqProxy(Broker):
-    """A process that publishes on one port what it is pushed on the other."""
-
-    program = sys.executable
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.source_port = low_port()
-
-    def url_at(self, port: int) -> str:
-        return f"zmq+tcp://{HOST}:{port}+{self.source_port}"
-
-    def command(self) -> list[str]:
-        ports = (self.port, self.source_port)
-        return [self.program, "-c", PROXY, *(f"tcp://{HOST}:{port}" for port in ports)]
-
-    def answers(self) -> bool:
-        try:
-            for port in (self.port, self.source_port):
-                socket.create_connection((HOST, port), 2).close()
-        except OSError:
-            return False
-        return True
-
-
-@pytest.fixture(scope="module")
-def proxy() -> Iterator[ZmqProxy]:
-    with ZmqProxy() as running:
-        yield running
-
-
 @asynccontextmanager
 async def eventlet_peer(url: str, channel: str) -> AsyncIterator[Peer]:
     require(importlib.util.find_spec("eventlet"), "eventlet")
@@ -92,11 +50,11 @@ async def eventlet_peer(url: str, channel: str) -> AsyncIterator[Peer]:
         await process.wait()
 
 
-async def test_python_socketio_and_we_hear_each_other(proxy: ZmqProxy, channel: str):
+async def test_python_socketio_and_we_hear_each_other(zmq_proxy: ZmqProxy, channel: str):
     async with (
-        listening(ZmqDriver(proxy.url, channel)) as listener,
-        publishing(ZmqDriver(proxy.url, channel)) as publisher,
-        eventlet_peer(proxy.url, channel) as other_side,
+        listening(ZmqDriver(zmq_proxy.url, channel)) as listener,
+        publishing(ZmqDriver(zmq_proxy.url, channel)) as publisher,
+        eventlet_peer(zmq_proxy.url, channel) as other_side,
     ):
         await other_side.hears(publisher)
         await listener.until(envelope("begin"))
@@ -110,11 +68,11 @@ async def test_python_socketio_and_we_hear_each_other(proxy: ZmqProxy, channel: 
         assert heard == [*range(25), "end"]
 
 
-async def test_channels_share_a_proxy_and_hear_only_their_own(proxy: ZmqProxy, channel: str):
+async def test_channels_share_a_proxy_and_hear_only_their_own(zmq_proxy: ZmqProxy, channel: str):
     async with (
-        listening(ZmqDriver(proxy.url, channel)) as listener,
-        publishing(ZmqDriver(proxy.url, f"{channel}-other")) as other,
-        publishing(ZmqDriver(proxy.url, channel)) as publisher,
+        listening(ZmqDriver(zmq_proxy.url, channel)) as listener,
+        publishing(ZmqDriver(zmq_proxy.url, f"{channel}-other")) as other,
+        publishing(ZmqDriver(zmq_proxy.url, channel)) as publisher,
     ):
         for number in range(10):
             await other.publish([b'"for others"'])
@@ -122,10 +80,10 @@ async def test_channels_share_a_proxy_and_hear_only_their_own(proxy: ZmqProxy, c
         assert await listener.until(envelope(99)) == numbered(100)
 
 
-async def test_nothing_is_missed_from_the_moment_of_being_connected(proxy: ZmqProxy, channel: str):
-    async with publishing(ZmqDriver(proxy.url, channel)) as publisher:
+async def test_nothing_is_missed_from_the_moment_of_being_connected(zmq_proxy: ZmqProxy, channel: str):
+    async with publishing(ZmqDriver(zmq_proxy.url, channel)) as publisher:
         for _ in range(10):
-            driver = ZmqDriver(proxy.url, channel)
+            driver = ZmqDriver(zmq_proxy.url, channel)
             await driver.connect(subscribe=True)
             await publisher.publish([b'"now"'])
             messages = driver.messages()
@@ -136,10 +94,10 @@ async def test_nothing_is_missed_from_the_moment_of_being_connected(proxy: ZmqPr
             await driver.close()
 
 
-async def test_bursts_arrive_whole_and_in_order(proxy: ZmqProxy, channel: str):
+async def test_bursts_arrive_whole_and_in_order(zmq_proxy: ZmqProxy, channel: str):
     async with (
-        listening(ZmqDriver(proxy.url, channel)) as listener,
-        publishing(ZmqDriver(proxy.url, channel)) as publisher,
+        listening(ZmqDriver(zmq_proxy.url, channel)) as listener,
+        publishing(ZmqDriver(zmq_proxy.url, channel)) as publisher,
     ):
         for first in range(0, 10_000, 500):  # at most what the proxy keeps for a listener that is behind
             await publisher.publish(numbered(500, first=first))
@@ -192,19 +150,19 @@ async def test_publishing_waits_until_the_proxy_has_the_messages(
         await publish
 
 
-async def test_a_quiet_listener_is_kept(proxy: ZmqProxy, channel: str, monkeypatch: pytest.MonkeyPatch):
+async def test_a_quiet_listener_is_kept(zmq_proxy: ZmqProxy, channel: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(driver_module, "SILENCE", 0.3)
-    async with listening(ZmqDriver(proxy.url, channel)) as listener:
+    async with listening(ZmqDriver(zmq_proxy.url, channel)) as listener:
         await asyncio.wait([listener.task], timeout=2)
         assert not listener.task.done()
 
 
 async def test_a_publisher_whose_connection_was_cut_while_idle_pushes_nothing_twice(
-    proxy: ZmqProxy, channel: str, own: Own[Proxy]
+    zmq_proxy: ZmqProxy, channel: str, own: Own[Proxy]
 ):
-    between = own(Proxy(proxy.port))
-    publisher = ZmqDriver(proxy.url_at(between.port), channel)
-    async with listening(ZmqDriver(proxy.url, channel)) as listener:
+    between = own(Proxy(zmq_proxy.port))
+    publisher = ZmqDriver(zmq_proxy.url_at(between.port), channel)
+    async with listening(ZmqDriver(zmq_proxy.url, channel)) as listener:
         await publisher.connect(subscribe=False)
         between.cut()
         while not publisher._lost:
@@ -217,9 +175,9 @@ async def test_a_publisher_whose_connection_was_cut_while_idle_pushes_nothing_tw
         assert await listener.until(b'"end"') == [b'"once"', b'"end"']
 
 
-async def test_what_is_no_envelope_is_passed_on_to_be_refused(proxy: ZmqProxy, channel: str):
-    driver = ZmqDriver(proxy.url, channel)
-    async with listening(ZmqDriver(proxy.url, channel)) as listener, publishing(driver):
+async def test_what_is_no_envelope_is_passed_on_to_be_refused(zmq_proxy: ZmqProxy, channel: str):
+    driver = ZmqDriver(zmq_proxy.url, channel)
+    async with listening(ZmqDriver(zmq_proxy.url, channel)) as listener, publishing(driver):
         for junk in (b"", b"\x80\x04\x95", b"[]", b'{"type":"message","channel":5}', b'{"type":"message"}'):
             driver._push(junk)
         await driver.publish([b'"end"'])
