@@ -212,13 +212,21 @@ class Kafka(Broker):
 
     Args:
         advertised: the port that it tells its clients to use: that of the proxy before it.
+        authentication: ask for a login with SCRAM. It knows nobody, and nobody can be made known to it then.
     """
 
     program = "tansu"
 
-    def __init__(self, *, port: int | None = None, advertised: int | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        port: int | None = None,
+        advertised: int | None = None,
+        authentication: bool = False,
+    ) -> None:
         super().__init__(port=port)
         self.advertised = advertised or self.port
+        self.authentication = authentication
 
     def url_at(self, port: int) -> str:
         return f"kafka://{HOST}:{port}"
@@ -233,7 +241,8 @@ class Kafka(Broker):
     def command(self) -> list[str]:
         line = [self.program, "broker", "--storage-engine", "memory://tansu/"]
         line += ["--listener-url", f"tcp://{HOST}:{self.port}"]
-        return [*line, "--advertised-listener-url", f"tcp://{HOST}:{self.advertised}"]
+        line += ["--advertised-listener-url", f"tcp://{HOST}:{self.advertised}"]
+        return [*line, "--authentication"] if self.authentication else line
 
     def hello(self) -> tuple[bytes, bytes]:
         # ApiVersions, version 0, no client id; the answer repeats the correlation id

@@ -6,13 +6,15 @@ import asyncio
 import contextlib
 import logging
 import re
+import ssl
 import uuid
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
-from .driver import Driver, MessageRefused, require
+from . import tls
+from .driver import Driver, LoginRefused, MessageRefused, require
 
 SILENCE = 5.0  # seconds that a broker may take to answer
 WATCH = 1.0  # seconds without messages after which it is asked whether it is there
@@ -21,6 +23,7 @@ READ = 1000  # messages at once
 GAP = 0.1  # seconds until a missing message counts as one that was removed
 FIRST_READ = 200  # milliseconds
 DEFAULT_REPLICATION = -1
+MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 TOPIC_NAME = re.compile(r"[A-Za-z0-9._-]{1,249}")
 
 
@@ -38,7 +41,9 @@ class KafkaDriver(Driver):
     its own setting. A topic that does not exist is created, with one partition.
 
     Args:
-        url: ``kafka://host:port``, several hosts separated by commas; ``kafka://`` is ``localhost:9092``.
+        url: ``kafka://user:password@host:port``, several hosts separated by commas; ``kafka://`` is
+            ``localhost:9092``. With a user, ``sasl_mechanism`` is how to log in: ``PLAIN``,
+            ``SCRAM-SHA-256`` or ``SCRAM-SHA-512``. ``kafkas://`` is over TLS, with the options of `tls`.
     """
 
     def __init__(self, url: str, channel: str) -> None:
@@ -46,8 +51,12 @@ class KafkaDriver(Driver):
         self._kafka = require("aiokafka", "kafka", "kafka")
         self._admin_module = require("aiokafka.admin", "kafka", "kafka")
         self._errors = require("aiokafka.errors", "kafka", "kafka")
+        self._connection_module = require("aiokafka.conn", "kafka", "kafka")
+        self._hosts = _hosts(url)
+        self._security = _security(url)
         self._options = {
-            "bootstrap_servers": _hosts(url),
+            **self._security,
+            "bootstrap_servers": self._hosts,
             "request_timeout_ms": int(SILENCE * 1000),
             "retry_backoff_ms": 50,
         }
@@ -69,13 +78,42 @@ class KafkaDriver(Driver):
 
     async def connect(self, *, subscribe: bool) -> None:
         self._admin = self._admin_module.AIOKafkaAdminClient(**self._options)
-        await self._admin.start()
+        try:
+            await self._admin.start()
+        except Exception:
+            await self._check_login()  # aiokafka keeps to itself why a broker sent it away
+            raise
         await self._create_topic()
         self._partitions = await self._find_partitions()
         if subscribe:
             await self._connect_consumer()
         else:
             await self._connect_producer()
+
+    async def _check_login(self) -> None:
+        """Connect to a broker, if one can be reached.
+
+        Raises:
+            LoginRefused: It does not accept the user or the password, or we not its certificate.
+        """
+        for host in self._hosts:
+            name, _, port = host.rpartition(":")
+            try:
+                connection = await self._connection_module.create_conn(
+                    name.strip("[]"), int(port), request_timeout_ms=int(SILENCE * 1000), **self._security
+                )
+                connection.close()
+                return
+            except ssl.SSLCertVerificationError as error:
+                raise LoginRefused(f"Kafka's certificate is not trusted: {error}") from None
+            except self._errors.UnsupportedSaslMechanismError:
+                raise LoginRefused("Kafka does not know this login: use another ?sasl_mechanism=") from None
+            except (self._errors.AuthenticationFailedError, self._errors.SaslAuthenticationFailed) as error:
+                raise LoginRefused(f"Kafka refused the login: {error}") from None
+            except KeyError:  # all that aiokafka tells of a refusal in SCRAM's own words
+                raise LoginRefused("Kafka refused the login") from None
+            except (OSError, self._errors.KafkaError, asyncio.TimeoutError):
+                continue
 
     async def _create_topic(self) -> None:
         """Create the topic, unless it exists, or we may not."""
@@ -242,9 +280,10 @@ def _retrieve(future: asyncio.Future[Any]) -> None:
 
 def _hosts(url: str) -> list[str]:
     parts = urlsplit(url)
-    if "@" in parts.netloc or parts.path.strip("/"):
+    if parts.path.strip("/"):
         raise ValueError("bad Kafka URL: it has to be kafka://host:port, or kafka://host:port,host:port")
-    return [_host(host) for host in (parts.netloc or "localhost").split(",")]
+    hosts = parts.netloc.rpartition("@")[2]
+    return [_host(host) for host in (hosts or "localhost").split(",")]
 
 
 def _host(host: str) -> str:
@@ -252,3 +291,36 @@ def _host(host: str) -> str:
     if not parts.hostname or parts.port == 0:  # asking for the port raises ValueError where it is none
         raise ValueError(f"bad Kafka URL: {host!r} is not host:port")
     return host if parts.port else f"{host}:9092"
+
+
+def _security(url: str) -> dict[str, Any]:
+    """aiokafka's options for the login and for TLS.
+
+    Raises:
+        ValueError: The URL has options that nobody knows, or names a file that is of no use.
+    """
+    parts = urlsplit(url)
+    options = dict(parse_qsl(parts.query))
+    login, at, _ = parts.netloc.rpartition("@")
+    user, _, password = login.partition(":")
+    encrypted = parts.scheme == "kafkas"
+    unknown = set(options) - {"sasl_mechanism"} - set(tls.OPTIONS if encrypted else ())
+    if unknown:
+        raise ValueError(f"bad Kafka URL: {parts.scheme}:// has no option {', '.join(sorted(unknown))}")
+    security: dict[str, Any] = {}
+    if encrypted:
+        try:
+            security["ssl_context"] = tls.client_context(options)
+        except (OSError, ValueError) as error:
+            raise ValueError(f"bad Kafka URL: {error}") from None
+    if at:
+        mechanism = options.get("sasl_mechanism", "PLAIN")
+        if mechanism not in MECHANISMS:
+            raise ValueError(f"bad Kafka URL: sasl_mechanism has to be {', '.join(MECHANISMS)}")
+        security |= {
+            "sasl_mechanism": mechanism,
+            "sasl_plain_username": unquote(user),
+            "sasl_plain_password": unquote(password),
+        }
+    protocol = "SSL" if encrypted else "PLAINTEXT"
+    return {**security, "security_protocol": f"SASL_{protocol}" if at else protocol}

@@ -6,7 +6,6 @@ This uses aiormq, on which aio-pika is built, because aio-pika does more for eac
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import logging
 import ssl
@@ -14,6 +13,7 @@ import uuid
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
+from . import tls
 from .driver import Driver, LoginRefused, MessageRefused, require
 
 HEARTBEAT = 5  # seconds, unless the URL says otherwise; aiormq gives up after thrice that and 3 s
@@ -46,7 +46,7 @@ class RabbitMQDriver(Driver):
             quiet.setLevel(logging.CRITICAL)  # it logs each attempt to reconnect, and we the loss, once
         try:
             self._address = _complete(url)
-            self._tls = _tls(self._address.query) if self._address.scheme == "amqps" else None
+            self._tls = tls.client_context(self._address.query) if self._address.scheme == "amqps" else None
         except (ValueError, OSError) as error:
             raise ValueError(f"bad RabbitMQ URL: {error}") from None
         self._exchange = f"asyncsock.{channel}"
@@ -213,18 +213,3 @@ def _complete(url: str) -> Any:
     if not 0 <= int(options["heartbeat"]) < 65535:
         raise ValueError("heartbeat has to be between 0 and 65534 seconds")
     return parsed.with_query(options)
-
-
-def _tls(options: Any) -> ssl.SSLContext:
-    data = options.get("cadata")
-    context = ssl.create_default_context(
-        cafile=options.get("cafile"),
-        capath=options.get("capath"),
-        cadata=base64.b64decode(data) if data else None,
-    )
-    if "certfile" in options:
-        context.load_cert_chain(options["certfile"], options.get("keyfile"))
-    if options.get("no_verify_ssl", "0") != "0":
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context

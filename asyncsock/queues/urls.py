@@ -23,6 +23,7 @@ DRIVERS = {
     "amqp": "rabbitmq:RabbitMQDriver",
     "amqps": "rabbitmq:RabbitMQDriver",
     "kafka": "kafka:KafkaDriver",
+    "kafkas": "kafka:KafkaDriver",
     "nats": "nats:NatsDriver",
     "tls": "nats:NatsDriver",
     "zmq+tcp": "zmq:ZmqDriver",
@@ -34,11 +35,12 @@ EXAMPLES = {
     "redis+cluster": "redis+cluster://host1:6379,host2:6379",
     "redis+streams": "redis+streams://:password@localhost:6379/0",
     "amqp": "amqp://user:password@localhost:5672/vhost",
-    "kafka": "kafka://host1:9092,host2:9092",
+    "kafka": "kafka://user:password@host1:9092,host2:9092",
     "nats": "nats://user:password@localhost:4222",
     "tls": "tls://user:password@localhost:4222",
     "zmq+tcp": "zmq+tcp://localhost:5555+5556",
 }
+BROKEN_LOGIN = "bad URL: the user or the password has a special character"
 
 
 def from_url(url: str, channel: str = "socketio", write_only: bool = False, json: Any = None) -> QueueManager:
@@ -46,8 +48,8 @@ def from_url(url: str, channel: str = "socketio", write_only: bool = False, json
 
     Args:
         url: The broker: ``redis://``, ``rediss://``, ``unix://``, ``redis+sentinel://``, ``redis+cluster://``
-            (pub/sub), ``redis+streams://``, ``amqp://``, ``amqps://``, ``kafka://``, ``nats://``,
-            ``zmq+tcp://host:sink+source``, or any URL that Kombu understands.
+            (pub/sub), ``redis+streams://``, ``amqp://``, ``amqps://``, ``kafka://``, ``kafkas://``,
+            ``nats://``, ``zmq+tcp://host:sink+source``, or any URL that Kombu understands.
         channel: The same in all processes that belong together: a channel, exchange, topic or subject.
         write_only: Whether this process only emits, to the clients of others.
         json: The JSON module, where there is no server to ask.
@@ -66,7 +68,8 @@ def from_url(url: str, channel: str = "socketio", write_only: bool = False, json
     try:
         make_driver()  # what is wrong with the URL is said now, and not when it is used
     except ValueError as error:
-        raise ValueError(f"{error} ({_advice(scheme)})") from None
+        reason = BROKEN_LOGIN if "@" in url and "@" not in urlsplit(url).netloc else error
+        raise ValueError(f"{reason} ({_advice(scheme)})") from None
     return QueueManager(url, make_driver, write_only, json)
 
 
@@ -76,12 +79,17 @@ def _scheme(url: str) -> str:
     except ValueError:
         scheme = ""
     if not scheme or "://" not in url:
-        raise ValueError(f"message_queue={url!r} is not a URL; one is for example {EXAMPLES['redis']}")
+        shown = "..." if "@" in url else url  # there may be a password in it
+        raise ValueError(f"message_queue={shown!r} is not a URL; one is for example {EXAMPLES['redis']}")
+    if "#" in url:
+        raise ValueError(f"{BROKEN_LOGIN} ({_advice(scheme)})")
     return scheme
 
 
 def _advice(scheme: str) -> str:
-    example = EXAMPLES.get(scheme.replace("rediss", "redis").replace("amqps", "amqp"))
+    example = EXAMPLES.get(
+        scheme.replace("rediss", "redis").replace("amqps", "amqp").replace("kafkas", "kafka")
+    )
     if example is None:
         return "see Kombu's documentation for its URLs"
     return f"a URL is for example {example}; a password's special characters are written as %40"

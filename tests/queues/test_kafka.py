@@ -5,19 +5,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib.util
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
-from asyncsock.queues import MessageRefused
+from asyncsock.queues import LoginRefused, MessageRefused
 from asyncsock.queues import kafka as driver_module
 from asyncsock.queues.kafka import KafkaDriver
 
 from ..apache_kafka import ApacheKafka
-from ..brokers import Kafka, low_port
+from ..brokers import HOST, Kafka, low_port
+from ..kafka_front import front
 from ..parts import require
 from ..proxy import Proxy
+from ..servers import make_certificate
 from .conftest import Own
 from .driving import envelope, listening, numbered, peer, publishing
 
@@ -186,8 +191,71 @@ async def test_a_message_that_kafka_never_takes_is_refused(apache_kafka: ApacheK
         assert await listener.until(b"last") == [b"first", b"last"]
 
 
+async def test_tls_trusts_only_the_authorities_in_the_url(own: Own[Kafka], channel: str, tmp_path: Path):
+    port = low_port()
+    broker = await asyncio.to_thread(own, Kafka(advertised=port))
+    authority, certificate, key = make_certificate(tmp_path)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, key)
+    url = f"kafkas://{HOST}:{port}?cafile={authority}"
+    async with (
+        front(broker.port, port, tls=context),
+        listening(KafkaDriver(url, channel)) as listener,
+        publishing(KafkaDriver(url, channel)) as publisher,
+    ):
+        await publisher.publish(numbered(3))
+        assert await listener.until(envelope(2)) == numbered(3)
+        untrusting = KafkaDriver(f"kafkas://{HOST}:{port}", channel)
+        with pytest.raises(LoginRefused, match="certificate is not trusted"):
+            await untrusting.connect(subscribe=True)
+        await untrusting.close()
+
+
+@pytest.fixture
+async def login_port(own: Own[Kafka]) -> AsyncIterator[int]:
+    """The port of a broker that lets in the user "us:er" with the password "p@ss/word"."""
+    port = low_port()
+    broker = await asyncio.to_thread(own, Kafka(advertised=port))
+    async with front(broker.port, port, login=("us:er", "p@ss/word")):
+        yield port
+
+
+async def test_a_user_logs_in_with_a_password(login_port: int, channel: str):
+    url = f"kafka://us%3Aer:p%40ss%2Fword@{HOST}:{login_port}"
+    async with (
+        listening(KafkaDriver(url, channel)) as listener,
+        publishing(KafkaDriver(url, channel)) as publisher,
+    ):
+        await publisher.publish(numbered(3))
+        assert await listener.until(envelope(2)) == numbered(3)
+
+
 @pytest.mark.parametrize(
-    "url", ["kafka://host:port", "kafka://a:1,b:port", "kafka://a:0", "kafka://u:p@host"]
+    ("url", "reason"),
+    [
+        ("kafka://us%3Aer:wrong@{host}", "refused the login"),
+        ("kafka://somebody:p%40ss%2Fword@{host}", "refused the login"),
+        ("kafka://us%3Aer:p%40ss%2Fword@{host}?sasl_mechanism=SCRAM-SHA-256", "another [?]sasl_mechanism="),
+    ],
+)
+async def test_a_refused_login_says_so(login_port: int, channel: str, url: str, reason: str):
+    driver = KafkaDriver(url.format(host=f"{HOST}:{login_port}"), channel)
+    with pytest.raises(LoginRefused, match=reason):
+        await driver.connect(subscribe=True)
+    await driver.close()
+
+
+@pytest.mark.parametrize("mechanism", ["SCRAM-SHA-256", "SCRAM-SHA-512"])
+async def test_a_login_with_scram_that_is_refused_says_so(own: Own[Kafka], channel: str, mechanism: str):
+    broker = await asyncio.to_thread(own, Kafka(authentication=True))
+    driver = KafkaDriver(f"kafka://user:password@{HOST}:{broker.port}?sasl_mechanism={mechanism}", channel)
+    with pytest.raises(LoginRefused, match="refused the login"):
+        await driver.connect(subscribe=False)
+    await driver.close()
+
+
+@pytest.mark.parametrize(
+    "url", ["kafka://host:port", "kafka://a:1,b:port", "kafka://a:0", "kafka://host?user=u"]
 )
 def test_a_malformed_url_is_refused_at_once(url: str):
     with pytest.raises(ValueError):

@@ -42,7 +42,10 @@ MALFORMED = {
     "redis+streams://localhost:port": "redis+streams://:password@localhost:6379/0",
     "amqp://localhost:port/": "amqp://user:password@localhost:5672/vhost",
     "amqps://localhost/?cafile=/no/such/file": "amqp://user:password@localhost:5672/vhost",
-    "kafka://localhost:port": "kafka://host1:9092,host2:9092",
+    "kafka://localhost:port": "kafka://user:password@host1:9092,host2:9092",
+    "kafka://user:password@localhost?sasl_mechanism=GSSAPI": "PLAIN, SCRAM-SHA-256, SCRAM-SHA-512",
+    "kafka://localhost?cafile=/no/such/file": "kafka:// has no option cafile",
+    "kafkas://localhost?cafile=/no/such/file": "No such file",
     "kafka://localhost:9092/topic": "kafka://host:port",
     "nats://localhost:port": "nats://user:password@localhost:4222",
     "nats://localhost:4222/subject": "nats://host:port",
@@ -61,6 +64,19 @@ def test_a_malformed_url_is_refused_with_what_is_expected(url: str) -> None:
     with pytest.raises(ValueError) as raised:
         queues.from_url(url)
     assert MALFORMED[url] in str(raised.value)
+
+
+@pytest.mark.parametrize("character", "#/?")
+@pytest.mark.parametrize(
+    "scheme",
+    ["redis", "redis+streams", "redis+cluster", "amqp", "kafka", "nats", "zmq+tcp", "pyamqp", "redis:"],
+)
+def test_no_error_shows_a_password_with_a_special_character(scheme: str, character: str) -> None:
+    with pytest.raises(ValueError) as raised:
+        queues.from_url(f"{scheme}://user:se{character}cret@localhost")
+    assert "special character" in str(raised.value) or "is not a URL" in str(raised.value)
+    assert "'se" not in str(raised.value)
+    assert "cret" not in str(raised.value)
 
 
 @pytest.mark.parametrize("url", ["reddis://localhost", "http://localhost", "redis+socket:///redis.sock"])
