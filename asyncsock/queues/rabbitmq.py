@@ -10,7 +10,7 @@ import contextlib
 import logging
 import ssl
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from typing import Any
 
 from . import tls
@@ -21,7 +21,6 @@ QUEUE_EXPIRES = 300_000  # milliseconds that a queue outlives its process, or wa
 PREFETCH = 1000  # messages that the broker sends ahead of their acknowledgement
 FRAMES = 300  # that aiormq reads, three or more for a message, before others have their turn
 WATCH = 1.0  # seconds between looks at whether the broker has cancelled our consumer
-SILENCE = 5.0  # seconds to get rid of an acknowledgement; older aiormq waits for ever on a lost connection
 GOODBYE = 0.5  # seconds that the broker has to delete our queue
 
 
@@ -57,7 +56,7 @@ class RabbitMQDriver(Driver):
 
     async def connect(self, *, subscribe: bool) -> None:
         try:
-            await _all(self._connect(subscribe))
+            await _finish(self._connect(subscribe))
         except Exception as error:
             reason = self._refusal(error)
             if reason is None:
@@ -82,9 +81,15 @@ class RabbitMQDriver(Driver):
         await self._declare_exchanges()
         if subscribe:
             await self._subscribe()
+        else:
+            await self._channel.tx_select()
 
     async def _open_channel(self) -> None:
-        self._channel = await self._connection.channel(publisher_confirms=True, frame_buffer_size=FRAMES)
+        self._channel = await self._connection.channel(publisher_confirms=False, frame_buffer_size=FRAMES)
+
+    async def _open_channel_again(self) -> None:
+        await self._open_channel()
+        await self._channel.tx_select()
 
     async def _declare_exchanges(self) -> None:
         channel = self._channel
@@ -105,21 +110,26 @@ class RabbitMQDriver(Driver):
         await channel.basic_consume(queue, self._arrivals.add)
 
     async def publish(self, messages: Sequence[bytes]) -> None:
-        # Each call waits for its confirmation, and they write in the order in which they are started.
         try:
-            await _all(*[self._publish(message) for message in messages])
-        except self._aiormq.exceptions.ChannelPreconditionFailed as error:
-            if "message size" not in str(error):
+            await _finish(self._publish(messages))
+        except Exception as error:
+            reason = _why_closed(self._channel) or error
+            if "message size" not in str(reason):
                 raise
-            await _all(self._open_channel())
-            raise MessageRefused(f"RabbitMQ does not take it: {error}") from None
+            await _finish(self._open_channel_again())
+            raise MessageRefused(f"RabbitMQ does not take it: {reason}") from None
 
-    async def _publish(self, message: bytes) -> None:
-        # As Kombu declares the text that it publishes, and therefore reads it.
-        properties = self._aiormq.spec.Basic.Properties(
-            content_type="text/plain", content_encoding="utf-8", delivery_mode=2
-        )
-        await self._channel.basic_publish(message, exchange=self._exchange, properties=properties, wait=False)
+    async def _publish(self, messages: Sequence[bytes]) -> None:
+        # In a transaction, which is confirmed as a whole: aiormq does much for each single confirmation.
+        for message in messages:
+            # As Kombu declares the text that it publishes, and therefore reads it.
+            properties = self._aiormq.spec.Basic.Properties(
+                content_type="text/plain", content_encoding="utf-8", delivery_mode=2
+            )
+            await self._channel.basic_publish(
+                message, exchange=self._exchange, properties=properties, wait=False
+            )
+        await self._channel.tx_commit()
 
     async def messages(self) -> AsyncIterator[Sequence[bytes]]:
         channel, arrivals = self._channel, self._arrivals
@@ -128,8 +138,8 @@ class RabbitMQDriver(Driver):
             while True:
                 together = await arrivals.together()
                 yield [message.body for message in together]
-                acknowledged = channel.basic_ack(together[-1].delivery_tag, multiple=True)
-                await asyncio.wait_for(_all(acknowledged), SILENCE)
+                # Not waiting for the socket to take it, which on a lost connection it may never do.
+                await _finish(channel.basic_ack(together[-1].delivery_tag, multiple=True, wait=False))
         except asyncio.CancelledError:
             # The process stops listening for good.
             with contextlib.suppress(Exception):
@@ -176,21 +186,30 @@ class Arrivals:
 
     def _check(self) -> None:
         if self._channel.is_closed:
-            raise _lost(self._channel.closing.exception())
+            raise _lost(_why_closed(self._channel))
         if not self._channel.consumers:  # older aiormq tells nobody
             raise ConnectionError("RabbitMQ deleted the queue")
 
 
-async def _all(*calls: Any) -> None:
-    """Wait for calls of aiormq's, and raise the first error of any.
+async def _finish(call: Coroutine[Any, Any, Any]) -> None:
+    """Wait for a call of aiormq's.
 
     It cancels those that wait when the connection is lost, which must not look as if their caller was.
     """
-    for error in await asyncio.gather(*calls, return_exceptions=True):
-        if isinstance(error, asyncio.CancelledError):
-            raise _lost(error)
-        if error is not None:
-            raise error
+    result: Any
+    (result,) = await asyncio.gather(call, return_exceptions=True)
+    if isinstance(result, asyncio.CancelledError):
+        raise _lost(result)
+    if isinstance(result, BaseException):
+        raise result
+
+
+def _why_closed(channel: Any) -> BaseException | None:
+    closing = channel.closing
+    reason: BaseException | None = None
+    if closing.done() and not closing.cancelled():
+        reason = closing.exception()
+    return reason
 
 
 def _lost(error: BaseException | None) -> ConnectionError:
