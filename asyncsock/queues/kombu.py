@@ -20,6 +20,7 @@ QUEUE_EXPIRES = 300_000  # milliseconds, at brokers that delete queues which nob
 PREFETCH = 1000  # messages
 POLL = 0.2  # seconds; brokers that do not call are asked that often, and a thread that shall end ends then
 SILENCE = 5.0  # seconds
+LISTENERS_RETURN = 0.5  # seconds that a publisher that is back gives the listeners to come back too
 CONNECTION_OPTIONS = ("ssl", "login_method")  # what they begin with
 FILESYSTEM_TICK = 0.002  # seconds; of messages in the same millisecond the folder loses the order
 
@@ -45,6 +46,7 @@ class KombuDriver(Driver):
         self._exchange = exchange
         self._make_connection(heartbeat=0)  # a bad URL raises now
         self._link: Link | None = None
+        self._was_connected = False
 
     def _make_connection(self, heartbeat: float) -> Any:
         scheme = urlsplit(self.url).scheme
@@ -79,6 +81,9 @@ class KombuDriver(Driver):
             await link.run(link.subscribe, self._queue)
         else:
             await link.run(link.prepare, self._exchange)
+            if self._was_connected:  # their queues may be gone, and are until they make them again
+                await asyncio.sleep(LISTENERS_RETURN)
+            self._was_connected = True
 
     async def publish(self, messages: Sequence[bytes]) -> None:
         assert self._link is not None
@@ -158,7 +163,10 @@ class Link:
 
     def open(self) -> None:
         try:
-            self._connection.connect()
+            # As connect() does, but without sleeping for 2 s before its second attempt.
+            self._connection.ensure_connection(
+                max_retries=1, interval_start=0, reraise_as_library_errors=False
+            )
         except Exception as error:
             if type(error).__name__ in ("AccessRefused", "AuthenticationError"):
                 raise LoginRefused(f"the login was refused: {error}") from None

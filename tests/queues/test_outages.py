@@ -15,7 +15,7 @@ from asyncsock import AsyncServer, SocketIO, queues
 from asyncsock.queues import MessageRefused
 from asyncsock.queues.links import OUTBOX_BYTES
 
-from ..brokers import HOST, Kafka, Nats, RabbitMQ, Redis
+from ..brokers import HOST, Kafka, Nats, RabbitMQ, Redis, ZmqProxy
 from ..proxy import Proxy
 from ..python_client import Client, connected
 from ..servers import Server, serve
@@ -100,38 +100,52 @@ async def test_events_of_an_outage_arrive_in_order_after_it(own: Own, channel: s
 class Fault(NamedTuple):
     """Something that happens to a broker or to the way to it, and its end."""
 
-    begin: Callable[[Any, Proxy], None]
-    end: Callable[[Any, Proxy], None]
+    begin: Callable[[Any, list[Proxy]], Any]
+    end: Callable[[Any, list[Proxy]], Any]
 
 
 PAUSED = Fault(lambda broker, _: broker.pause(), lambda broker, _: broker.resume())
-SILENT = Fault(lambda _, proxy: proxy.silence(), lambda _, proxy: proxy.forward())
-CUT = Fault(lambda _, proxy: proxy.down(), lambda _, proxy: proxy.up())
+SILENT = Fault(
+    lambda _, ways: [way.silence() for way in ways], lambda _, ways: [way.forward() for way in ways]
+)
+CUT = Fault(lambda _, ways: [way.down() for way in ways], lambda _, ways: [way.up() for way in ways])
+
+
+async def reached_through_proxies(own: Own, channel: str, kind: str) -> tuple[Any, list[Proxy], str]:
+    """A broker of the test's own, the ways to it, and its URL by these ways."""
+    ways = [own(Proxy(0))]
+    if kind == "zmq":
+        broker = await asyncio.to_thread(own, ZmqProxy())
+        ways.append(own(Proxy(broker.source_port)))
+        url = f"zmq+tcp://{HOST}:{ways[0].port}+{ways[1].port}"
+    elif kind == "kafka":
+        broker = await asyncio.to_thread(own, Kafka(advertised=ways[0].port))
+        url = broker.url_at(ways[0].port)
+    else:
+        broker = await asyncio.to_thread(own, BROKERS[kind]())
+        url = url_at(broker, kind, ways[0].port)
+    ways[0].target = broker.port
+    if kind == "kafka":
+        await broker.create_topic(channel)
+    return broker, ways, url
 
 
 async def survive(own: Own, channel: str, kind: str, fault: Fault) -> None:
-    proxy = own(Proxy(0))
-    broker = await asyncio.to_thread(
-        own, Kafka(advertised=proxy.port) if kind == "kafka" else BROKERS[kind]()
-    )
-    proxy.target = broker.port
-    if kind == "kafka":
-        await broker.create_topic(channel)
-    url = url_at(broker, kind, proxy.port)
+    broker, ways, url = await reached_through_proxies(own, channel, kind)
     async with cluster(url, url, channel) as servers:
         near, far = servers.near.arrivals("event"), servers.far.arrivals("event")
         await say(servers.near, 1)
         assert await heard(far, 1) == [1]
-        fault.begin(broker, proxy)
+        fault.begin(broker, ways)
         await servers.wait_for_log(LOST)
         await say(servers.near, 2, 3)
-        fault.end(broker, proxy)
+        fault.end(broker, ways)
         assert await heard(far, 2) == [2, 3]
         assert await heard(near, 3) == [1, 2, 3]
         await servers.wait_for_log(BACK)
         await say(servers.near, 4)
         assert await heard(far, 1) == [4]
-        assert servers.count_in_logs(LOST) == [1, 1]
+        assert servers.count_in_logs(LOST) == servers.count_in_logs(BACK) == [1, 1]
 
 
 @pytest.mark.parametrize(
@@ -143,7 +157,7 @@ async def survive(own: Own, channel: str, kind: str, fault: Fault) -> None:
 @pytest.mark.slow
 async def test_listeners_survive(own: Own, channel: str, fault: Fault) -> None:
     """With all brokers at once, as most of the time is spent waiting until silence is noticed."""
-    kinds = [*BROKERS, "kafka"]
+    kinds = [*BROKERS, "kafka", "zmq"]
     ended = await asyncio.gather(
         *[survive(own, channel, kind, fault) for kind in kinds], return_exceptions=True
     )
