@@ -1,4 +1,4 @@
-"""A program without a server that emits once, in the way its arguments say: URL, CHANNEL, HOW."""
+"""A program without a server that emits, in the way its arguments say: URL, CHANNEL, HOW."""
 
 from __future__ import annotations
 
@@ -23,6 +23,14 @@ async def dropped() -> None:
     socketio.emit("event", how)
 
 
+async def flood() -> None:
+    for number in range(50_000):
+        sent = socketio.emit("event", number, to="empty room")
+        if number % 100 == 0:
+            await sent
+    await socketio.emit("event", how)
+
+
 if how == "script":
     socketio.emit("event", how)
 elif how == "thread":
@@ -33,6 +41,8 @@ elif how == "coroutine":
     asyncio.run(awaited())
 elif how == "coroutine that does not await":
     asyncio.run(dropped())
+elif how == "flood":
+    asyncio.run(flood())
 elif how == "forked process":
     socketio.emit("before the fork")
     child = os.fork()

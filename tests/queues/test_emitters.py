@@ -7,15 +7,18 @@ import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager
+from typing import Any
 
 import pytest
 from celery import Celery
 from flask import Flask
 
-from asyncsock import SocketIO
-from asyncsock.queues import LoginRefused, NotPublished
+from asyncsock import AsyncServer, SocketIO, queues
+from asyncsock.queues import LoginRefused, NotPublished, wire
+from asyncsock.queues.base import QueueManager
 
 from ..brokers import Redis, low_port
 from ..python_client import Client, arrived, connected
@@ -69,6 +72,34 @@ async def test_processes_without_a_server_reach_its_clients(
         ended = await run_program("tests/apps/emitting.py", redis_broker.url, channel, how)
         assert ended == (0, ""), how
         assert await arrived(heard) == (how,)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+async def test_a_flood_to_a_room_without_members_costs_a_server_one_decode_each(
+    redis_broker: Redis, channel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: Counter[str] = Counter()
+
+    def count(owner: Any, name: str) -> None:
+        function = getattr(owner, name)
+
+        def counted(*arguments: Any) -> Any:
+            calls[name] += 1
+            return function(*arguments)
+
+        monkeypatch.setattr(owner, name, counted)
+
+    count(wire, "decode")
+    for owner, name in ((wire, "event_arguments"), (QueueManager, "_body"), (QueueManager, "_send")):
+        count(owner, name)
+    server = AsyncServer(client_manager=queues.from_url(redis_broker.url, channel=channel))
+    await server.startup()
+    assert await run_program("tests/apps/emitting.py", redis_broker.url, channel, "flood") == (0, "")
+    while calls["decode"] < 50_001:
+        await asyncio.sleep(0.05)
+    await server.shutdown()
+    assert calls == {"decode": 50_001}
 
 
 async def test_a_celery_task_reaches_the_clients_of_a_server(

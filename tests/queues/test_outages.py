@@ -34,7 +34,8 @@ BROKERS: dict[str, Callable[[], Any]] = {
 
 def url_at(broker: Any, kind: str, port: int) -> str:
     url: str = broker.url_at(port)
-    return url.replace("redis://", "redis+streams://") if kind == "streams" else url
+    schemes = {"streams": ("redis://", "redis+streams://"), "kombu": ("amqp://", "pyamqp://")}
+    return url.replace(*schemes.get(kind, ("", "")))
 
 
 class Cluster:
@@ -176,12 +177,22 @@ async def test_a_subscriber_that_redis_disconnects_listens_again(own: Own, chann
         assert servers.count_in_logs(LOST) == [1, 1]
 
 
-@pytest.mark.parametrize("kind", ["redis", "streams", "rabbitmq"])
+LARGE_MESSAGES = {
+    "redis": "redis_broker",
+    "streams": "redis_broker",
+    "rabbitmq": "rabbitmq_broker",
+    "kombu": "rabbitmq_broker",
+    "kafka": "kafka_broker",
+    "zmq": "zmq_proxy",
+}
+
+
+@pytest.mark.parametrize("kind", LARGE_MESSAGES)
 @pytest.mark.timeout(120)
 async def test_a_very_large_message_does_not_end_the_listening(
     request: pytest.FixtureRequest, channel: str, kind: str
 ) -> None:
-    broker = request.getfixturevalue("rabbitmq_broker" if kind == "rabbitmq" else "redis_broker")
+    broker = request.getfixturevalue(LARGE_MESSAGES[kind])
     url = url_at(broker, kind, broker.port)
     async with cluster(url, url, channel) as servers:
         far = servers.far.arrivals("event")
@@ -190,6 +201,8 @@ async def test_a_very_large_message_does_not_end_the_listening(
             await servers.wait_for_log(BACK)
         await say(servers.near, 1)
         assert await heard(far, 1) == [1]
+        expected = [1, 1] if kind == "redis" else [0, 0]
+        assert servers.count_in_logs(LOST) == servers.count_in_logs(BACK) == expected
 
 
 async def test_a_broker_that_is_away_when_the_server_starts_is_found_later(own: Own, channel: str) -> None:

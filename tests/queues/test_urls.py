@@ -14,6 +14,7 @@ from flask import Flask
 
 from asyncsock import AsyncServer, SocketIO, queues
 from asyncsock.queues import LoginRefused
+from asyncsock.queues.health import Health
 
 from ..brokers import HOST, RabbitMQ, Redis, low_port
 from ..python_client import connected
@@ -151,6 +152,44 @@ async def test_both_ways_to_name_a_queue_reach_the_other_servers(
     redis_broker: Redis, channel: str, form: str
 ) -> None:
     assert await ask_across(redis_broker.url, channel, form) == 2
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://me:secret@{host}/0",
+        "redis+streams://me:secret@{host}/0",
+        "redis+cluster://me:secret@{host}",
+        "amqp://me:secret@{host}/",
+        "kafka://me:secret@{host}?sasl_mechanism=SCRAM-SHA-256",
+        "nats://me:secret@{host}",
+        "zmq+tcp://{host}+1",
+        "pyamqp://me:secret@{host}/",
+    ],
+)
+async def test_a_broker_that_is_away_at_the_start_is_one_warning_without_the_password(
+    url: str, channel: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level("INFO")
+    monkeypatch.setattr("asyncsock.queues.links.CONNECT_TIMEOUT", 1.0)
+    monkeypatch.setattr("asyncsock.queues.base.DRAIN_TIMEOUT", 0.1)
+    attempts: list[str] = []
+    set_down = Health.set_down
+
+    def note(health: Health, link: str, error: Exception) -> None:
+        attempts.append(link)
+        set_down(health, link, error)
+
+    monkeypatch.setattr(Health, "set_down", note)
+    async with started(url.format(host=f"{HOST}:{low_port()}"), channel) as server:
+        server.emit("event", "waits")
+        while min(map(attempts.count, ("publishing", "listening"))) < 2:
+            await asyncio.sleep(0.05)
+        health = server.queue_health()
+    assert health is not None
+    assert (health["publishing"], health["listening"], health["waiting"]) == (False, False, 1)
+    assert sum(LOST in message for message in caplog.messages) == 1
+    assert "secret" not in caplog.text + str(health)
 
 
 async def test_a_unix_socket_with_a_password_is_used(own: Own, channel: str) -> None:
