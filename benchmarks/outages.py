@@ -86,21 +86,24 @@ class Listener:
         lost, repeated = count - len(seen), len(numbers) - len(seen)
         return f"| {self.name} | {source} | {len(seen)} | {lost} | {repeated} | {late} |"
 
-    def missing(self, source: str, count: int) -> list[str]:
-        """A line that says which numbers did not come, if any did not."""
-        missing = sorted(set(range(count)) - set(self.numbers[source]))
-        if not missing:
-            return []
-        return [f"\n{self.name} missed of {source}: {', '.join(ranges(missing))}"]
+    def faults(self, source: str, count: int) -> list[str]:
+        """Lines that say which numbers did not come, and which came more than once."""
+        seen = Counter(self.numbers[source])
+        missing = sorted(set(range(count)) - set(seen))
+        repeated = sorted(number for number, times in seen.items() if times > 1)
+        return [
+            f"\n{self.name} {what} of {source}: {ranges(numbers)}"
+            for what, numbers in (("missed", missing), ("got again", repeated))
+            if numbers
+        ]
 
 
-def ranges(numbers: list[int]) -> list[str]:
-    """Ascending numbers, such as ``['3', '7-9']``."""
+def ranges(numbers: list[int]) -> str:
+    """Ascending numbers, such as ``'3, 7-9'``."""
     starts = [number for before, number in pairwise([-2, *numbers]) if number != before + 1]
-    ends = [number for number, after in pairwise([*numbers, numbers[-1] + 2]) if after != number + 1]
-    return [
-        str(first) if first == last else f"{first}-{last}" for first, last in zip(starts, ends, strict=True)
-    ]
+    ends = [number for number, after in pairwise([*numbers, -2]) if after != number + 1]
+    pairs = zip(starts, ends, strict=True)
+    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in pairs)
 
 
 async def measure(kind: str, emits: int, outage: float) -> list[str]:
@@ -143,11 +146,12 @@ async def measure(kind: str, emits: int, outage: float) -> list[str]:
         ]
         rows = [listener.row(source, each) for listener, source in pairs]
         for listener, source in pairs:
-            rows += listener.missing(source, each)
+            rows += listener.faults(source, each)
         heard = ", ".join(f"{seconds:.2f} s" for seconds in returns)
-        rows.append(
-            f"\nHeard again after {heard}; {raised.decode().strip()} emits of the emitter raised once."
-        )
+        rows.append(f"\nHeard again after {heard}.")
+        if tried_again := sorted(set(map(int, raised.split()))):
+            # What raised may have been published all the same, if the broker died just then.
+            rows.append(f"\nThe emitter emitted again, as its emit raised: {ranges(tried_again)}")
         return rows
 
 

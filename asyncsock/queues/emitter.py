@@ -23,7 +23,10 @@ _of_the_parent: list[tuple[asyncio.AbstractEventLoop, Publisher]] = []
 
 
 class NotPublished(ConnectionError):
-    """The broker could not be reached in time; the message will not be sent."""
+    """The broker could not be reached in time; the message will not be sent.
+
+    If the connection was lost while it was under way, the broker may have got it all the same.
+    """
 
 
 class Emitter:

@@ -20,7 +20,7 @@ QUEUE_EXPIRES = 300_000  # milliseconds, at brokers that delete queues which nob
 PREFETCH = 1000  # messages
 POLL = 0.2  # seconds; brokers that do not call are asked that often, and a thread that shall end ends then
 SILENCE = 5.0  # seconds
-LISTENERS_RETURN = 0.5  # seconds that a publisher that is back gives the listeners to come back too
+LISTENERS_RETURN = 0.4  # seconds that a publisher that is back gives the listeners to come back too
 CONNECTION_OPTIONS = ("ssl", "login_method")  # what they begin with
 FILESYSTEM_TICK = 0.002  # seconds; of messages in the same millisecond the folder loses the order
 

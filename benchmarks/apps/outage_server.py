@@ -36,9 +36,9 @@ def serve() -> SocketIO:
 
 
 def emit(count: int, rate: float) -> None:
-    """Emit without a server; print how many emits raised, each tried once more until it does not."""
+    """Emit without a server, each number until that does not raise; print the numbers of which one did."""
     socketio = SocketIO(message_queue=QUEUE)
-    raised = 0
+    raised: list[int] = []
     started = time.monotonic()
     for number in range(count):
         while True:
@@ -46,9 +46,9 @@ def emit(count: int, rate: float) -> None:
                 socketio.emit("number", ["emitter", number])
                 break
             except NotPublished:
-                raised += 1
+                raised.append(number)
         time.sleep(max(0, started + number / rate - time.monotonic()))
-    print(raised)
+    print(*raised)
 
 
 if __name__ == "__main__":
