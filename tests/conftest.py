@@ -43,31 +43,34 @@ def door(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture(scope="session")
+# Of one test each: `running` keeps the servers, and a file may have a `door` of its own.
+
+
+@pytest.fixture
 def engine(running: Start, door: str) -> Server:
     """An Engine.IO echo server at /engine.io/."""
     return running("tests.apps.engine_echo:asgi", door)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def beating_engine(running: Start, door: str) -> Server:
     """The same with a ping each 0.3 s and 0.2 s for its answer."""
     return running("tests.apps.engine_echo:asgi", door, PING_INTERVAL="0.3", PING_TIMEOUT="0.2")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def sockets(running: Start, door: str) -> Server:
     """A Socket.IO echo server at /socket.io/."""
     return running("tests.apps.socket_echo:asgi", door)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def beating_sockets(running: Start, door: str) -> Server:
     """The same with a ping each 0.3 s and 0.2 s for its answer."""
     return running("tests.apps.socket_echo:asgi", door, PING_INTERVAL="0.3", PING_TIMEOUT="0.2")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def impatient_sockets(running: Start, door: str) -> Server:
     """A Socket.IO echo server that grants a client 0.5 s to open a namespace."""
     return running("tests.apps.socket_echo:asgi", door, CONNECT_TIMEOUT="0.5")
