@@ -215,8 +215,7 @@ def thread_runner(server: FlaskServer, errors: ErrorHandlers) -> Runner:
                 await context.open()
             return await call_in_thread(server.threads, call, beginning, context, handler, namespace, args)
         finally:
-            if not beginning.begun:  # the session could not be opened, or the server stops
-                beginning.begin()
+            beginning.end()
 
     return run
 

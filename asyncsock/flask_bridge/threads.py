@@ -171,9 +171,9 @@ class Results:
             _settle(*self._waiting.popleft())
 
 
-# Seconds between a function's beginning and the next handler's. The thread that tells the event loop loses
-# the interpreter lock to it, and gets it back when the loop waits.
-HEAD_START = 0.001
+# Seconds that a function which does not end at once has before the next handler: Python's switch interval,
+# after which its thread, should it have lost the interpreter lock on its first lines, has had it again.
+HEAD_START = 0.005
 
 
 class Beginning:
@@ -182,27 +182,50 @@ class Beginning:
     The thread tells the event loop only if somebody waits.
     """
 
-    __slots__ = ("_loop", "_waiter", "begun")
+    __slots__ = ("_loop", "_over", "_started", "_waiting")
 
     def __init__(self) -> None:
-        self.begun = False
         self._loop = asyncio.get_running_loop()
-        self._waiter: asyncio.Future[None] | None = None
+        self._started: float | None = None  # in the loop's time
+        self._over = False  # whether it has ended, or had its head start
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    @property
+    def begun(self) -> bool:
+        """Whether it has surely begun, and everybody who waited for that has gone on."""
+        return self._over and not self._waiting
 
     def begin(self) -> None:
         """Note, in the thread, that the function begins."""
-        self.begun = True
-        if self._waiter is not None:
-            self._loop.call_soon_threadsafe(
-                self._loop.call_later, HEAD_START, _settle, self._waiter, None, None
-            )
+        self._started = self._loop.time()
+        if self._waiting:
+            self._loop.call_soon_threadsafe(self._after_head_start)
+
+    def end(self) -> None:
+        """Note, on the loop, that the function has ended or will not begin."""
+        self._over = True
+        self._wake_first()
 
     async def wait(self) -> None:
         """Wait, on the loop, until it has begun; those who wait go on in the order in which they came."""
-        if self._waiter is None:
-            self._waiter = self._loop.create_future()
-        if not self.begun:  # looked at after the waiter is there for the thread to see
-            await asyncio.shield(self._waiter)
+        turn = self._loop.create_future()
+        self._waiting.append(turn)
+        if len(self._waiting) == 1 and self._started is not None:  # else the thread sees that somebody waits
+            self._after_head_start()
+        try:
+            await turn
+        finally:
+            self._waiting.remove(turn)
+            if self._over:
+                self._wake_first()
+
+    def _after_head_start(self) -> None:
+        assert self._started is not None
+        self._loop.call_at(self._started + HEAD_START, self.end)
+
+    def _wake_first(self) -> None:
+        if self._waiting:
+            _settle(self._waiting[0], None, None)
 
 
 async def call_in_thread(pool: ThreadPool, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
