@@ -310,7 +310,7 @@ class ReceivingServer(socketio.AsyncServer):
 
     def _after_earlier_events(self, function: Handler, *args: Any) -> None:
         """Call a function once the handlers of events that came before have begun."""
-        if EAGER_TASKS:
+        if EAGER_TASKS or not self.eio.tasks:
             function(*args)
         else:
             asyncio.get_running_loop().call_soon(function, *args)
