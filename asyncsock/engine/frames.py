@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+import msgspec
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
@@ -46,21 +47,20 @@ class FrameOwner(Protocol):
         """
 
 
-class FrameReader:
+class FrameReader(msgspec.Struct, gc=False):
     """Reads frames from a byte stream that arrives in arbitrary pieces.
+
+    It refers to nothing that refers to it, so the garbage collector need not look at it.
 
     Args:
         limit: The largest message that is accepted, in bytes.
     """
 
-    __slots__ = ("_fragments", "_limit", "_parser", "_partial", "_wanted")
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._partial: bytearray | bytes = b""  # the beginning of a frame
-        self._wanted = 0  # how many bytes it takes to go on with it
-        self._parser: ServerProtocol | None = None  # while a fragmented message is open
-        self._fragments: list[Frame] | None = None  # of that message
+    _limit: int
+    _partial: bytearray | bytes = b""  # the beginning of a frame
+    _wanted: int = 0  # how many bytes it takes to go on with it
+    _parser: ServerProtocol | None = None  # while a fragmented message is open
+    _fragments: list[Frame] | None = None  # of that message
 
     def feed(self, data: bytes, owner: FrameOwner) -> None:
         """Read what has arrived. Never raises because of it."""

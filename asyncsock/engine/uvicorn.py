@@ -15,6 +15,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+import msgspec
+
 from .direct import DirectWebSocket, accept_key
 from .http import ASGI, Request, Scope, Send
 
@@ -133,11 +135,9 @@ class DirectDoor:
         if key is None:
             return False
         transport = http.transport
-        # A session keeps this to its end: one string takes a fraction of the memory of a list of pairs.
         packed = b"\n".join([text for pair in pairs for text in pair])
-        origin = http.scheme, http.server, http.client
-        make_scope = partial(
-            DirectDoor._websocket_scope, self, target, packed, root_path, origin, http.app_state
+        make_scope = Handshake(
+            self, target, packed, root_path, http.scheme, http.server, http.client, http.app_state
         )
         websocket = DirectWebSocket(self.engine, transport, http.connections)
         http.connections.discard(http)
@@ -160,43 +160,13 @@ class DirectDoor:
             query: The query string.
         """
         root_path: str = scope["root_path"]
-        return self._believe_proxies(
+        return self.believe_proxies(
             {
                 **scope,
                 "method": method,
                 "path": _full_path(root_path, path),
                 "raw_path": root_path.encode() + path,
                 "query_string": query,
-            }
-        )
-
-    def _websocket_scope(
-        self,
-        target: bytes,
-        headers: bytes,
-        root_path: str,
-        origin: tuple[str, Any, Any],
-        state: dict[str, Any],
-    ) -> Scope:
-        scheme, server, client = origin
-        path, _, query = target.partition(b"?")
-        parts = iter(headers.split(b"\n"))
-        return self._believe_proxies(
-            {
-                "type": "websocket",
-                "asgi": {"version": "3.0", "spec_version": "2.4"},
-                "http_version": "1.1",
-                "method": "GET",
-                "scheme": scheme.replace("http", "ws"),
-                "server": server,
-                "client": client,
-                "root_path": root_path,
-                "path": _full_path(root_path, path),
-                "raw_path": root_path.encode() + path,
-                "query_string": query,
-                "headers": list(zip(parts, parts, strict=True)),
-                "subprotocols": [],
-                "state": state.copy(),
             }
         )
 
@@ -207,7 +177,7 @@ class DirectDoor:
             self._default_lines = b"".join([b"%b: %b\r\n" % (name.lower(), value) for name, value in headers])
         return self._default_lines
 
-    def _believe_proxies(self, scope: Scope) -> Scope:
+    def believe_proxies(self, scope: Scope) -> Scope:
         """Put a client's address and scheme into a scope where uvicorn was told to believe proxies."""
         if self._proxy_headers is not None:
             # uvicorn's own middleware, run by hand: it awaits nothing but the application it wraps.
@@ -216,6 +186,46 @@ class DirectDoor:
             except StopIteration:
                 pass
         return scope
+
+
+class Handshake(msgspec.Struct, gc=False):
+    """What the scope of a WebSocket is made from when somebody asks for it.
+
+    A session keeps it to its end: the headers are one string, which takes a fraction of the memory of a list
+    of pairs, and the garbage collector need not look at it.
+    """
+
+    door: DirectDoor
+    target: bytes
+    headers: bytes  # names and values in turn, a line each
+    root_path: str
+    scheme: str
+    server: tuple[str, int | None] | None
+    client: tuple[str, int] | None
+    state: dict[str, Any]
+
+    def __call__(self) -> Scope:
+        """The scope, as the application would get it from uvicorn."""
+        path, _, query = self.target.partition(b"?")
+        parts = iter(self.headers.split(b"\n"))
+        return self.door.believe_proxies(
+            {
+                "type": "websocket",
+                "asgi": {"version": "3.0", "spec_version": "2.4"},
+                "http_version": "1.1",
+                "method": "GET",
+                "scheme": self.scheme.replace("http", "ws"),
+                "server": self.server,
+                "client": self.client,
+                "root_path": self.root_path,
+                "path": _full_path(self.root_path, path),
+                "raw_path": self.root_path.encode() + path,
+                "query_string": query,
+                "headers": list(zip(parts, parts, strict=True)),
+                "subprotocols": [],
+                "state": self.state.copy(),
+            }
+        )
 
 
 def _full_path(root_path: str, path: bytes) -> str:
