@@ -61,6 +61,7 @@ async def test_messages_survive_a_sigkill_of_the_broker(breakable: RabbitMQ, cha
     await listener.connect(subscribe=True)
     await publisher.connect(subscribe=False)
     await publisher.publish(numbered(300))
+    await asyncio.to_thread(breakable.write_topology)
     await asyncio.to_thread(breakable.kill)
     await asyncio.to_thread(breakable.start)
     await publisher.close()
