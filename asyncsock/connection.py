@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from enum import IntEnum
 from typing import Any
 
@@ -47,6 +47,22 @@ class Connection:
         self.partial: Partial | None = None
         self.handlers: set[asyncio.Task[Any]] | None = None
         self.context: Any = None
+
+
+class Environs(Mapping[str, dict[str, Any]]):
+    """The WSGI environ of each session, built when it is first asked for."""
+
+    def __init__(self, connections: Mapping[str, Connection]) -> None:
+        self._connections = connections
+
+    def __getitem__(self, eio_sid: str) -> dict[str, Any]:
+        return self._connections[eio_sid].session.environ
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._connections)
+
+    def __len__(self) -> int:
+        return len(self._connections)
 
 
 class State(IntEnum):

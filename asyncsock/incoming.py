@@ -6,7 +6,7 @@ import asyncio
 import builtins
 import logging
 import threading
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import socketio
@@ -14,7 +14,7 @@ from socketio import exceptions
 from socketio import packet as socketio_packet
 from socketio.async_namespace import AsyncNamespace
 
-from .connection import Connection, Partial, State
+from .connection import Connection, Environs, Partial, State
 from .engine import EngineServer
 from .engine.heartbeat import Deadlines
 from .engine.log import make_logger
@@ -38,22 +38,6 @@ from .rooms import Rooms
 Handler = Callable[..., Any]
 
 ATTACHMENTS = 10  # times max_http_buffer_size that the attachments of one packet may have together
-
-
-class Environs(Mapping[str, dict[str, Any]]):
-    """The WSGI environ of each session, built when it is first asked for."""
-
-    def __init__(self, connections: Mapping[str, Connection]) -> None:
-        self._connections = connections
-
-    def __getitem__(self, eio_sid: str) -> dict[str, Any]:
-        return self._connections[eio_sid].session.environ
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._connections)
-
-    def __len__(self) -> int:
-        return len(self._connections)
 
 
 class ReceivingServer(socketio.AsyncServer):
