@@ -7,6 +7,7 @@ import builtins
 import logging
 import threading
 from collections.abc import Awaitable, Callable
+from types import CoroutineType
 from typing import Any
 
 import socketio
@@ -314,9 +315,10 @@ class ReceivingServer(socketio.AsyncServer):
         found = self._find_handler(data[0], namespace, (sid, *data[1:]))
         if found is None:
             return
-        run = self._run_event(*found, connection.session, sid, namespace, packet.id)
+        handler, args = found
+        run = self._run_event(handler, args, connection.session, sid, packet)
         if self.async_handlers:
-            self.eio.start(run, connection.session.sid)
+            self.eio.start(run, packet, connection.session.sid)
         else:
             self.eio.run_handler(connection.session.sid, run)
 
@@ -326,22 +328,21 @@ class ReceivingServer(socketio.AsyncServer):
         args: tuple[Any, ...],
         session: Session,
         sid: str,
-        namespace: str,
-        id: int | None,
+        packet: Incoming,
     ) -> None:
         try:
             result = handler(*args)
-            if result is not None and hasattr(type(result), "__await__"):
+            if type(result) is CoroutineType or hasattr(type(result), "__await__"):
                 result = await result
                 if type(result) in SENT_TYPES:  # `return emit(...)`
                     await result
                     result = None
-            if id is not None:
-                self._acknowledge(session, sid, namespace, id, event_arguments(result))
+            if packet.id is not None:
+                self._acknowledge(session, sid, packet.namespace, packet.id, event_arguments(result))
         except Exception as error:
             self.eio.handler_failed(error)
         finally:
-            self.eio.handler_ended()
+            self.eio.handler_ended(packet)
 
     def _acknowledge(self, session: Session, sid: str, namespace: str, id: int, data: list[Any]) -> None:
         if self._ours:

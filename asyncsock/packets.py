@@ -11,7 +11,7 @@ import msgspec
 import orjson
 from socketio import packet as socketio_packet
 
-from .engine.packet import Packet
+from .engine.packet import Packet, binary_packet, message_packet, text_packet
 from .engine.session import BadPacket
 
 CONNECT, DISCONNECT, EVENT, ACK, CONNECT_ERROR, BINARY_EVENT, BINARY_ACK = range(7)
@@ -19,6 +19,7 @@ EVENTS = frozenset([EVENT, BINARY_EVENT])
 ACKS = frozenset([ACK, BINARY_ACK])
 RESERVED_EVENTS = frozenset(["connect", "connect_error", "disconnect"])
 MAX_DEPTH = 200  # levels of nesting; orjson writes 254
+SHALLOW = 2 * MAX_DEPTH  # characters that cannot nest more deeply
 MAX_ID = 2**53 - 1  # the largest integer that JavaScript counts to
 
 _KINDS: dict[str | bytes, int] = {str(kind): kind for kind in range(7)}
@@ -30,7 +31,7 @@ _OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
 _decode_json: Callable[[str], Any] = msgspec.json.Decoder().decode
 
 
-class Incoming(msgspec.Struct, gc=False):
+class Incoming(msgspec.Struct, gc=False, eq=False):
     """A packet from a client. Its binary attachments, if any, follow in messages of their own."""
 
     kind: int
@@ -98,8 +99,8 @@ class JSONCodec:
             head += namespace.encode() + b","
         if id is not None:
             head += b"%d" % id
-        first = Packet(head + body.data if body is not None else head)
-        return [first, *[Packet(part, binary=True) for part in attachments]] if attachments else [first]
+        first = text_packet(head + body.data if body is not None else head)
+        return [first, *[binary_packet(part) for part in attachments]] if attachments else [first]
 
     def decode(self, message: str | bytes) -> Incoming:
         kind = _KINDS.get(message[:1])
@@ -159,7 +160,7 @@ class JSONCodec:
             data = self._loads(text)
         except (ValueError, RecursionError, msgspec.MsgspecError):
             data = self._load_the_rest(text)
-        if len(text) > 2 * MAX_DEPTH and text.count("[") + text.count("{") > MAX_DEPTH and _is_too_deep(data):
+        if len(text) > SHALLOW and text.count("[") + text.count("{") > MAX_DEPTH and _is_too_deep(data):
             raise BadPacket("data nested too deeply")
         return data
 
@@ -193,10 +194,7 @@ class PacketCodec:
         data = body.data if body is not None else None
         encoded = self._packet_class(kind, data=data, namespace=namespace, id=id).encode()
         parts = encoded if isinstance(encoded, list) else [encoded]
-        return [
-            Packet(b"4" + part.encode()) if isinstance(part, str) else Packet(bytes(part), binary=True)
-            for part in parts
-        ]
+        return [message_packet(part) for part in parts]
 
     def decode(self, message: str | bytes) -> Incoming:
         try:

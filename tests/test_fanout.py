@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import uvicorn
 
-from asyncsock import ASGIApp, AsyncServer
-from asyncsock.engine import packet as engine_packet
+from asyncsock import ASGIApp, AsyncServer, packets
 from asyncsock.engine.direct import DirectWebSocket
+from asyncsock.engine.packet import Packet
 
 from .lean_clients import connect_clients
 from .servers import free_port
@@ -57,18 +57,18 @@ async def test_a_broadcast_to_1000_clients_makes_no_task_and_encodes_and_frames_
     clients = await connect_clients(port, CLIENTS)
     encoded: list[Any] = []
     framed: list[bytes] = []
-    encode, make = server.codec.encode, engine_packet.Packet.__init__
+    encode, text_packet = server.codec.encode, packets.text_packet
 
     def counting_encode(data: Any) -> Any:
         encoded.append(data)
         return encode(data)
 
-    def counting_make(self: Any, data: bytes, binary: bool = False) -> None:
+    def counting_text_packet(data: bytes) -> Packet:
         framed.append(data)
-        make(self, data, binary)
+        return text_packet(data)
 
     monkeypatch.setattr(server.codec, "encode", counting_encode)
-    monkeypatch.setattr(engine_packet.Packet, "__init__", counting_make)
+    monkeypatch.setattr(packets, "text_packet", counting_text_packet)
     arrived = asyncio.gather(*[client.has(1) for client in clients])
     loop = asyncio.get_running_loop()
     created = Created()

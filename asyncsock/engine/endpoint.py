@@ -26,7 +26,7 @@ from .http import (
     request_of,
     session_cookie,
 )
-from .packet import Packet
+from .packet import Packet, text_packet
 from .payload import encode_payload
 from .polling import Polling
 from .session import TRANSPORT_CLOSE, Session, SessionTaken
@@ -267,7 +267,7 @@ class Endpoint:
         """The ``open`` packet of a session (Engine.IO v4, "Handshake")."""
         upgradable = isinstance(transport, Polling) and self._upgradable
         rest = self._open_upgradable if upgradable else self._open
-        return Packet(b'0{"sid":' + orjson.dumps(session.sid) + rest)
+        return text_packet(b'0{"sid":' + orjson.dumps(session.sid) + rest)
 
     def cookie_headers(self, session: Session) -> Headers:
         """The header that sets the session's cookie, if there is to be one."""

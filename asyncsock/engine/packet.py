@@ -4,49 +4,36 @@ from __future__ import annotations
 
 from base64 import b64encode
 
-TEXT_FRAME = 0x81  # FIN and the opcode (RFC 6455 section 5.2)
+import msgspec
+
+TEXT_FRAME = 0x81  # FIN and the opcode
 BINARY_FRAME = 0x82
-_SHORT_TEXT_HEADS = [bytes((TEXT_FRAME, size)) for size in range(126)]
 
 
-class Packet:
+class Packet(msgspec.Struct, gc=False, eq=False):
     """One Engine.IO packet, ready to be written to any transport.
 
     Args:
-        data: A text packet with its type digit, in UTF-8 (``b'4hello'``), or the bytes of a binary message.
-        binary: Whether ``data`` is a binary message.
-
-    ``frame`` is the unmasked WebSocket frame. It is kept instead of the data, which is its tail.
+        frame: The unmasked WebSocket frame. Its tail is the packet.
+        binary: Whether it is a binary message.
     """
 
-    __slots__ = ("_text", "binary", "frame", "start")
-
-    def __init__(self, data: bytes, binary: bool = False) -> None:
-        opcode = BINARY_FRAME if binary else TEXT_FRAME
-        size = len(data)
-        if size < 126:
-            self.frame = (bytes((opcode, size)) if binary else _SHORT_TEXT_HEADS[size]) + data
-            self.start = 2
-        elif size < 65536:
-            self.frame = bytes((opcode, 126)) + size.to_bytes(2, "big") + data
-            self.start = 4
-        else:
-            self.frame = bytes((opcode, 127)) + size.to_bytes(8, "big") + data
-            self.start = 10
-        self.binary = binary
-        self._text: str | None = None
+    frame: bytes
+    binary: bool = False
+    _text: str | None = None
 
     @property
     def data(self) -> bytes:
         """The packet without its WebSocket frame header."""
-        return self.frame[self.start :]
+        size = self.frame[1]
+        return self.frame[2 if size < 126 else 4 if size == 126 else 10 :]
 
     @property
     def text(self) -> str:
         """A text packet as a string, decoded once for all the recipients that need it."""
         text = self._text
         if text is None:
-            text = self._text = self.frame[self.start :].decode()
+            text = self._text = self.data.decode()
         return text
 
     @property
@@ -55,14 +42,34 @@ class Packet:
         return b"b" + b64encode(self.data) if self.binary else self.data
 
 
-CLOSE = Packet(b"1")
-PING = Packet(b"2")
-PROBE_ANSWER = Packet(b"3probe")
-NOOP = Packet(b"6")
+def text_packet(data: bytes) -> Packet:
+    """A text packet with its type digit, in UTF-8, such as ``b'4hello'``."""
+    size = len(data)
+    return Packet((_SHORT_TEXT_HEADS[size] if size < 126 else _head(TEXT_FRAME, size)) + data)
+
+
+def binary_packet(data: bytes) -> Packet:
+    """A binary message."""
+    return Packet(_head(BINARY_FRAME, len(data)) + data, binary=True)
 
 
 def message_packet(data: str | bytes | bytearray) -> Packet:
     """A ``message`` packet with a text or a binary payload."""
-    if isinstance(data, str):
-        return Packet(b"4" + data.encode())
-    return Packet(bytes(data), binary=True)
+    return text_packet(b"4" + data.encode()) if isinstance(data, str) else binary_packet(bytes(data))
+
+
+def _head(opcode: int, size: int) -> bytes:
+    """What precedes the payload in an unmasked frame (RFC 6455 section 5.2)."""
+    if size < 126:
+        return bytes((opcode, size))
+    if size < 65536:
+        return bytes((opcode, 126)) + size.to_bytes(2, "big")
+    return bytes((opcode, 127)) + size.to_bytes(8, "big")
+
+
+_SHORT_TEXT_HEADS = [_head(TEXT_FRAME, size) for size in range(126)]
+
+CLOSE = text_packet(b"1")
+PING = text_packet(b"2")
+PROBE_ANSWER = text_packet(b"3probe")
+NOOP = text_packet(b"6")

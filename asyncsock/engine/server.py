@@ -20,7 +20,7 @@ from .fanout import Fanout
 from .heartbeat import Heartbeat
 from .http import CORS, Origins, Receive, Scope, Send
 from .log import make_logger
-from .packet import Packet, message_packet
+from .packet import Packet, binary_packet, message_packet, text_packet
 from .sent import SENT, Sent, SentAndWaiting
 from .session import (
     CLIENT_DISCONNECT,
@@ -117,7 +117,8 @@ class EngineServer:
         self.fanout = Fanout()
         self.heartbeat = Heartbeat(interval, ping_timeout)
         self.stalls = Stalls(max_buffered_bytes, self.logger)
-        self.tasks: dict[asyncio.Task[Any], str | None] = {}  # running handlers, and whose event they handle
+        # Running handlers by what `handler_ended` gets, each with the session whose event it handles.
+        self.tasks: dict[object, tuple[asyncio.Task[Any], str | None]] = {}
         self.error_hook: Callable[[Exception], Any] | None = None  # told of what handlers raise
         self.closing = False
         self.shutdown_grace = 10.0  # seconds that running handlers have when the server stops
@@ -182,18 +183,18 @@ class EngineServer:
             coroutine: What to run.
             sid: The session whose event it handles; when the server stops, that session is closed last.
         """
-        return self.start(self._supervise(coroutine), sid)
+        return self.start(self._supervise(coroutine), coroutine, sid)
 
-    def start(self, supervised: Coroutine[Any, Any, Any], sid: str | None) -> asyncio.Task[Any]:
-        """Run what calls `handler_failed` and `handler_ended` itself; this costs less than `spawn`."""
+    def start(self, supervised: Coroutine[Any, Any, Any], key: object, sid: str | None) -> asyncio.Task[Any]:
+        """Run what calls `handler_failed` and `handler_ended(key)` itself; this costs less than `spawn`."""
         loop = asyncio.get_running_loop()
-        if sys.version_info >= (3, 12):  # up to its first suspension at once
-            task = asyncio.Task(supervised, loop=loop, eager_start=True)
+        if EAGER_TASKS:
+            task = asyncio.Task(supervised, loop=loop, name=sid, eager_start=True)  # type: ignore[call-arg]
             if task.done():
                 return task
         else:
-            task = loop.create_task(supervised)
-        self.tasks[task] = sid
+            task = asyncio.Task(supervised, loop=loop, name=sid)
+        self.tasks[key] = task, sid
         return task
 
     async def _supervise(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
@@ -202,11 +203,11 @@ class EngineServer:
         except Exception as error:
             self.handler_failed(error)
         finally:
-            self.handler_ended()
+            self.handler_ended(coroutine)
 
-    def handler_ended(self) -> None:
-        """Let go of the current task, at the end of what it runs."""
-        self.tasks.pop(asyncio.current_task(), None)  # type: ignore[arg-type]
+    def handler_ended(self, key: object) -> None:
+        """Let go of a task, at the end of what it runs."""
+        self.tasks.pop(key, None)
 
     def handler_failed(self, error: Exception) -> None:
         """Log what a handler raised, with its traceback."""
@@ -304,7 +305,8 @@ class EngineServer:
     def send_packet(self, sid: str, pkt: Any) -> Sent:
         """Send a packet of the ``engineio`` library to a client."""
         encoded = pkt.encode()
-        return self.put(sid, Packet(encoded.encode() if isinstance(encoded, str) else encoded, pkt.binary))
+        text = isinstance(encoded, str)
+        return self.put(sid, text_packet(encoded.encode()) if text else binary_packet(encoded))
 
     def put(self, sid: str, packet: Packet) -> Sent:
         """Send an encoded packet to a client."""

@@ -51,6 +51,8 @@ class ManagedSession(dict[str, Any], SessionMixin):
 
 
 class _AppContext(AppContext):
+    __init__ = object.__init__  # they are made from parts
+
     @cached_property
     def g(self) -> Any:
         return self.app.app_ctx_globals_class()
@@ -63,9 +65,14 @@ class _AppContext(AppContext):
 class _RequestContext(RequestContext):
     """A request context whose parts are made when they are first used."""
 
+    __init__ = object.__init__  # they are made from parts
     connection: ConnectionContext
     flashes: list[tuple[str, str]] | None = None
     _session: SessionMixin | None = None
+
+    @cached_property
+    def _after_request_functions(self) -> list[Any]:
+        return []  # filled by after_this_request, never run
 
     @cached_property
     def url_adapter(self) -> MapAdapter | None:
@@ -79,7 +86,7 @@ class _RequestContext(RequestContext):
 
     def copy(self) -> _RequestContext:
         """For `copy_current_request_context`: the same request and session, to be pushed elsewhere."""
-        context = _new(_RequestContext)
+        context: _RequestContext = _RequestContext()
         context.__dict__.update(self.__dict__, flashes=None, _after_request_functions=[], _cv_tokens=[])
         return context
 
@@ -145,7 +152,15 @@ class ConnectionContext:
         state["event"] = {"message": message, "args": args}
         request = _new(self._request_class)
         request.__dict__ = state
-        return EventContext(self, request)
+        # A constructor would cost another call.
+        event = EventContext()
+        event.connection = self
+        event.app_context = app_context = _AppContext()
+        event.request_context = request_context = _RequestContext()
+        app_context.app = request_context.app = self.app
+        request_context.request = request
+        request_context.connection = self
+        return event
 
     def _prepare(self) -> dict[str, Any]:
         app = self.app
@@ -200,17 +215,9 @@ class EventContext:
     """The Flask context of one event, entered with `with` in a thread or `async with` on the loop."""
 
     __slots__ = ("app_context", "connection", "request_context")
-
-    def __init__(self, connection: ConnectionContext, request: Request) -> None:
-        app = connection.app
-        self.connection = connection
-        self.app_context = app_context = _new(_AppContext)
-        app_context.app = app
-        self.request_context = request_context = _new(_RequestContext)
-        request_context.app = app
-        request_context.request = request
-        request_context.connection = connection
-        request_context._after_request_functions = []  # filled by after_this_request, never run
+    app_context: _AppContext
+    connection: ConnectionContext
+    request_context: _RequestContext
 
     def __enter__(self) -> EventContext:
         app_context, request_context = self.app_context, self.request_context  # as in `_bind`

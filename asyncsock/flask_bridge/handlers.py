@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import inspect
 from collections.abc import Callable
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask
@@ -161,7 +162,9 @@ def _coroutine_runner(server: FlaskServer, errors: ErrorHandlers) -> Runner:
         with context:
             try:  # as in `call`, without a coroutine of its own for the usual event
                 result = handler(*args)
-                return await result if hasattr(type(result), "__await__") else result
+                if type(result) is CoroutineType or hasattr(type(result), "__await__"):
+                    return await result
+                return result
             except Exception as error:
                 return await handle(error, namespace)
 

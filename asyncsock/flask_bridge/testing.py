@@ -165,7 +165,7 @@ class _Client:
     async def settle(self) -> None:
         """Wait until the handlers of this client's events have ended and what they sent has arrived."""
         tasks = self.server.eio.tasks
-        while running := [task for task, sid in tasks.items() if sid == self.eio_sid]:
+        while running := [task for task, sid in tasks.values() if sid == self.eio_sid]:
             await asyncio.wait(running)
         await asyncio.sleep(0)  # for what other threads have handed to the loop before
         self.server.eio.fanout.flush()
