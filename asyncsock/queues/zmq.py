@@ -87,13 +87,14 @@ class ZmqDriver(Driver):
 
     async def _probe_until_answered(self) -> list[bytes]:
         """Wait until what is pushed comes back, and return what comes with it."""
+        probes: set[bytes] = set()  # the answer to an early one may come after the next was pushed
         while True:
             try:
-                probe = self._push_probe()
+                probes.add(self._push_probe())
             except ConnectionError:  # not connected yet
                 await asyncio.sleep(PROBE_AGAIN)
                 continue
-            if await self._wait(PROBE_AGAIN) and probe in (received := self._receive()):
+            if await self._wait(PROBE_AGAIN) and not probes.isdisjoint(received := self._receive()):
                 return received
 
     def _push_probe(self) -> bytes:

@@ -10,11 +10,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+import zmq
+import zmq.asyncio
 
 from asyncsock.queues import zmq as driver_module
 from asyncsock.queues.zmq import ZmqDriver
 
-from ..brokers import ZmqProxy
+from ..brokers import HOST, ZmqProxy, low_port
 from ..parts import require
 from ..proxy import Proxy
 from .conftest import Own
@@ -48,6 +50,30 @@ async def eventlet_peer(url: str, channel: str) -> AsyncIterator[Peer]:
     finally:
         process.kill()
         await process.wait()
+
+
+@asynccontextmanager
+async def slow_proxy(seconds: float) -> AsyncIterator[str]:
+    """The URL of a proxy that passes on each message some time after it came."""
+    with (
+        zmq.asyncio.Context() as context,
+        context.socket(zmq.PULL) as sink,
+        context.socket(zmq.PUB) as source,
+    ):
+        ports = low_port(), low_port()
+        for socket, port in zip((sink, source), ports, strict=True):
+            socket.linger = 0
+            socket.bind(f"tcp://{HOST}:{port}")
+
+        async def pass_on() -> None:
+            while True:
+                loop.call_later(seconds, source.send, await sink.recv())
+
+        loop = asyncio.get_running_loop()
+        passing = asyncio.create_task(pass_on())
+        yield f"zmq+tcp://{HOST}:{ports[0]}+{ports[1]}"
+        passing.cancel()
+        await asyncio.wait([passing])
 
 
 async def test_python_socketio_and_we_hear_each_other(zmq_proxy: ZmqProxy, channel: str):
@@ -132,6 +158,13 @@ async def test_connecting_waits_for_a_proxy_that_is_not_there_yet(channel: str, 
     await connecting
     await driver.publish([b'"arrives"'])
     await driver.close()
+
+
+async def test_connecting_through_a_slow_proxy_ends(channel: str):
+    async with slow_proxy(2.5 * driver_module.PROBE_AGAIN) as url:
+        driver = ZmqDriver(url, channel)
+        await driver.connect(subscribe=True)
+        await driver.close()
 
 
 async def test_publishing_waits_until_the_proxy_has_the_messages(
