@@ -74,8 +74,10 @@ const scenarios = {
       await page.getByRole("button", { name: "Log in" }).click();
     };
     const pin = async (page, words) => {
+      await page.getByRole("status").filter({ hasText: "Connected." }).waitFor();
       await page.getByLabel("Your note").fill(words);
       await page.getByRole("button", { name: "Pin it" }).click();
+      await page.waitForFunction(() => document.querySelector("#text").value === ""); // the server has it
     };
     const note = (page, words) => page.getByRole("listitem").filter({ hasText: words });
     await logIn(grace, "Grace", "engine");
