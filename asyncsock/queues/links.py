@@ -68,6 +68,8 @@ class Link(ABC):
         except Exception as error:
             if self.loses_messages:
                 raise
+            # Not said yet, but while this connection is being made the queue is not back either.
+            self.health.expect(self.name)
             logger.debug("message queue %s: connecting again to publish: %r", self.health.name, error)
 
     def _attempted(self, error: Exception | None) -> bool:

@@ -95,7 +95,8 @@ async def test_events_of_an_outage_arrive_in_order_after_it(own: Own, channel: s
         await servers.wait_for_log(BACK)
         await say(servers.far, 5)
         assert await heard(near, 1) == [5]
-        assert servers.count_in_logs(LOST) == servers.count_in_logs(BACK) == [1, 1]
+        logs = [server.log() for server in servers.servers]
+        assert servers.count_in_logs(LOST) == servers.count_in_logs(BACK) == [1, 1], logs
 
 
 class Fault(NamedTuple):
@@ -146,7 +147,8 @@ async def survive(own: Own, channel: str, kind: str, fault: Fault) -> None:
         await servers.wait_for_log(BACK)
         await say(servers.near, 4)
         assert await heard(far, 1) == [4]
-        assert servers.count_in_logs(LOST) == servers.count_in_logs(BACK) == [1, 1]
+        logs = [server.log() for server in servers.servers]
+        assert servers.count_in_logs(LOST) == servers.count_in_logs(BACK) == [1, 1], logs
 
 
 @pytest.mark.parametrize(
