@@ -32,7 +32,10 @@ _decode_json: Callable[[str], Any] = msgspec.json.Decoder().decode
 
 
 class Incoming(msgspec.Struct, gc=False, eq=False):
-    """A packet from a client. Its binary attachments, if any, follow in messages of their own."""
+    """A packet from a client. Its binary attachments, if any, follow in messages of their own.
+
+    It is compared by identity, so that it can name the handler that runs for it.
+    """
 
     kind: int
     namespace: str
