@@ -92,10 +92,13 @@ def login() -> Response | tuple[str, int]:
 @app.post("/logout")
 @login_required
 def logout() -> Response:
-    # A connection keeps the session that it began with, so the other pages of this person have to begin anew.
-    socketio.emit("logged out", to=f"user:{current_user.id}")
+    room = f"user:{current_user.id}"
     logout_user()
-    return redirect(url_for("index"))
+    response = redirect(url_for("index"))
+    # A connection keeps the session that it began with, so the other pages of this person have to begin anew:
+    # when this answer has gone out, as they would still send the old cookie before.
+    response.call_on_close(lambda: socketio.emit("logged out", to=room))
+    return response
 
 
 # --- Events --------------------------------------------------------------------------------------------
