@@ -52,6 +52,10 @@ class Cluster:
     def count_in_logs(self, text: str) -> list[int]:
         return [server.log().count(text) for server in self.servers]
 
+    def assert_one_outage_is_logged(self) -> None:
+        logs = [server.log() for server in self.servers]
+        assert self.count_in_logs(LOST) == self.count_in_logs(BACK) == [1, 1], logs
+
 
 @asynccontextmanager
 async def cluster(near_url: str, far_url: str, channel: str) -> AsyncIterator[Cluster]:
@@ -95,8 +99,7 @@ async def test_events_of_an_outage_arrive_in_order_after_it(own: Own, channel: s
         await servers.wait_for_log(BACK)
         await say(servers.far, 5)
         assert await heard(near, 1) == [5]
-        logs = [server.log() for server in servers.servers]
-        assert servers.count_in_logs(LOST) == servers.count_in_logs(BACK) == [1, 1], logs
+        servers.assert_one_outage_is_logged()
 
 
 class Fault(NamedTuple):
@@ -147,8 +150,7 @@ async def survive(own: Own, channel: str, kind: str, fault: Fault) -> None:
         await servers.wait_for_log(BACK)
         await say(servers.near, 4)
         assert await heard(far, 1) == [4]
-        logs = [server.log() for server in servers.servers]
-        assert servers.count_in_logs(LOST) == servers.count_in_logs(BACK) == [1, 1], logs
+        servers.assert_one_outage_is_logged()
 
 
 @pytest.mark.parametrize(
