@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import socket
 from collections.abc import Iterator
+from unittest.mock import Mock
 
 import pytest
+
+from asyncsock.engine.stalls import Stalls
 
 from . import raw
 from .lean_clients import memory
@@ -95,3 +99,17 @@ async def test_a_client_that_reads_a_large_message_slowly_is_left_alone(server: 
             await asyncio.sleep(0.02)  # the pace of a slow line, some six seconds in all
     assert "cut off" not in server.log()[start:]
     slow.close()
+
+
+@pytest.mark.parametrize(("unread", "grace"), [(16_000, 1.0), (15_999, 10.0)])
+async def test_who_has_left_many_times_the_limit_is_cut_off_sooner(unread: int, grace: float) -> None:
+    session = Mock(sid="deaf", is_open=True)
+    session.transport.backlog.return_value = unread
+    stalls = Stalls(1000, logging.getLogger("asyncsock.engine"))
+    stalls.watch(session)
+    for now in (0.0, grace - 0.01):
+        stalls._check(lambda now=now: now)
+        session.cut.assert_not_called()
+    stalls._check(lambda: grace)
+    session.cut.assert_called_once()
+    stalls.stop()
