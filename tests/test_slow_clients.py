@@ -48,6 +48,12 @@ class Unread:
     def read_some(self, size: int) -> int:
         return len(self.socket.recv(size))
 
+    def read(self, size: int) -> None:
+        while size:
+            read = self.read_some(size)
+            assert read, "the server has closed the connection"
+            size -= read
+
     def close(self) -> None:
         self.socket.close()
 
@@ -93,10 +99,9 @@ async def test_a_client_that_reads_a_large_message_slowly_is_left_alone(server: 
     start = len(server.log())
     async with await joined(server) as reader:
         await broadcast(reader, 24 * MEGABYTE)
-        received = 0
-        while received < 24 * MEGABYTE:
-            received += await asyncio.to_thread(slow.read_some, 262_144)
-            await asyncio.sleep(0.02)  # the pace of a slow line, some six seconds in all
+        for _ in range(96):
+            await asyncio.to_thread(slow.read, MEGABYTE // 4)
+            await asyncio.sleep(0.06)  # the pace of a slow line, some six seconds in all
     assert "cut off" not in server.log()[start:]
     slow.close()
 
