@@ -15,7 +15,7 @@ from socketio import exceptions
 from socketio import packet as socketio_packet
 from socketio.async_namespace import AsyncNamespace
 
-from .connection import Connection, Environs, Partial, State
+from .connection import Connection, Environs, Partial, State, Target
 from .engine import EngineServer
 from .engine.heartbeat import Deadlines
 from .engine.log import make_logger
@@ -23,7 +23,6 @@ from .engine.sent import SENT_TYPES
 from .engine.server import EAGER_TASKS
 from .engine.session import BadPacket, Session
 from .packets import (
-    ACK,
     ACKS,
     CONNECT,
     CONNECT_ERROR,
@@ -31,13 +30,13 @@ from .packets import (
     EVENTS,
     Incoming,
     check_shape,
-    event_arguments,
     make_codec,
 )
 from .rooms import Rooms
 
 Handler = Callable[..., Any]
 
+CONNECTED = State.CONNECTED  # looking up a member of an enumeration takes as long as a call
 ATTACHMENTS = 10  # times max_http_buffer_size that the attachments of one packet may have together
 
 
@@ -170,7 +169,7 @@ class ReceivingServer(socketio.AsyncServer):
         """The sid of a session's client in a namespace, if it is connected and not about to leave."""
         if self._ours:
             client = connection.clients.get(namespace)
-            return client.sid if client is not None and client.state is State.CONNECTED else None
+            return client.sid if client is not None and client.state is CONNECTED else None
         sid: str | None = self.manager.sid_from_eio_sid(connection.session.sid, namespace)
         return sid if sid is not None and self.manager.is_connected(sid, namespace) else None
 
@@ -316,20 +315,16 @@ class ReceivingServer(socketio.AsyncServer):
         if found is None:
             return
         handler, args = found
-        run = self._run_event(handler, args, connection.session, sid, packet)
+        run = self._run_event(handler, args, connection, sid, packet)
         if self.async_handlers:
             self.eio.start(run, packet, connection.session.sid)
         else:
             self.eio.run_handler(connection.session.sid, run)
 
     async def _run_event(
-        self,
-        handler: Handler,
-        args: tuple[Any, ...],
-        session: Session,
-        sid: str,
-        packet: Incoming,
+        self, handler: Handler, args: tuple[Any, ...], connection: Connection, sid: str, packet: Incoming
     ) -> None:
+        """Run the handler of an event and acknowledge it; never raises what the handler does."""
         try:
             result = handler(*args)
             if type(result) is CoroutineType or hasattr(type(result), "__await__"):
@@ -338,18 +333,21 @@ class ReceivingServer(socketio.AsyncServer):
                     await result
                     result = None
             if packet.id is not None:
-                self._acknowledge(session, sid, packet.namespace, packet.id, event_arguments(result))
+                self._acknowledge(connection, sid, packet.namespace, packet.id, result)
         except Exception as error:
             self.eio.handler_failed(error)
         finally:
-            self.eio.handler_ended(packet)
+            self.eio.tasks.pop(packet, None)
 
-    def _acknowledge(self, session: Session, sid: str, namespace: str, id: int, data: list[Any]) -> None:
+    def _acknowledge(self, connection: Connection, sid: str, namespace: str, id: int, result: Any) -> None:
+        target: Target = connection.session
         if self._ours:
-            packets = self.codec.assemble(ACK, namespace, self.codec.encode(data), id)
-            self.manager.send_to(sid, packets)
-        else:
-            self._put(session, ACK, namespace, data, id)
+            client = self.manager.clients.get(sid)
+            if client is None:
+                return
+            target = client.target  # what its connect handler has sent is kept there, and goes first
+        for answer in self.codec.acknowledge(namespace, id, result):
+            self.eio.fanout.put(target, answer)
 
     def _find_handler(
         self, event: str, namespace: str, args: tuple[Any, ...]

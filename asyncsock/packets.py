@@ -28,7 +28,8 @@ _WITHOUT_ARRAY = frozenset([CONNECT, DISCONNECT, CONNECT_ERROR])
 
 # What orjson would write in its own way and the standard library refuses, stays refused.
 _OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
-_decode_json: Callable[[str], Any] = msgspec.json.Decoder().decode
+decode_json: Callable[[str], Any] = msgspec.json.Decoder().decode
+NOT_DECODED = (ValueError, RecursionError, msgspec.MsgspecError)
 
 
 class Incoming(msgspec.Struct, gc=False, eq=False):
@@ -67,6 +68,13 @@ class Codec(Protocol):
     def assemble(self, kind: int, namespace: str, body: Body | None, id: int | None = None) -> list[Packet]:
         """The Engine.IO packets of a Socket.IO packet."""
 
+    def acknowledge(self, namespace: str, id: int, result: Any) -> list[Packet]:
+        """The Engine.IO packets of an acknowledgement with what a handler has returned.
+
+        Raises:
+            TypeError: It cannot be encoded.
+        """
+
     def decode(self, message: str | bytes) -> Incoming:
         """Decode a message.
 
@@ -88,7 +96,7 @@ class JSONCodec:
     """
 
     def __init__(self, json: Any = None) -> None:
-        self._loads: Callable[[str], Any] = _decode_json if json is None else json.loads
+        self._loads: Callable[[str], Any] = decode_json if json is None else json.loads
         self._loads_the_rest = _standard_loads if json is None else None
         self.encode: Callable[[Any], Body] = _fast_dumps if json is None else _dumps_with(json)
 
@@ -104,6 +112,15 @@ class JSONCodec:
             head += b"%d" % id
         first = text_packet(head + body.data if body is not None else head)
         return [first, *[binary_packet(part) for part in attachments]] if attachments else [first]
+
+    def acknowledge(self, namespace: str, id: int, result: Any) -> list[Packet]:
+        arguments = event_arguments(result)
+        if self.encode is not _fast_dumps or namespace != "/":
+            return self.assemble(ACK, namespace, self.encode(arguments), id)
+        try:  # as `encode` and `assemble`, without what an acknowledgement seldom needs
+            return [text_packet(b"43%d%b" % (id, orjson.dumps(arguments, None, _OPTIONS)))]
+        except TypeError:
+            return self.assemble(ACK, namespace, _dumps_the_rest(arguments), id)
 
     def decode(self, message: str | bytes) -> Incoming:
         kind = _KINDS.get(message[:1])
@@ -161,9 +178,9 @@ class JSONCodec:
     def _load(self, text: str) -> Any:
         try:
             data = self._loads(text)
-        except (ValueError, RecursionError, msgspec.MsgspecError):
+        except NOT_DECODED:
             data = self._load_the_rest(text)
-        if len(text) > SHALLOW and text.count("[") + text.count("{") > MAX_DEPTH and _is_too_deep(data):
+        if may_be_deep(text) and _is_too_deep(data):
             raise BadPacket("data nested too deeply")
         return data
 
@@ -198,6 +215,9 @@ class PacketCodec:
         encoded = self._packet_class(kind, data=data, namespace=namespace, id=id).encode()
         parts = encoded if isinstance(encoded, list) else [encoded]
         return [message_packet(part) for part in parts]
+
+    def acknowledge(self, namespace: str, id: int, result: Any) -> list[Packet]:
+        return self.assemble(ACK, namespace, Body(event_arguments(result)), id)
 
     def decode(self, message: str | bytes) -> Incoming:
         try:
@@ -247,6 +267,11 @@ def check_shape(packet: Incoming) -> None:
             raise BadPacket("a CONNECT packet whose payload is not an object")
     elif kind != DISCONNECT:
         raise BadPacket(f"an unexpected packet of type {kind}")
+
+
+def may_be_deep(text: str) -> bool:
+    """Whether JSON has the brackets to be nested more deeply than it may."""
+    return len(text) > SHALLOW and text.count("[") + text.count("{") > MAX_DEPTH
 
 
 def _number(text: str, what: str) -> int:
@@ -300,11 +325,16 @@ def _fast_dumps(data: Any) -> Body:
     try:
         return Body(orjson.dumps(data, option=_OPTIONS))
     except TypeError:
-        attachments: list[bytes] = []
-        try:
-            return Body(orjson.dumps(data, _extract_into(attachments), option=_OPTIONS), attachments)
-        except TypeError:
-            return _dumps_with(stdlib_json)(data)
+        return _dumps_the_rest(data)
+
+
+def _dumps_the_rest(data: Any) -> Body:
+    """Encode what orjson does not take as it is: binary data, or what only the standard library takes."""
+    attachments: list[bytes] = []
+    try:
+        return Body(orjson.dumps(data, _extract_into(attachments), option=_OPTIONS), attachments)
+    except TypeError:
+        return _dumps_with(stdlib_json)(data)
 
 
 def _extract_into(attachments: list[bytes]) -> Callable[[Any], Any]:

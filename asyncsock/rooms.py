@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from socketio import AsyncManager
 
 from .connection import NO_ROOMS, Client, Connection, Held, State, Target
-from .engine.packet import Packet
 from .engine.sent import SENT, Sent, SentAndWaiting, sent_and_yielding
 from .packets import EVENT, Body, event_arguments
 
@@ -228,13 +227,6 @@ class Rooms(AsyncManager):
         for client in connection.clients.values():
             if client.state is State.CONNECTED:
                 self._release(client)
-
-    def send_to(self, sid: str, packets: Sequence[Packet]) -> None:
-        """Send packets to one client, after everything that was sent to it before."""
-        client = self.clients.get(sid)
-        if client is not None:
-            for packet in packets:
-                self.server.eio.fanout.put(client.target, packet)
 
     def is_connected(self, sid: str | None, namespace: str) -> bool:
         """Whether a client is connected to a namespace and not about to leave it."""

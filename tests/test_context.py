@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import threading
 from collections.abc import Iterator, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import flask
+import httpx
 import pytest
 from asgiref.sync import sync_to_async
 from flask import current_app, g, session
@@ -17,6 +19,7 @@ from flask.sessions import SecureCookieSessionInterface, SessionInterface, Sessi
 from werkzeug.exceptions import HTTPException
 from werkzeug.test import create_environ
 
+from asyncsock import SocketIO
 from asyncsock.flask_bridge.context import ConnectionContext, EventContext
 
 flask_request: Any = flask.request  # with the attributes that an event adds
@@ -236,14 +239,33 @@ def test_a_request_uses_the_json_provider_of_the_app(app: flask.Flask) -> None:
         assert request.json_module is app.json
 
 
-def test_a_connection_without_events_builds_nothing(app: flask.Flask) -> None:
-    def refuse(*args: Any) -> Any:
-        raise AssertionError("built")
+async def test_a_client_without_events_costs_no_flask_request(app: flask.Flask) -> None:
+    built: list[str] = []
 
-    app.request_class = refuse  # type: ignore[assignment]
-    app.session_interface = SecureCookieSessionInterface()
-    app.session_interface.open_session = refuse  # type: ignore[assignment,method-assign]
-    ConnectionContext(app, environ())
+    class Noting(flask.Request):
+        def __init__(self, environ: Any) -> None:
+            built.append(environ["QUERY_STRING"])
+            super().__init__(environ)
+
+    app.request_class = Noting
+    socketio = SocketIO(app)
+    greeted = asyncio.Event()
+
+    @socketio.event
+    async def hello() -> None:
+        greeted.set()
+
+    transport = httpx.ASGITransport(app=socketio.asgi_app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        url = "/socket.io/?EIO=4&transport=polling"
+        opened = await client.get(url)
+        url += "&sid=" + json.loads(opened.text[1:])["sid"]
+        await client.post(url, content="40")
+        assert (await client.get(url)).text.startswith('40{"sid"')
+        assert not built
+        await client.post(url, content='42["hello"]')
+        await greeted.wait()
+        assert built == ["EIO=4&transport=polling"]
 
 
 def test_a_dropped_connection_is_freed_without_the_garbage_collector(app: flask.Flask) -> None:
@@ -832,9 +854,9 @@ async def test_a_cookie_interface_with_its_own_store_is_asked_off_the_loop(app: 
             threads.append(threading.get_ident())
             return super().open_session(app, request)
 
-    connection = ConnectionContext(app, environ(app), manage_session=False)
+    env = environ(app)
     app.session_interface = Noting()
-    async with event(connection):
+    async with event(ConnectionContext(app, env, manage_session=False)):
         assert session["user"] == "ada"
     assert len(threads) == 1
     assert threading.get_ident() not in threads

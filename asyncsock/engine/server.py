@@ -117,7 +117,7 @@ class EngineServer:
         self.fanout = Fanout()
         self.heartbeat = Heartbeat(interval, ping_timeout)
         self.stalls = Stalls(max_buffered_bytes, self.logger)
-        # Running handlers by what `handler_ended` gets, each with the session whose event it handles.
+        # Running handlers by the keys that `start` got, each with the session whose event it handles.
         self.tasks: dict[object, tuple[asyncio.Task[Any], str | None]] = {}
         self.error_hook: Callable[[Exception], Any] | None = None  # told of what handlers raise
         self.closing = False
@@ -186,7 +186,7 @@ class EngineServer:
         return self.start(self._supervise(coroutine), coroutine, sid)
 
     def start(self, supervised: Coroutine[Any, Any, Any], key: object, sid: str | None) -> asyncio.Task[Any]:
-        """Run what calls `handler_failed` and `handler_ended(key)` itself; this costs less than `spawn`."""
+        """Run what calls `handler_failed` and takes `key` out of `tasks` itself; cheaper than `spawn`."""
         loop = asyncio.get_running_loop()
         if EAGER_TASKS:
             task = asyncio.Task(supervised, loop=loop, name=sid, eager_start=True)  # type: ignore[call-arg]
@@ -203,11 +203,7 @@ class EngineServer:
         except Exception as error:
             self.handler_failed(error)
         finally:
-            self.handler_ended(coroutine)
-
-    def handler_ended(self, key: object) -> None:
-        """Let go of a task, at the end of what it runs."""
-        self.tasks.pop(key, None)
+            self.tasks.pop(coroutine, None)
 
     def handler_failed(self, error: Exception) -> None:
         """Log what a handler raised, with its traceback."""

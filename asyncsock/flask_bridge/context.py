@@ -16,7 +16,8 @@ Both push a fresh app and request context, open the session, and at the end save
 `manage_session=False`), run the teardown functions and pop. `with` does all of it in place. `async with`
 hands to a thread what may block (a session store) or cannot run on the loop (coroutines among the teardown
 functions), and lets a connection's events enter in the order in which they came; functions keep it too if
-`await event.open()` comes before their thread.
+`await event.open()` comes before their thread. Where nothing can block (not `connection.suspends`), the event
+of a coroutine handler does without `with`: `connection.replay(...)`, its `enter()` and `leave(error)`.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor
-from contextvars import Token, copy_context
+from contextvars import copy_context
 from inspect import iscoroutinefunction
 from typing import Any
 
@@ -62,11 +63,12 @@ class _AppContext(AppContext):
         return self.app.create_url_adapter(None)
 
 
-class _RequestContext(RequestContext):
-    """A request context whose parts are made when they are first used."""
+class ReplayedContext(RequestContext):
+    """The request context of one event. Its parts are made when they are first used."""
 
     __init__ = object.__init__  # they are made from parts
     connection: ConnectionContext
+    app_context: _AppContext
     flashes: list[tuple[str, str]] | None = None
     _session: SessionMixin | None = None
 
@@ -84,9 +86,9 @@ class _RequestContext(RequestContext):
             self._session = self.connection.open_session(self.request)
         return self._session
 
-    def copy(self) -> _RequestContext:
+    def copy(self) -> ReplayedContext:
         """For `copy_current_request_context`: the same request and session, to be pushed elsewhere."""
-        context: _RequestContext = _RequestContext()
+        context: ReplayedContext = ReplayedContext()
         context.__dict__.update(self.__dict__, flashes=None, _after_request_functions=[], _cv_tokens=[])
         return context
 
@@ -98,9 +100,81 @@ class _RequestContext(RequestContext):
             app_context.push()
         self._cv_tokens.append((_cv_request.set(self), app_context))
 
+    def enter(self) -> None:
+        """Begin the event: push both contexts, and open a session that must be open."""
+        app_context = self.app_context  # as in `bind`
+        app_context._cv_tokens = [_cv_app.set(app_context)]
+        self._cv_tokens = [(_cv_request.set(self), app_context)]
+        if appcontext_pushed.receivers or self.connection._blocks:
+            self._begin()
+
+    def _begin(self) -> None:
+        try:
+            if appcontext_pushed.receivers:
+                appcontext_pushed.send(self.app, _async_wrapper=self.app.ensure_sync)
+            if self.connection._blocks:
+                _ = self.session
+        except BaseException as error:
+            self.leave(error)
+            raise
+
+    def leave(self, error: BaseException | None = None, save: bool = True) -> None:
+        """End the event: save the session unless there was an error, run the teardown functions, and pop."""
+        connection = self.connection
+        if save and error is None and not connection.manage_session:
+            try:
+                if self.must_save():
+                    self.save_session()
+            except BaseException as failure:
+                self.leave(failure)
+                raise
+        app, always = self.app, connection._overrides
+        if error is not None and app.should_ignore_error(error):
+            error = None
+        if len(self._cv_tokens) > 1:
+            return self.pop(error)  # stream_with_context is not done: it pops last
+        try:
+            if always or app.teardown_request_funcs or request_tearing_down.receivers:
+                app.do_teardown_request(error)
+            if always:
+                self.request.close()
+        finally:
+            _cv_request.reset(self._cv_tokens.pop()[0])
+            try:
+                if always or app.teardown_appcontext_funcs or appcontext_tearing_down.receivers:
+                    app.do_teardown_appcontext(error)
+            finally:
+                _cv_app.reset(self.app_context._cv_tokens.pop())
+        if appcontext_popped.receivers:
+            appcontext_popped.send(app, _async_wrapper=app.ensure_sync)
+
+    def bind(self) -> None:
+        """Make both contexts the current ones, and nothing more."""
+        # Flask tells by the number of tokens whether a pop is the last one.
+        app_context = self.app_context
+        app_context._cv_tokens = [_cv_app.set(app_context)]
+        self._cv_tokens = [(_cv_request.set(self), app_context)]
+
+    def unbind(self) -> None:
+        """Undo `bind`."""
+        _cv_request.reset(self._cv_tokens.pop()[0])
+        _cv_app.reset(self.app_context._cv_tokens.pop())
+
+    def must_save(self) -> bool:
+        """Whether the app's session interface has a session to save."""
+        session = self._session
+        if session is None or self.connection.manage_session:
+            return False
+        interface = self.app.session_interface
+        return getattr(session, "modified", True) and not interface.is_null_session(session)
+
+    def save_session(self) -> None:
+        """Save the session with the app's session interface."""
+        self.app.session_interface.save_session(self.app, self.session, self.app.response_class())
+
 
 class ConnectionContext:
-    """What a connection's events share: the app, the request, the session. Built with the first event.
+    """What a connection's events share: the app, the request, the session.
 
     Args:
         app: the Flask application.
@@ -138,29 +212,31 @@ class ConnectionContext:
         self.environ = environ
         self.manage_session = manage_session
         self.executor = executor
-        self._state: dict[str, Any] | None = None  # what each event's request starts from
         self._session: SessionMixin | None = None
         self._adapter: MapAdapter | None = None
         self._turn: asyncio.Lock | None = None
         self.beginning: Beginning | None = None
+        self._state = self._prepare()  # what each event's request starts from
 
     def event(self, sid: str, namespace: str, message: str | None, args: tuple[Any, ...]) -> EventContext:
         """The context of one event, to be entered once, with `with` or `async with`."""
-        state = (self._state or self._prepare()).copy()
+        return EventContext(self.replay(sid, namespace, message, args))
+
+    def replay(self, sid: str, namespace: str, message: str | None, args: tuple[Any, ...]) -> ReplayedContext:
+        """The request context of one event, made from what the connection has prepared."""
+        state = self._state.copy()
         state["sid"] = sid
         state["namespace"] = namespace
         state["event"] = {"message": message, "args": args}
         request = _new(self._request_class)
         request.__dict__ = state
-        # A constructor would cost another call.
-        event = EventContext()
-        event.connection = self
-        event.app_context = app_context = _AppContext()
-        event.request_context = request_context = _RequestContext()
-        app_context.app = request_context.app = self.app
-        request_context.request = request
-        request_context.connection = self
-        return event
+        # Constructors would cost another call each.
+        context: ReplayedContext = ReplayedContext()
+        context.app_context = app_context = _AppContext()
+        app_context.app = context.app = self.app
+        context.request = request
+        context.connection = self
+        return context
 
     def _prepare(self) -> dict[str, Any]:
         app = self.app
@@ -181,15 +257,14 @@ class ConnectionContext:
         functions = (*app.teardown_request_funcs.get(None, ()), *app.teardown_appcontext_funcs)
         self._teardown_awaits = any(map(iscoroutinefunction, functions))
         self.suspends = self._blocks or self._teardown_awaits
-        self._state = request.__dict__
-        return self._state
+        return request.__dict__
 
     @property
     def url_adapter(self) -> MapAdapter | None:
         """What `url_for` builds with. Raises what Flask answers, such as a 400 for an untrusted host."""
         if self._adapter is None:
             request = _new(self._request_class)
-            request.__dict__.update(self._state or {})
+            request.__dict__.update(self._state)
             self._adapter = self.app.create_url_adapter(request)
         return self._adapter
 
@@ -214,64 +289,47 @@ class ConnectionContext:
 class EventContext:
     """The Flask context of one event, entered with `with` in a thread or `async with` on the loop."""
 
-    __slots__ = ("app_context", "connection", "request_context")
-    app_context: _AppContext
-    connection: ConnectionContext
-    request_context: _RequestContext
+    __slots__ = ("context",)
+
+    def __init__(self, context: ReplayedContext) -> None:
+        self.context = context
+
+    @property
+    def connection(self) -> ConnectionContext:
+        """The connection that the event came from."""
+        return self.context.connection
 
     def __enter__(self) -> EventContext:
-        app_context, request_context = self.app_context, self.request_context  # as in `_bind`
-        app_context._cv_tokens = [_cv_app.set(app_context)]
-        request_context._cv_tokens = [(_cv_request.set(request_context), app_context)]
-        if appcontext_pushed.receivers or self.connection._blocks:
-            self._begin()
+        self.context.enter()
         return self
 
-    def _begin(self) -> None:
-        connection = self.connection
-        try:
-            if appcontext_pushed.receivers:
-                appcontext_pushed.send(connection.app, _async_wrapper=connection.app.ensure_sync)
-            if connection._blocks:
-                _ = self.request_context.session
-        except BaseException as error:
-            self._pop(error)
-            raise
-
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        if error is None and not self.connection.manage_session:
-            try:
-                if self._must_save():
-                    self._save_session()
-            except BaseException as failure:
-                self._pop(failure)
-                raise
-        self._pop(error)
+        self.context.leave(error)
 
     async def __aenter__(self) -> EventContext:
         if self.connection._blocks:
             try:
                 await self.open()
             except BaseException as error:
-                self._bind()  # for teardown to free what the session interface took
+                self.context.bind()  # for teardown to free what the session interface took
                 await self.__aexit__(None, error, None)
                 raise
         return self.__enter__()
 
     async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         try:
-            if error is None and self._must_save():
-                await self._run(self._save_session)
+            if error is None and self.context.must_save():
+                await self._run(self.context.save_session)
         except BaseException as failure:
             error = failure
             raise
         finally:
             if self.connection._teardown_awaits:
-                self._unbind()
+                self.context.unbind()
                 # From asgiref's threads, the coroutines among the teardown functions run on this loop.
-                await sync_to_async(self._bind_and_pop, thread_sensitive=False)(error)
+                await sync_to_async(self._bind_and_leave, thread_sensitive=False)(error)
             else:
-                self._pop(error)
+                self.context.leave(error, save=False)
 
     async def open(self) -> None:
         """Open a session that may block, in a thread, after the earlier events'. `async with` does it too."""
@@ -283,8 +341,8 @@ class EventContext:
                     await self._run(self._open_session)
 
     def _open_session(self) -> None:
-        self._bind()  # in the thread's copy of the context, so there is nothing to undo
-        _ = self.request_context.session
+        self.context.bind()  # in the thread's copy of the context, so there is nothing to undo
+        _ = self.context.session
 
     async def _run(self, function: Callable[[], None]) -> None:
         if not self.connection._blocks:
@@ -292,50 +350,6 @@ class EventContext:
         run = copy_context().run
         await asyncio.get_running_loop().run_in_executor(self.connection.executor, run, function)
 
-    def _must_save(self) -> bool:
-        session = self.request_context._session
-        if session is None or self.connection.manage_session:
-            return False
-        interface = self.connection.app.session_interface
-        return getattr(session, "modified", True) and not interface.is_null_session(session)
-
-    def _save_session(self) -> None:
-        app = self.connection.app
-        app.session_interface.save_session(app, self.request_context.session, app.response_class())
-
-    def _bind(self) -> None:
-        # Flask tells by the number of tokens whether a pop is the last one.
-        app_context, request_context = self.app_context, self.request_context
-        app_token: Token[AppContext] = _cv_app.set(app_context)
-        request_token: Token[RequestContext] = _cv_request.set(request_context)
-        app_context._cv_tokens = [app_token]
-        request_context._cv_tokens = [(request_token, app_context)]
-
-    def _pop(self, error: BaseException | None) -> None:
-        app, always = self.connection.app, self.connection._overrides
-        if error is not None and app.should_ignore_error(error):
-            error = None
-        if len(self.request_context._cv_tokens) > 1:
-            return self.request_context.pop(error)  # stream_with_context is not done: it pops last
-        try:
-            if always or app.teardown_request_funcs or request_tearing_down.receivers:
-                app.do_teardown_request(error)
-            if always:
-                self.request_context.request.close()
-        finally:
-            _cv_request.reset(self.request_context._cv_tokens.pop(0)[0])
-            try:
-                if always or app.teardown_appcontext_funcs or appcontext_tearing_down.receivers:
-                    app.do_teardown_appcontext(error)
-            finally:
-                _cv_app.reset(self.app_context._cv_tokens.pop(0))
-        if appcontext_popped.receivers:
-            appcontext_popped.send(app, _async_wrapper=app.ensure_sync)
-
-    def _unbind(self) -> None:
-        _cv_request.reset(self.request_context._cv_tokens.pop()[0])
-        _cv_app.reset(self.app_context._cv_tokens.pop())
-
-    def _bind_and_pop(self, error: BaseException | None) -> None:
-        self._bind()
-        self._pop(error)
+    def _bind_and_leave(self, error: BaseException | None) -> None:
+        self.context.bind()
+        self.context.leave(error, save=False)

@@ -13,8 +13,10 @@ from socketio.exceptions import ConnectionRefusedError
 
 from ..connection import Connection
 from ..engine.arguments import trim
+from ..engine.sent import SENT_TYPES
+from ..packets import Incoming
 from ..server import AsyncServer
-from .context import ConnectionContext, EventContext
+from .context import ConnectionContext, EventContext, ReplayedContext
 from .threads import Beginning, ThreadPool, call_in_thread
 
 if TYPE_CHECKING:
@@ -64,6 +66,42 @@ class FlaskServer(AsyncServer):
         context: ConnectionContext = connection.context or self._new_context(connection)
         return context.event(sid, namespace, message, args)
 
+    async def _run_event(
+        self, handler: Handler, args: tuple[Any, ...], connection: Connection, sid: str, packet: Incoming
+    ) -> None:
+        # The usual event of a coroutine handler takes no other coroutine than this one and the handler's own.
+        try:
+            context: ConnectionContext = connection.context or self._new_context(connection)
+            first = context.beginning is None or context.beginning.begun
+            if type(handler) is not CoroutineHandler or context.suspends or not first:
+                result = handler(*args)
+                if type(result) is CoroutineType or hasattr(type(result), "__await__"):
+                    result = await result
+            else:
+                args = args[1:]
+                event = context.replay(sid, packet.namespace, handler.message, args)
+                event.enter()
+                try:
+                    result = handler.function(*args)
+                    if type(result) is CoroutineType or hasattr(type(result), "__await__"):
+                        result = await result
+                except Exception as error:
+                    result = await handler.failed(event, error)
+                except BaseException as error:
+                    event.leave(error)
+                    raise
+                else:
+                    event.leave()
+            if type(result) in SENT_TYPES:  # `return emit(...)`
+                await result
+                result = None
+            if packet.id is not None:
+                self._acknowledge(connection, sid, packet.namespace, packet.id, result)
+        except Exception as error:
+            self.eio.handler_failed(error)
+        finally:
+            self.eio.tasks.pop(packet, None)
+
     def _new_context(self, connection: Connection) -> ConnectionContext:
         environ = connection.session.environ
         environ["flask.app"] = self.app
@@ -93,6 +131,36 @@ class ErrorHandlers:
         return handler
 
 
+class CoroutineHandler:
+    """A coroutine handler of one event: to be called as `AsyncServer.on` has it, or run by `FlaskServer`."""
+
+    __slots__ = ("errors", "function", "message", "namespace", "run", "server")
+
+    def __init__(
+        self, server: FlaskServer, function: Handler, message: str, namespace: str, errors: ErrorHandlers
+    ) -> None:
+        self.server = server
+        self.function = function
+        self.message = message
+        self.namespace = namespace
+        self.errors = errors
+        self.run = coroutine_runner(server, errors)
+
+    def __call__(self, sid: str, *args: Any) -> Any:
+        context = self.server.event_context(sid, self.namespace, self.message, args)
+        return self.run(context, self.function, self.namespace, args)
+
+    async def failed(self, event: ReplayedContext, error: Exception) -> Any:
+        """What the error handler makes of an exception, within an event that this ends."""
+        try:
+            result = await _handle_error(self.server, self.errors, error, self.namespace)
+        except BaseException as failure:
+            event.leave(failure)
+            raise
+        event.leave()
+        return result
+
+
 def make_server_handler(
     server: FlaskServer,
     handler: Handler,
@@ -106,10 +174,15 @@ def make_server_handler(
     The server's arguments differ with ``'*'`` as the event or the namespace; the handler gets neither the
     sid nor, for ``connect``, the environ: they are in ``flask.request``.
     """
-    if run is None:
-        run = _coroutine_runner(server, errors) if is_coroutine(handler) else thread_runner(server, errors)
     any_event, any_namespace = message == "*", namespace == "*"
     takes = trim(handler, 1, 0) if message in ("connect", "disconnect") else None
+    usual = takes is None and not (any_event or any_namespace)
+    if run is None and is_coroutine(handler):
+        if usual:
+            return CoroutineHandler(server, handler, message, namespace, errors)
+        run = coroutine_runner(server, errors)
+    elif run is None:
+        run = thread_runner(server, errors)
 
     def handle(sid: str, *args: Any) -> Any:
         return run(server.event_context(sid, namespace, message, args), handler, namespace, args)
@@ -127,14 +200,14 @@ def make_server_handler(
             data = data[-takes:] if takes else ()
         return run(context, handler, real_namespace, data)
 
-    return handle_any if any_event or any_namespace or takes is not None else handle
+    return handle if usual else handle_any
 
 
 def make_callback(
     server: FlaskServer, callback: Handler, sid: str, namespace: str, errors: ErrorHandlers
 ) -> Handler:
     """Wrap the callback of an emit, to run in the context of the client that made the event."""
-    run = _coroutine_runner(server, errors) if is_coroutine(callback) else thread_runner(server, errors)
+    run = coroutine_runner(server, errors) if is_coroutine(callback) else thread_runner(server, errors)
 
     async def call(*args: Any) -> Any:
         if server.manager.eio_sid_from_sid(sid, namespace) is not None:
@@ -151,7 +224,7 @@ def is_coroutine(handler: Handler) -> bool:
     )
 
 
-def _coroutine_runner(server: FlaskServer, errors: ErrorHandlers) -> Runner:
+def coroutine_runner(server: FlaskServer, errors: ErrorHandlers) -> Runner:
     async def run(context: EventContext, handler: Handler, namespace: str, args: tuple[Any, ...]) -> Any:
         connection = context.connection
         if connection.beginning is not None and not connection.beginning.begun:
@@ -166,22 +239,23 @@ def _coroutine_runner(server: FlaskServer, errors: ErrorHandlers) -> Runner:
                     return await result
                 return result
             except Exception as error:
-                return await handle(error, namespace)
+                return await _handle_error(server, errors, error, namespace)
 
     async def call(handler: Handler, namespace: str, args: tuple[Any, ...]) -> Any:
         try:
             result = handler(*args)
             return await result if hasattr(type(result), "__await__") else result
         except Exception as error:
-            return await handle(error, namespace)
-
-    async def handle(error: Exception, namespace: str) -> Any:
-        error_handler = errors.handler_of(error, namespace)
-        if is_coroutine(error_handler):
-            return await error_handler(error)
-        return await call_in_thread(server.threads, error_handler, error)
+            return await _handle_error(server, errors, error, namespace)
 
     return run
+
+
+async def _handle_error(server: FlaskServer, errors: ErrorHandlers, error: Exception, namespace: str) -> Any:
+    error_handler = errors.handler_of(error, namespace)
+    if is_coroutine(error_handler):
+        return await error_handler(error)
+    return await call_in_thread(server.threads, error_handler, error)
 
 
 def inline_runner(server: FlaskServer, errors: ErrorHandlers) -> Runner:

@@ -112,7 +112,7 @@ class _Client:
             context = self.server.event_context(sid, namespace, None, ())
             if context.connection.manage_session:
                 # Tests look into environ["saved_session"], which is there only once something has used it.
-                _ = context.request_context.session
+                _ = context.context.session
 
     async def disconnect(self, namespace: str) -> None:
         await self._feed(DISCONNECT, namespace, None)
