@@ -29,10 +29,12 @@ from .packets import (
     DISCONNECT,
     EVENTS,
     Incoming,
+    JSONCodec,
     check_shape,
     make_codec,
 )
 from .rooms import Rooms
+from .shortcut import make_shortcut
 
 Handler = Callable[..., Any]
 
@@ -79,6 +81,14 @@ class ReceivingServer(socketio.AsyncServer):
         self._ours = isinstance(self.manager, Rooms)
         self._verbose = logger is not False and self.logger.isEnabledFor(logging.INFO)
         self._connect_deadlines: Deadlines[Connection] = Deadlines(connect_timeout, self._no_namespace)
+        if (
+            self._ours
+            and async_handlers
+            and not self._verbose
+            and json is None
+            and isinstance(self.codec, JSONCodec)
+        ):
+            self.eio.shortcut = make_shortcut(self)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0
 

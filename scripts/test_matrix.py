@@ -43,6 +43,7 @@ MODULES = (
     "rooms",
     "running",
     "sent",
+    "shortcut",
     "socketio_protocol",
     "test_client",
     "threads",

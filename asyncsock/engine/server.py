@@ -113,6 +113,8 @@ class EngineServer:
         self.json = json
         self.handlers: dict[str, Callable[..., Any]] = {}
         self.session_handler: Callable[[Session], None] | None = None  # like "connect", without an environ
+        # Asked first for everything that arrives; True: it is handled.
+        self.shortcut: Callable[[Session, str | bytes], bool] = lambda session, message: False
         self.sessions: dict[str, Session] = {}
         self.fanout = Fanout()
         self.heartbeat = Heartbeat(interval, ping_timeout)

@@ -103,6 +103,8 @@ class Session:
         if not self.is_open:
             return
         self.heard = True
+        if self.server.shortcut(self, message):
+            return
         kind = message[:1]
         if kind == "4":
             self.server.message_received(self, message[1:])

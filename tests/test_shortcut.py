@@ -1,0 +1,185 @@
+"""The shortest way for an event does what the long way does."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from asyncsock import AsyncServer
+from asyncsock.engine.packet import Packet
+from asyncsock.engine.session import Session
+from asyncsock.engine.transport import Transport
+
+SESSION = "session"
+TURN = ""  # stands for a turn of the event loop among messages
+
+
+class Recorder(Transport):
+    """A transport that keeps what is sent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent: list[bytes] = []
+
+    def flush(self, session: Session) -> None:
+        self.sent += [packet.data for packet in session.outbox]
+        session.outbox.clear()
+
+    def finish(self, outbox: list[Packet], code: int, reason: str) -> None:
+        self.sent += [packet.data for packet in outbox]
+
+    def abort(self) -> None:
+        pass
+
+
+def start(calls: list[Any]) -> tuple[AsyncServer, Session, Recorder]:
+    """A server that notes what its handlers are called with, and a session with it."""
+    server = AsyncServer()
+    numbers = itertools.count()
+    server.eio.generate_id = lambda: f"id{next(numbers)}"
+
+    @server.on("connect")
+    async def connect(sid: str, *args: Any) -> None:
+        calls.append(("connect", sid))
+        await asyncio.sleep(0)
+
+    @server.on("disconnect")
+    def disconnect(*args: Any) -> None:
+        calls.append(("disconnect", *args))
+
+    @server.on("echo")
+    async def echo(*args: Any) -> Any:
+        calls.append(("echo", *args))
+        return args[1:]
+
+    @server.on("fail")
+    async def fail(*args: Any) -> None:
+        calls.append(("fail", *args))
+        raise RuntimeError("a handler's own")
+
+    @server.on("leave")
+    def leave(sid: str, *args: Any) -> Any:
+        calls.append(("leave", sid, *args))
+        return server.disconnect(sid)
+
+    @server.on("*", namespace="/chat")
+    async def anything(*args: Any) -> None:
+        calls.append(("anything", *args))
+
+    session = server.eio.sessions[SESSION] = Session(server.eio, SESSION, {})
+    transport = Recorder()
+    session.start(transport)
+    server._handle_eio_connect(SESSION, {})
+    return server, session, transport
+
+
+async def settled(server: AsyncServer) -> None:
+    """Wait until no handler runs."""
+    while server.eio.tasks:
+        await asyncio.sleep(0)
+
+
+def effects(messages: list[str | bytes], short: bool) -> Any:
+    """What a server does with a session's messages: its handlers' calls, what it sends, if it goes on.
+
+    The messages come at once, but where a `TURN` of the event loop stands between them.
+    """
+    calls: list[Any] = []
+
+    async def run() -> Any:
+        server, session, transport = start(calls)
+        if not short:
+            server.eio.shortcut = lambda session, message: False
+        session.receive("40")
+        for message in messages:
+            if message == TURN:
+                await asyncio.sleep(0)
+            else:
+                session.receive(message)
+        await settled(server)
+        await asyncio.sleep(0)  # the flush
+        return calls, transport.sent, session.is_open
+
+    return asyncio.run(run())
+
+
+names = st.sampled_from(["echo", "fail", "leave", "unknown", "connect", "disconnect", "connect_error", ""])
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None)),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=5,
+)
+ids = (
+    st.just("")
+    | st.integers(0, 2**60).map(str)
+    | st.sampled_from(["0", "007", "-1", "1_0", "+1", " 1", "¹", "٣"])
+)
+arrays = st.tuples(names | values, st.lists(values)).map(lambda data: json.dumps([data[0], *data[1]]))
+deep = st.integers(150, 450).map(lambda depth: '["echo",' + "[" * depth + "]" * depth + "]")
+broken = st.sampled_from(
+    ["", "[", "[]", "{}", '["echo"', '["echo"]]', '["echo",NaN]', '["echo",1e999]', '"echo"']
+)
+events = st.builds(
+    "{}{}{}{}".format,
+    st.sampled_from(["42", "42", "42", "43", "451-", "4", "2", "52"]),
+    st.sampled_from(["", "", "", "/,", "/chat,", "/chat?x=1,", "/other,", "/chat"]),
+    ids,
+    arrays | deep | broken,
+)
+anything = (
+    st.sampled_from([TURN, TURN, "40", "40/chat,", "41", "3", "6", "4", "x", b"x"]) | st.text() | st.binary()
+)
+
+
+@settings(max_examples=400)
+@given(st.lists(events | anything, max_size=6))
+@example(['451-["echo",{"_placeholder":true,"num":0}]', '42["echo"]'])
+@example(['42["echo","\ud800"]', '42["echo"]'])
+@example([f'42{2**53 - 1}["echo",1]', f'42{2**53}["echo",1]', '42["echo"]'])
+@example(['42٣["echo"]', '42["echo"]'])
+@example(['42["disconnect"]', '42["echo"]'])
+@example(['42[["echo"]]', '42["echo"]'])
+@example(['42["echo",' + "[" * 300 + "]" * 300 + "]", '42["echo"]'])
+@example(['42["leave"]', '42["echo"]', TURN, '42["echo"]'])
+def test_the_shortcut_changes_nothing(messages: list[str | bytes]) -> None:
+    for before in ([], [TURN], [TURN] * 4):  # the client not yet connected, connecting, connected
+        assert effects([*before, *messages], short=True) == effects([*before, *messages], short=False)
+
+
+@pytest.mark.parametrize(
+    ("message", "taken"),
+    [
+        ('42["echo",1]', True),
+        ('421["echo",1]', True),
+        ('42["echo","' + "x" * 10_000 + '"]', True),
+        ('42["unknown"]', False),
+        ('42/chat,["echo"]', False),
+        ("42[1e400]", False),
+        (b"42[]", False),
+    ],
+)
+async def test_the_usual_event_is_taken_and_others_are_left(message: str | bytes, taken: bool) -> None:
+    calls: list[Any] = []
+    server, session, _ = start(calls)
+    session.receive("40")
+    await settled(server)
+    calls.clear()
+    assert server.eio.shortcut(session, message) is taken
+    await settled(server)
+    assert bool(calls) is taken
+
+
+async def test_nothing_is_taken_before_the_client_is_connected_or_when_the_server_stops() -> None:
+    server, session, _ = start([])
+    assert not server.eio.shortcut(session, '42["echo"]')
+    session.receive("40")
+    assert not server.eio.shortcut(session, '42["echo"]')
+    await settled(server)
+    server.eio.closing = True
+    assert not server.eio.shortcut(session, '42["echo"]')
