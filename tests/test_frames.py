@@ -142,6 +142,25 @@ def test_a_broken_frame_is_answered_with_its_close_code(data: bytes, code: int) 
     assert recorder.answers[0] == 0x88
 
 
+@pytest.mark.parametrize("size", [1, 124, 125, 126, 131, 132])
+def test_a_text_may_be_as_large_as_the_limit(size: int) -> None:
+    data = frame(Opcode.TEXT, b"x" * size)
+    assert read(data, limit=size).messages == ["x" * size]
+    refused = read(data, limit=size - 1)
+    assert (refused.messages, refused.ended[0][1]) == ([], 1009)
+
+
+def test_a_frame_that_is_cut_off_is_not_taken_for_a_shorter_one() -> None:
+    data = frame(Opcode.TEXT, b"x" * 126)
+    for place in range(1, len(data)):
+        assert read(data[:place], data[place:]).messages == ["x" * 126]
+
+
+def test_a_message_amid_the_fragments_of_another_is_refused_whenever_it_comes() -> None:
+    recorder = read(frame(Opcode.TEXT, b"a", fin=False), frame(Opcode.TEXT, b"b"))
+    assert (recorder.messages, recorder.ended[0][1]) == ([], 1002)
+
+
 def test_a_message_after_a_fragmented_one_is_read() -> None:
     data = frame(Opcode.TEXT, b"a", fin=False) + frame(Opcode.CONT, b"b") + frame(Opcode.TEXT, b"c")
     assert read(data).messages == ["ab", "c"]

@@ -27,6 +27,7 @@ else:
 TEXT = 0x81
 BINARY = 0x82
 CLOSE = 0x88
+SHORT = 131  # bytes of the largest frame whose size is in its second byte
 
 
 class FrameOwner(Protocol):
@@ -73,6 +74,16 @@ class FrameReader(msgspec.Struct, gc=False):
             self._wanted = 0
         position = 0
         end = len(data)
+        # What nearly every read brings is one short text: the mask bit and the size, which is end - 6.
+        short = 6 < end <= SHORT and data[0] == TEXT and data[1] == end + 122 and end <= self._limit
+        if short and self._parser is None:
+            try:
+                text = apply_mask(data[6:], data[2:6]).decode()
+            except UnicodeDecodeError:
+                pass  # it is refused below
+            else:
+                owner.message(text)
+                return
         while position < end:
             body = position + 6  # where the payload begins, after two bytes and the mask
             if end < body:
