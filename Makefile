@@ -8,6 +8,9 @@ JOBS ?= 2
 
 VENV := .venv
 BIN := $(VENV)/bin
+# What the benchmarks run on: the newest Python that is here, or BENCH_PYTHON, without the test tools.
+BENCH_PYTHON ?=
+BENCH_VENV := benchmarks/.venv
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Folders whose npm packages the tests use.
 NPM_DIRS := $(patsubst %/package.json,%,$(wildcard tests/js/package.json tests/browser/package.json))
@@ -91,13 +94,20 @@ format: $(VENV)/installed-dev
 	$(BIN)/python -m ruff format .
 	$(BIN)/python -m ruff check --fix .
 
-# BENCH_ARGS="--only ack --servers asyncsock node" for some of it, BENCH_ARGS=--help for the names.
-bench: $(VENV)/installed-dev parts
-	$(BIN)/python benchmarks/run.py $(BENCH_ARGS)
+$(BENCH_VENV)/installed: pyproject.toml
+	@python=$(BENCH_PYTHON); [ -n "$$python" ] || python=$$($(PYTHON) scripts/pythons.py); \
+	echo "Installing asyncsock into $(BENCH_VENV) with $$python"; \
+	$$python -m venv --clear $(BENCH_VENV)
+	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[redis]'
+	@touch $@
 
-bench-quick: $(VENV)/installed-dev parts
-	$(BIN)/python benchmarks/run.py --quick $(BENCH_ARGS)
+# BENCH_ARGS="--only ack --servers asyncsock node" for some of it, BENCH_ARGS=--help for the names.
+bench: $(BENCH_VENV)/installed parts
+	$(BENCH_VENV)/bin/python benchmarks/run.py $(BENCH_ARGS)
+
+bench-quick: $(BENCH_VENV)/installed parts
+	$(BENCH_VENV)/bin/python benchmarks/run.py --quick $(BENCH_ARGS)
 
 clean:
-	rm -rf $(VENV) .venv-matrix .pytest_cache .mypy_cache .ruff_cache .hypothesis artifacts tests/js/node_modules tests/browser/node_modules \
+	rm -rf $(VENV) $(BENCH_VENV) .venv-matrix .pytest_cache .mypy_cache .ruff_cache .hypothesis artifacts tests/js/node_modules tests/browser/node_modules \
 		benchmarks/.peers benchmarks/apps/node_modules benchmarks/results/raw

@@ -1,4 +1,4 @@
-"""Installs the peers: a virtualenv in ``.peers``, npm packages in ``apps/node_modules``. Once."""
+"""Installs the peers: a virtualenv in ``.peers``, npm packages in ``apps/node_modules``. Once per Python."""
 
 from __future__ import annotations
 
@@ -25,17 +25,18 @@ def install() -> None:
     stamp = HERE / ".peers" / "installed"
     lists = (APPS / "requirements.txt", APPS / "package.json")
     newest = max(path.stat().st_mtime for path in lists)
-    if stamp.exists() and stamp.stat().st_mtime >= newest:
+    ours = stamp.exists() and stamp.read_text() == sys.version
+    if ours and stamp.stat().st_mtime >= newest:
         return
     print("Installing the peers", flush=True)
     stamp.parent.mkdir(exist_ok=True)
-    if not Path(PEER_PYTHON).exists():
-        subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=True)
+    if not ours:
+        subprocess.run([sys.executable, "-m", "venv", "--clear", str(VENV)], check=True)
     pip = [PEER_PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--upgrade"]
     subprocess.run([*pip, "--requirement", str(APPS / "requirements.txt")], check=True)
     npm = ["npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error"]
     subprocess.run(npm, cwd=APPS, check=True)
-    stamp.touch()
+    stamp.write_text(sys.version)
 
 
 def redis_server() -> str:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import datetime
 import hashlib
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -22,11 +21,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from pythons import VERSIONS, find_python
+
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".venv-matrix"
 TOOLS = ROOT / "tests" / "matrix.txt"
 CONSTRAINTS = ROOT / "tests" / "oldest.txt"
-VERSIONS = ("3.10", "3.11", "3.12", "3.13")
 # The oldest libraries go with the first of these that is here: there are no wheels for later versions.
 OLDEST_ON = ("3.10", "3.11")
 AT_ONCE = 2
@@ -125,21 +125,6 @@ def run(command: list[str]) -> str:
     if done.returncode:
         raise Failed(f"{' '.join(command)}\n{done.stdout}")
     return done.stdout
-
-
-def find_python(version: str) -> str | None:
-    """An interpreter of a version: pyenv's, or one on the path."""
-    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-    places = [str(folder / "bin" / "python") for folder in sorted(pyenv.glob(f"{version}.*"), reverse=True)]
-    places += [found] if (found := shutil.which(f"python{version}")) else []
-    code = "import sys, ensurepip; print('%d.%d' % sys.version_info[:2])"
-    for place in places:
-        try:
-            if run([place, "-c", code]).strip() == version:
-                return place
-        except (Failed, OSError):
-            continue  # a shim of a version that is not there, or a Python that cannot make virtualenvs
-    return None
 
 
 def environments() -> list[Environment]:
