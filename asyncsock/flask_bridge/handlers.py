@@ -72,8 +72,8 @@ class FlaskServer(AsyncServer):
         # The usual event of a coroutine handler takes no other coroutine than this one and the handler's own.
         try:
             context: ConnectionContext = connection.context or self._new_context(connection)
-            first = context.beginning is None or context.beginning.begun
-            if type(handler) is not CoroutineHandler or context.suspends or not first:
+            may_wait = context.suspends or (context.beginning is not None and not context.beginning.begun)
+            if may_wait or type(handler) is not CoroutineHandler:
                 result = handler(*args)
                 if type(result) is CoroutineType or hasattr(type(result), "__await__"):
                     result = await result
