@@ -194,6 +194,10 @@ class ReceivingServer(socketio.AsyncServer):
         connection = self.connections[eio_sid]
         connection.partial = None
         self._connect_deadlines.discard(connection)
+        if self._leaves_silently(connection):
+            self.manager.forget(connection)
+            del self.connections[eio_sid]
+            return None
         for sid, namespace in self._connected_clients(connection):
             self.manager.pre_disconnect(sid, namespace)
             self._leave(connection, sid, namespace, reason)
@@ -204,6 +208,15 @@ class ReceivingServer(socketio.AsyncServer):
         ended = asyncio.gather(*handlers, return_exceptions=True)
         ended.add_done_callback(lambda _: self.connections.pop(eio_sid))
         return ended
+
+    def _leaves_silently(self, connection: Connection) -> bool:
+        """Whether a session that has ended can be forgotten at once: no handler is to hear of it or runs."""
+        if not self._ours or not self.async_handlers or connection.handlers:
+            return False
+        if self.eio.tasks and not EAGER_TASKS:  # some may not have begun
+            return False
+        handlers = [self._find_handler("disconnect", name, ()) for name in connection.clients]
+        return not any(handlers)
 
     def _keep_for(self, task: asyncio.Task[Any], connection: Connection) -> None:
         """Keep what belongs to a session until a connect or disconnect handler has ended."""

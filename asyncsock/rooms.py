@@ -253,14 +253,24 @@ class Rooms(AsyncManager):
 
     def basic_disconnect(self, sid: str, namespace: str, **kwargs: Any) -> None:
         client = self.clients.pop(sid, None)
-        if client is None:
-            return
-        rooms = self.rooms[namespace]
-        for room in (None, *client.rooms):
-            self._remove(rooms, room, sid)
+        if client is not None:
+            self._leave_rooms(client)
+            self._make_way(client)
+
+    def _leave_rooms(self, client: Client) -> None:
+        rooms = self.rooms[client.namespace]
+        for room in client.rooms:
+            self._remove(rooms, room, client.sid)
+        self._remove(rooms, None, client.sid)
         if not rooms:
-            del self.rooms[namespace]
-        self._make_way(client)
+            del self.rooms[client.namespace]
+
+    def forget(self, connection: Connection) -> None:
+        """Forget all clients of a session that has ended."""
+        for client in connection.clients.values():
+            del self.clients[client.sid]
+            self._leave_rooms(client)
+        connection.clients.clear()
 
     def abandon(self, connection: Connection) -> list[Client]:
         """Note that a session has ended.

@@ -1203,6 +1203,27 @@ async def test_without_async_handlers_events_of_a_client_are_handled_in_turn() -
     assert steps == [0, 0, 1, 1, 2, 2, 3, 3]
 
 
+async def test_without_async_handlers_a_client_is_known_until_its_events_are_handled() -> None:
+    server = AsyncServer(async_handlers=False)
+    gone = asyncio.Event()
+    known: list[bool] = []
+
+    @server.event
+    async def number(sid: str, value: int) -> None:
+        await gone.wait()
+        known.append(sid in server.manager.clients)
+
+    async with connected(server) as client:
+        client.send('42["number",0]')
+        client.send('42["number",1]')
+        await client.leave()
+        gone.set()
+    while server.eio.tasks:
+        await asyncio.sleep(0)
+    assert known == [True, True]
+    assert not server.manager.clients
+
+
 async def test_an_event_that_has_no_handler_goes_to_the_one_for_any_event(any_server: AsyncServer) -> None:
     any_server.on("known", lambda sid: "known")
     any_server.on("*", lambda event, sid, *args: [event, *args])
