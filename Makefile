@@ -11,7 +11,8 @@ BIN := $(VENV)/bin
 # What the benchmarks run on: the newest Python that is here, or BENCH_PYTHON, without the test tools.
 BENCH_PYTHON ?=
 BENCH_VENV := benchmarks/.venv
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
+INSTALL := $(BIN)/python $(PIP_INSTALL)
 # Folders whose npm packages the tests use.
 NPM_DIRS := $(patsubst %/package.json,%,$(wildcard tests/js/package.json tests/browser/package.json))
 
@@ -98,7 +99,7 @@ $(BENCH_VENV)/installed: pyproject.toml
 	@python=$(BENCH_PYTHON); [ -n "$$python" ] || python=$$($(PYTHON) scripts/pythons.py); \
 	echo "Installing asyncsock into $(BENCH_VENV) with $$python"; \
 	$$python -m venv --clear $(BENCH_VENV)
-	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[redis]'
+	$(BENCH_VENV)/bin/python $(PIP_INSTALL) --editable '.[redis]'
 	@touch $@
 
 # BENCH_ARGS="--only ack --servers asyncsock node" for some of it, BENCH_ARGS=--help for the names.

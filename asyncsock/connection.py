@@ -74,6 +74,9 @@ class State(IntEnum):
     GONE = 4  # it left while its connect handler ran
 
 
+CONNECTED = State.CONNECTED  # for hot paths: looking up a member of an enumeration takes as long as a call
+
+
 class Held:
     """Stands for a connecting client's session in rooms, and keeps what is sent until it is connected."""
 

@@ -15,7 +15,7 @@ from socketio import exceptions
 from socketio import packet as socketio_packet
 from socketio.async_namespace import AsyncNamespace
 
-from .connection import Connection, Environs, Partial, State, Target
+from .connection import CONNECTED, Connection, Environs, Partial, Target
 from .engine import EngineServer
 from .engine.heartbeat import Deadlines
 from .engine.log import make_logger
@@ -38,7 +38,6 @@ from .shortcut import make_shortcut
 
 Handler = Callable[..., Any]
 
-CONNECTED = State.CONNECTED  # looking up a member of an enumeration takes as long as a call
 ATTACHMENTS = 10  # times max_http_buffer_size that the attachments of one packet may have together
 
 
@@ -213,7 +212,7 @@ class ReceivingServer(socketio.AsyncServer):
         """Whether a session that has ended can be forgotten at once: no handler is to hear of it or runs."""
         if not self._ours or not self.async_handlers or connection.handlers:
             return False
-        if self.eio.tasks and not EAGER_TASKS:  # some may not have begun
+        if not self._all_have_begun():
             return False
         handlers = [self._find_handler("disconnect", name, ()) for name in connection.clients]
         return not any(handlers)
@@ -315,9 +314,13 @@ class ReceivingServer(socketio.AsyncServer):
         self._keep_for(task, connection)
         return task
 
+    def _all_have_begun(self) -> bool:
+        """Whether the handlers of all events so far have begun, where events need not wait for each other."""
+        return EAGER_TASKS or not self.eio.tasks
+
     def _after_earlier_events(self, function: Handler, *args: Any) -> None:
         """Call a function once the handlers of events that came before have begun."""
-        if EAGER_TASKS or not self.eio.tasks:
+        if self._all_have_begun():
             function(*args)
         else:
             asyncio.get_running_loop().call_soon(function, *args)

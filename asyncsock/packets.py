@@ -29,7 +29,7 @@ _WITHOUT_ARRAY = frozenset([CONNECT, DISCONNECT, CONNECT_ERROR])
 # What orjson would write in its own way and the standard library refuses, stays refused.
 _OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
 decode_json: Callable[[str], Any] = msgspec.json.Decoder().decode
-NOT_DECODED = (ValueError, RecursionError, msgspec.MsgspecError)
+NOT_DECODED = (ValueError, RecursionError, msgspec.MsgspecError)  # what it raises
 
 
 class Incoming(msgspec.Struct, gc=False, eq=False):

@@ -10,14 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from .connection import State
+from .connection import CONNECTED
 from .engine.session import Session
 from .packets import EVENT, NOT_DECODED, RESERVED_EVENTS, SHALLOW, Incoming, decode_json, may_be_deep
 
 if TYPE_CHECKING:
     from .incoming import ReceivingServer
 
-CONNECTED = State.CONNECTED  # looking up a member of an enumeration takes as long as a call
 ID_DIGITS = 15  # enough for every id below 2**53 but the largest, which go the long way
 
 

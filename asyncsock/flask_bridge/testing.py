@@ -109,10 +109,10 @@ class _Client:
         sid = self.server.manager.sid_from_eio_sid(self.eio_sid, namespace)
         if sid is not None:
             self.inbox.connected[namespace] = True  # though the server refuses one that is connected already
-            context = self.server.event_context(sid, namespace, None, ())
-            if context.connection.manage_session:
+            event = self.server.event_context(sid, namespace, None, ())
+            if event.connection.manage_session:
                 # Tests look into environ["saved_session"], which is there only once something has used it.
-                _ = context.context.session
+                _ = event.context.session
 
     async def disconnect(self, namespace: str) -> None:
         await self._feed(DISCONNECT, namespace, None)
