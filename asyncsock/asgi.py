@@ -9,6 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 from engineio.static_files import get_static_file
+from socketio import ASGIApp as BaseApp
+from socketio import AsyncServer as BaseServer
 
 from .engine import EngineServer
 from .engine.http import ASGI, Message, Receive, Scope, Send, answer
@@ -18,74 +20,116 @@ from .engine.uvicorn import install
 Hook = Callable[[], Any]
 
 
-class ASGIApp:
+class ASGIApp(BaseApp):
     """Serves a Socket.IO or Engine.IO server over ASGI, and another application beside it.
 
+    It is a ``socketio.ASGIApp``: its attributes may be changed while it serves, and a subclass may override
+    its methods.
+
     Args:
-        server: An `asyncsock.AsyncServer` or an `asyncsock.engine.EngineServer`.
+        socketio_server: An `asyncsock.AsyncServer` or an `asyncsock.engine.EngineServer`.
         other_asgi_app: Gets every other request and WebSocket, and the lifespan.
         static_files: A dictionary of URL paths and files or directories, as python-socketio takes it.
-        socketio_path: The server's path, relative to ``root_path``; None gives it every request.
+        socketio_path: The server's path, with or without the ``root_path`` (or the end of it) that the ASGI
+            server or a mount names; None gives it every request.
         on_startup: Called before the first request; may be a coroutine function.
         on_shutdown: Called when the server stops; may be a coroutine function.
+
+    Attributes:
+        engineio_server: The server that was given as ``socketio_server``.
+        engineio_path: Its path, between slashes.
     """
+
+    engineio_server: Any
+    engineio_path: str | None
+    other_asgi_app: ASGI | None
+    static_files: dict[str, Any]
+    on_startup: Hook | None
+    on_shutdown: Hook | None
 
     def __init__(
         self,
-        server: Any,
+        socketio_server: Any,
         other_asgi_app: ASGI | None = None,
         static_files: dict[str, Any] | None = None,
         socketio_path: str | None = "socket.io",
         on_startup: Hook | None = None,
         on_shutdown: Hook | None = None,
     ) -> None:
-        self.server = server
-        self.engine: EngineServer = getattr(server, "eio", server)
-        self.other_asgi_app = other_asgi_app
-        self.static_files = static_files or {}
-        if socketio_path is not None:
-            socketio_path = f"/{socketio_path.strip('/')}/".replace("//", "/")
-        self.socketio_path = socketio_path
-        self.on_startup = on_startup
-        self.on_shutdown = on_shutdown
+        super().__init__(
+            socketio_server, other_asgi_app, static_files, socketio_path, on_startup, on_shutdown
+        )
+
+    @property
+    def engine(self) -> EngineServer:
+        """The engine under the server."""
+        engine: EngineServer = getattr(self.engineio_server, "eio", self.engineio_server)
+        return engine
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI scope."""
         if scope["type"] == "lifespan":
-            await self._lifespan(scope, receive, send)
+            await self.lifespan(scope, receive, send)
             return
         static_file = self._static_file(scope)
         if static_file is not None:
-            await _send_file(static_file, scope, send)
+            await self.serve_static_file(
+                static_file, receive, send if scope["method"] == "GET" else _bodiless(send)
+            )
         elif self.owns(scope):
-            await self.server.handle_request(scope, receive, send)
+            await self.engineio_server.handle_request(scope, receive, send)
         elif self.other_asgi_app is not None:
             await self.other_asgi_app(scope, receive, send)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close"})
         else:
-            await answer(send, 404, b"Not Found", [])
+            await self.not_found(receive, send)
 
     def owns(self, scope: Scope) -> bool:
         """Whether a request is for the Socket.IO server."""
-        if self.socketio_path is None:
-            ours = True
-        else:
-            ours = f"{_path(scope)}/".startswith(self.socketio_path)
-        return ours and self._static_file(scope) is None
+        ours = self.engineio_path
+        if ours is None:
+            return True
+        for path in _paths(scope):
+            if self._ensure_trailing_slash(path).startswith(ours):
+                return self._static_file(scope) is None
+        return False
 
     def _static_file(self, scope: Scope) -> dict[str, str] | None:
-        if not self.static_files or scope["type"] != "http" or scope["method"] not in ("GET", "HEAD"):
+        if not self.static_files or self.engineio_path is None:
             return None
-        path = _path(scope)
-        if ".." in path.split("/"):
+        if scope["type"] != "http" or scope["method"] not in ("GET", "HEAD"):
             return None
-        found: dict[str, str] | None = get_static_file(path, self.static_files)
-        return found if found is not None and os.path.isfile(found["filename"]) else None
+        for path in _paths(scope):
+            if ".." not in path.split("/"):
+                found: dict[str, str] | None = get_static_file(path, self.static_files)
+                if found is not None and os.path.isfile(found["filename"]):
+                    return found
+        return None
+
+    async def serve_static_file(self, static_file: dict[str, str], receive: Receive, send: Send) -> None:
+        """Answer with a file, of which ``static_file`` has ``filename`` and ``content_type``."""
+
+        def read() -> bytes:
+            with open(static_file["filename"], "rb") as stream:
+                return stream.read()
+
+        body = await asyncio.to_thread(read)
+        headers = [
+            (b"content-type", static_file["content_type"].encode()),
+            (b"content-length", str(len(body)).encode()),
+        ]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def not_found(self, receive: Receive, send: Send) -> None:
+        """Answer a request that is for nobody."""
+        await answer(send, 404, b"Not Found", [])
 
     # Lifespan
 
-    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Start and stop with the ASGI server: this server, the hooks, and the other application."""
         other = _OtherLifespan(self.other_asgi_app, scope)
         while True:
             message = await receive()
@@ -96,7 +140,7 @@ class ASGIApp:
                     await _call(self.on_startup)
                     await other.startup()
                 else:
-                    await self.server.shutdown()
+                    await self.engineio_server.shutdown()
                     await other.shutdown()
                     await _call(self.on_shutdown)
             except Exception as error:
@@ -109,12 +153,25 @@ class ASGIApp:
                 return
 
     async def _start(self, send: Send) -> None:
-        if hasattr(self.server, "startup"):
-            await self.server.startup()
+        if hasattr(self.engineio_server, "startup"):
+            await self.engineio_server.startup()
         self.engine.closing = False
-        door = install(self.engine, self, send, self.owns)
+        if self._sees_every_request():
+            door = "plain ASGI (the application is a subclass that sees every request)"
+        else:
+            door = install(self.engine, self, send, self.owns)
         self.engine.logger.debug("websocket door: %s", door)
-        close_before_uvicorn_stops(self.server, self.engine)
+        close_before_uvicorn_stops(self.engineio_server, self.engine)
+
+    def _sees_every_request(self) -> bool:
+        """Whether a subclass, or a method put in place of ours, has to be called for each request."""
+        server, engine = self.engineio_server, self.engine
+        return (
+            type(self).__call__ is not ASGIApp.__call__
+            or type(engine).handle_request is not EngineServer.handle_request
+            or (server is not engine and type(server).handle_request is not BaseServer.handle_request)
+            or any("handle_request" in vars(owner) for owner in (server, engine))
+        )
 
 
 class _OtherLifespan:
@@ -160,22 +217,27 @@ async def _call(hook: Hook | None) -> None:
             await result
 
 
-def _path(scope: Scope) -> str:
-    """The path of a request below ``root_path``, which servers do or do not leave in ``path``."""
+def _paths(scope: Scope) -> list[str]:
+    """The names of a request's path: below ``root_path``, then with ever more of the end of ``root_path``.
+
+    ASGI servers and mounts leave ``root_path`` in ``path`` or take it out, and where one leaves it to a proxy
+    only what a mount has added may be there. Programs write paths of each kind.
+    """
     path: str = scope["path"]
     root: str = scope.get("root_path", "").rstrip("/")
-    return path[len(root) :] if root and path.startswith(f"{root}/") else path
+    if not root:
+        return [path]
+    ends = ["", *(root[at:] for at in range(len(root) - 1, -1, -1) if root[at] == "/")]
+    below = next((path[len(end) :] for end in reversed(ends) if path.startswith(f"{end}/")), path)
+    return [end + below for end in ends]
 
 
-async def _send_file(file: dict[str, str], scope: Scope, send: Send) -> None:
-    def read() -> bytes:
-        with open(file["filename"], "rb") as stream:
-            return stream.read()
+def _bodiless(send: Send) -> Send:
+    """For the answer to a HEAD request: ``send`` without the body."""
 
-    body = await asyncio.to_thread(read)
-    headers = [
-        (b"content-type", file["content_type"].encode()),
-        (b"content-length", str(len(body)).encode()),
-    ]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": body if scope["method"] == "GET" else b""})
+    async def send_head(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            message = {**message, "body": b""}
+        await send(message)
+
+    return send_head

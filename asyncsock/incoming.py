@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable
 from types import CoroutineType
 from typing import Any
 
-import socketio
-from socketio import exceptions
+from socketio import AsyncManager, exceptions
+from socketio import AsyncServer as BaseServer
 from socketio import packet as socketio_packet
 from socketio.async_namespace import AsyncNamespace
 
@@ -41,7 +41,7 @@ Handler = Callable[..., Any]
 ATTACHMENTS = 10  # times max_http_buffer_size that the attachments of one packet may have together
 
 
-class ReceivingServer(socketio.AsyncServer):
+class ReceivingServer(BaseServer):
     """The half of `asyncsock.AsyncServer` that takes packets and runs handlers."""
 
     eio: EngineServer
@@ -412,7 +412,7 @@ class ReceivingServer(socketio.AsyncServer):
 
 
 def _check_manager(manager: Any) -> None:
-    if manager is not None and not isinstance(manager, socketio.AsyncManager):
+    if manager is not None and not isinstance(manager, AsyncManager):
         raise TypeError(
             f"client_manager={manager!r} blocks, and this server runs on asyncio: give SocketIO the broker's "
             "URL as message_queue=, or pass asyncsock.queues.from_url(url) here"

@@ -8,7 +8,6 @@ import inspect
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-import socketio
 from socketio.async_namespace import AsyncNamespace
 
 from .engine.arguments import trim
@@ -43,6 +42,7 @@ class AsyncServer(ReceivingServer):
 
     def on(self, event: str, handler: Handler | None = None, namespace: str | None = None) -> Any:
         """Register an event handler; also a decorator. See ``socketio.AsyncServer.on``."""
+        register_as_it_is = super().on
 
         def register(handler: Handler) -> Handler:
             adapted = handler
@@ -50,7 +50,7 @@ class AsyncServer(ReceivingServer):
                 adapted = _without_optional(handler, 3 if namespace != "*" else 4)
             elif event == "disconnect":
                 adapted = _without_optional(handler, 2 if namespace != "*" else 3)
-            socketio.AsyncServer.on(self, event, adapted, namespace)
+            register_as_it_is(event, adapted, namespace)
             return handler
 
         return register if handler is None else register(handler)

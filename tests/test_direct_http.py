@@ -25,14 +25,7 @@ QUERY = "EIO=4&transport=polling"
 class Watched(ASGIApp):
     """Remembers the requests that reach it as ASGI scopes."""
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self.scopes: list[str] = []
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] != "lifespan":
-            self.scopes.append(f"{scope['type']} {scope['method']} {scope['path']}")
-        await super().__call__(scope, receive, send)
+    scopes: list[str]
 
 
 @pytest.fixture
@@ -47,8 +40,19 @@ def engine() -> EngineServer:
 
 
 @pytest.fixture
-def app(engine: EngineServer) -> Watched:
-    return Watched(engine, other)
+def app(engine: EngineServer, monkeypatch: pytest.MonkeyPatch) -> Watched:
+    app = Watched(engine, other)
+    app.scopes = []
+    serve = ASGIApp.__call__
+
+    async def watch(self: ASGIApp, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "lifespan":
+            app.scopes.append(f"{scope['type']} {scope['method']} {scope['path']}")
+        await serve(self, scope, receive, send)
+
+    # Not a method of the subclass, which would have to see every request.
+    monkeypatch.setattr(ASGIApp, "__call__", watch)
+    return app
 
 
 @pytest.fixture

@@ -153,7 +153,7 @@ class _Server(uvicorn.Server):
 
     def _begin_to_stop(self) -> None:
         if self._stopping is None:
-            server, engine = self._asgi_app.server, self._asgi_app.engine
+            server, engine = self._asgi_app.engineio_server, self._asgi_app.engine
             self._stopping = asyncio.ensure_future(close_then(self._exit, server, engine, self.config))
 
     def _exit(self) -> None:
