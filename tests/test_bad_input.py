@@ -287,6 +287,20 @@ async def test_a_websocket_that_does_not_probe_is_not_the_session(
             assert (packets if packets != ["6"] else await polling.receive()) == ["4hello"]
 
 
+@pytest.mark.parametrize(
+    "text", ["b!!!!", "bAQI", "bAQIDB", "b€€€€", "bAQ ID", "b\x00\x00\x00\x00", "b" + "=" * 4, "bb" * 401]
+)
+async def test_base64_that_is_none_closes_a_websocket_with_one_line(engine: Server, text: str) -> None:
+    start = len(engine.log())
+    async with survives(engine), websocket(engine, b64="1") as ws:
+        await read_handshake(ws)
+        await ws.send(text)
+        assert await close_code(ws) == 1002
+    (line,) = warnings(engine.log()[start:])
+    assert "a binary message that is not base64" in line
+    assert len(line) < 300
+
+
 @pytest.mark.parametrize("packet", ["0", "0{}", "2", "2probe", "3", "3probe", "5", "6"])
 async def test_a_packet_out_of_place_in_a_websocket_harms_nobody(engine: Server, packet: str) -> None:
     async with survives(engine, warns=False), websocket(engine) as ws:

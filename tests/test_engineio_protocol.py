@@ -374,6 +374,61 @@ async def test_the_closing_handshake_is_answered(engine: Server) -> None:
         assert await within(raw.reader.read()) == b""
 
 
+ASKING = {"with b64": "1", "without b64": None}
+
+
+@pytest.mark.parametrize("b64", ASKING.values(), ids=ASKING)
+async def test_a_websocket_takes_binary_messages_as_base64_and_answers_in_kind(
+    engine: Server, b64: str | None
+) -> None:
+    """Text behind a b is binary on every transport; who asks with b64 gets it so [Packet encoding]."""
+    data = bytes(range(256))
+    async with websocket(engine, b64=b64) as ws:
+        await read_handshake(ws)
+        for sent in (data, b""):
+            text = "b" + base64.b64encode(sent).decode()
+            await ws.send(text)
+            assert await receive(ws) == (text if b64 else sent)
+            await ws.send(sent)
+            assert await receive(ws) == (text if b64 else sent)
+
+
+async def test_an_empty_b64_asks_for_nothing(engine: Server) -> None:
+    """As in Node's server, a parameter without a value is not set [Packet encoding]."""
+    async with websocket(engine, b64="") as ws:
+        await read_handshake(ws)
+        await ws.send(b"\x01\x02")
+        assert await receive(ws) == b"\x01\x02"
+
+
+@pytest.mark.parametrize("end", [[], ["4!close"]], ids=["open", "closed at once"])
+async def test_a_burst_for_a_client_that_asked_for_base64_keeps_its_order(
+    engine: Server, end: list[str]
+) -> None:
+    """What is left when the session ends has the same form as before [Packet encoding]."""
+    async with await RawSocket.websocket(engine, b64="1") as raw:
+        await raw.send(b"".join(frame(TEXT, message.encode()) for message in ["4!burst", *end]))
+        frames = [await raw.read_frame() for _ in range(4)]
+    assert frames == [(TEXT, b"4one"), (TEXT, b"bAQI="), (TEXT, b"4two"), (TEXT, b"4three")]
+
+
+@pytest.mark.parametrize("b64", ASKING.values(), ids=ASKING)
+async def test_the_websocket_of_an_upgrade_says_for_itself_whether_it_wants_base64(
+    engine: Server, b64: str | None
+) -> None:
+    """What waited for the poll takes the form that the WebSocket asked for [Upgrade]."""
+    async with Polling(engine) as polling:
+        await polling.open()
+        async with websocket(engine, sid=polling.sid, b64=b64) as ws:
+            await ws.send("2probe")
+            assert await receive(ws) == "3probe"
+            await polling.send("bAQIDBA==")
+            await ws.send("5")
+            assert await receive(ws) == ("bAQIDBA==" if b64 else b"\x01\x02\x03\x04")
+            await ws.send("bAQI=")
+            assert await receive(ws) == ("bAQI=" if b64 else b"\x01\x02")
+
+
 async def test_an_invalid_packet_closes_a_websocket(engine: Server) -> None:
     """A packet starts with one of seven types [Protocol]."""
     async with websocket(engine) as ws:

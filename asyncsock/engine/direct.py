@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .frames import FrameReader
 from .http import JSON, Headers, HTTPError, Request, status_line
-from .packet import Packet
+from .packet import Packet, in_base64
 from .session import SERVER_DISCONNECT, Session, SessionTaken
 from .shutdown import SERVICE_RESTART
 from .websocket import POLICY_VIOLATION, WebSocketTransport
@@ -236,6 +236,20 @@ class DirectWebSocket(WebSocketTransport, asyncio.Protocol):
         if self._close_code:
             self._close_sent = True
             self._transport.write(b"\x88\x02" + self._close_code.to_bytes(2, "big"))
+
+
+class Base64WebSocket(DirectWebSocket):
+    """One whose client wants binary messages as text: they get this form when its outbox is written."""
+
+    __slots__ = ()
+
+    def flush(self, session: Session) -> None:
+        if not self.paused:
+            session.outbox = in_base64(session.outbox)
+        super().flush(session)
+
+    def finish(self, outbox: list[Packet], code: int, reason: str) -> None:
+        super().finish(in_base64(outbox), code, reason)
 
 
 def accept_key(method: str, headers: dict[bytes, bytes]) -> bytes | None:

@@ -172,7 +172,7 @@ class Endpoint:
 
     async def _websocket(self, request: Request, receive: Receive, send: Send) -> None:
         await receive()  # websocket.connect
-        transport = ASGIWebSocket(self._server)
+        transport = ASGIWebSocket(self._server, base64=request.wants_base64)
         try:
             upgrade = self.upgrade(request, transport)
             if upgrade is not None:

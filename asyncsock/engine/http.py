@@ -74,6 +74,11 @@ class Request:
                 value = ""  # given twice: whichever is meant, it is not one that we know
             self.query[name] = value
 
+    @property
+    def wants_base64(self) -> bool:
+        """Whether the client asks for binary messages as text, as its option ``forceBase64`` makes it do."""
+        return bool(self.query.get("b64"))
+
     def header(self, name: bytes) -> str:
         """The value of a header, or an empty string."""
         return self.headers.get(name, b"").decode("latin-1")

@@ -53,6 +53,11 @@ def binary_packet(data: bytes) -> Packet:
     return Packet(_head(BINARY_FRAME, len(data)) + data, binary=True)
 
 
+def in_base64(packets: list[Packet]) -> list[Packet]:
+    """The same for a WebSocket without binary messages: they are text there, as in a polling payload."""
+    return [text_packet(packet.polling) if packet.binary else packet for packet in packets]
+
+
 def message_packet(data: str | bytes | bytearray) -> Packet:
     """A ``message`` packet with a text or a binary payload."""
     return text_packet(b"4" + data.encode()) if isinstance(data, str) else binary_packet(bytes(data))

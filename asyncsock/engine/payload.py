@@ -27,6 +27,13 @@ def decode_payload(body: bytes) -> list[str | bytes]:
 def _decode_packet(part: str) -> str | bytes:
     if not part:
         raise ValueError("empty packet")
-    if part[0] == "b":
-        return b64decode(part[1:], validate=True)
-    return part
+    return decode_binary(part) if part[0] == "b" else part
+
+
+def decode_binary(text: str) -> bytes:
+    """The binary message that a text holds as base64 after a ``b``.
+
+    Raises:
+        ValueError: It is not base64.
+    """
+    return b64decode(text[1:], validate=True)

@@ -9,6 +9,7 @@ from .environ import build_environ
 from .fanout import Fanout
 from .http import Scope
 from .packet import Packet
+from .payload import decode_binary
 from .transport import HOLDING, NO_TRANSPORT, Transport
 
 if TYPE_CHECKING:
@@ -114,8 +115,18 @@ class Session:
             self.server.heartbeat.pong(self)
         elif kind == "1":
             self.close(CLIENT_DISCONNECT)
+        elif kind == "b":
+            self._receive_base64(message)
         elif kind not in ("5", "6"):  # a late upgrade or noop packet says nothing
             self.reject(f"unexpected packet {message[:20]!r}")
+
+    def _receive_base64(self, message: str) -> None:
+        try:
+            data = decode_binary(message)
+        except ValueError as error:
+            self.reject(f"a binary message that is not base64: {error}")
+        else:
+            self.receive(data)
 
     def reject(self, error: str, code: int = 1002) -> None:
         """Close the session because of something the client sent, with one log line."""

@@ -17,7 +17,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from .direct import DirectWebSocket, accept_key
+from .direct import Base64WebSocket, DirectWebSocket, accept_key
 from .http import ASGI, Request, Scope, Send
 
 if TYPE_CHECKING:
@@ -139,10 +139,12 @@ class DirectDoor:
         make_scope = Handshake(
             self, target, packed, root_path, http.scheme, http.server, http.client, http.app_state
         )
-        websocket = DirectWebSocket(self.engine, transport, http.connections)
+        request = Request(method, headers, query, make_scope)
+        kind = Base64WebSocket if request.wants_base64 else DirectWebSocket
+        websocket = kind(self.engine, transport, http.connections)
         http.connections.discard(http)
         transport.set_protocol(websocket)
-        websocket.handshake(Request(method, headers, query, make_scope), key)
+        websocket.handshake(request, key)
         return True
 
     def owns(self, kind: str, method: str, root_path: str, path: bytes) -> bool:

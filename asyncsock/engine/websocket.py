@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from .http import Receive, Send
-from .packet import Packet
+from .packet import Packet, in_base64
 from .session import TRANSPORT_CLOSE, Session
 from .transport import Receiver, Transport
 
@@ -54,13 +54,28 @@ class ASGIWebSocket(WebSocketTransport):
     """A WebSocket on any ASGI server: one task reads, another writes.
 
     The writer takes packets out of the session's outbox in batches, so a slow client delays nobody else.
+
+    Args:
+        server: The server.
+        base64: Whether the client wants binary messages as text.
     """
 
-    __slots__ = ("_batch", "_close_code", "_now", "_reader", "_server", "_session", "_wakeup", "_writer")
+    __slots__ = (
+        "_base64",
+        "_batch",
+        "_close_code",
+        "_now",
+        "_reader",
+        "_server",
+        "_session",
+        "_wakeup",
+        "_writer",
+    )
 
-    def __init__(self, server: EngineServer) -> None:
+    def __init__(self, server: EngineServer, *, base64: bool) -> None:
         super().__init__()
         self._server = server
+        self._base64 = base64
         self._session: Session | None = None
         self._now: list[Packet] = []  # packets that belong to no session
         self._batch: list[Packet] = []  # what the writer has taken and not yet written, last first
@@ -160,7 +175,7 @@ class ASGIWebSocket(WebSocketTransport):
         if self._session is not None:
             packets += self._session.outbox
             self._session.outbox.clear()
-        self._batch = packets[::-1]
+        self._batch = (in_base64(packets) if self._base64 else packets)[::-1]
         return bool(packets)
 
 

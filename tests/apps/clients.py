@@ -59,6 +59,12 @@ async def push(sid: str, *args: Any) -> None:
 
 
 @server.event
+async def push_to(sid: str, room: str, *args: Any) -> None:
+    """Send the arguments to a room."""
+    await server.emit("pushed in the room", args, room=room)
+
+
+@server.event
 async def describe(sid: str, data: Any) -> Any:
     """The same structure with "bytes:<length>" in place of binary: what has arrived as bytes."""
 

@@ -80,6 +80,27 @@ check("the client acknowledges binary data with binary data", async (client) => 
   assert.deepEqual(answer, { heard: nested(), more: [Buffer.from([9, 8])] });
 });
 
+check("a client with forceBase64 sends and gets binary data", async (client) => {
+  const socket = await client.connected({ forceBase64: true });
+  for (const moved of [false, true]) {
+    if (moved && client.mode === "upgrade") await upgrade(socket);
+    assert.deepEqual(await ack(socket, "describe", { a: Buffer.alloc(300, 1) }), [{ a: "bytes:300" }]);
+    assert.deepEqual(await ack(socket, "echo", nested(), Buffer.alloc(0)), [nested(), Buffer.alloc(0)]);
+    const pushed = next(socket, "pushed");
+    socket.emit("push", nested(), 1, Buffer.alloc(70_000, 9));
+    assert.deepEqual(await pushed, [nested(), 1, Buffer.alloc(70_000, 9)]);
+  }
+});
+
+check("a binary event reaches clients with and without forceBase64 alike", async (client) => {
+  const sockets = await Promise.all([true, false, true].map((forceBase64) => client.connected({ forceBase64 })));
+  const room = newTag();
+  await Promise.all(sockets.map((socket) => ack(socket, "join", room)));
+  const arrived = sockets.map((socket) => next(socket, "pushed in the room"));
+  sockets[1].emit("push_to", room, nested(), "after", Buffer.from("last"));
+  for (const told of arrived) assert.deepEqual(await told, [nested(), "after", Buffer.from("last")]);
+});
+
 check("text, binary and text again arrive in the order in which they were sent", async (client) => {
   const socket = await client.connected();
   const seen = [];
