@@ -17,6 +17,7 @@ from socketio.async_namespace import AsyncNamespace
 
 from .connection import CONNECTED, Connection, Environs, Partial, Target
 from .engine import EngineServer
+from .engine.arguments import option_names, refuse_unknown
 from .engine.heartbeat import Deadlines
 from .engine.log import make_logger
 from .engine.sent import SENT_TYPES
@@ -58,6 +59,8 @@ class ReceivingServer(BaseServer):
         connect_timeout: float = 45,
         **options: Any,
     ) -> None:
+        if unknown := options.keys() - self.option_names():
+            refuse_unknown(type(self).__name__, unknown, self.option_names())
         _check_manager(client_manager)
         _check_serializer(options.get("serializer", "default"))
         super().__init__(
@@ -90,6 +93,15 @@ class ReceivingServer(BaseServer):
             self.eio.shortcut = make_shortcut(self)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0
+
+    @classmethod
+    def option_names(cls) -> set[str]:
+        """The options that the constructor takes, its own and those of the engine."""
+        names = {"engineio_logger", *option_names(EngineServer)}
+        for base in cls.__mro__[:-1]:
+            if "__init__" in vars(base):
+                names |= option_names(vars(base)["__init__"])
+        return names - {"self"}
 
     def _engineio_server_class(self) -> type[EngineServer]:
         return EngineServer

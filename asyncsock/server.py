@@ -177,9 +177,15 @@ class AsyncServer(ReceivingServer):
 
         Raises:
             ValueError: No client was named.
-            RuntimeError: With ``async_handlers=False``, the answer could not be handled meanwhile.
+            RuntimeError: With ``async_handlers=False``, the answer could not be handled meanwhile; or this
+                process only writes to a message queue, and gets no answers.
             socketio.exceptions.TimeoutError: The client did not answer in time.
         """
+        if getattr(self.manager, "write_only", False):
+            raise RuntimeError(
+                "call() needs a server, and this process only writes to the message queue: answers go to the "
+                "servers. Have a handler of the server call the client, or emit without a callback"
+            )
         return self._result(super().call(event, data, to, sid, namespace, timeout, ignore_queue))
 
     def start_background_task(self, target: Handler, *args: Any, **kwargs: Any) -> Any:

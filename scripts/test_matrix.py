@@ -32,6 +32,7 @@ OLDEST_ON = ("3.10", "3.11")
 AT_ONCE = 2
 # What may depend on the versions of Python and of the libraries.
 MODULES = (
+    "application_json",
     "asgi_app",
     "context",
     "engine_options",
@@ -39,6 +40,7 @@ MODULES = (
     "environ",
     "flask_handlers",
     "migration",
+    "options",
     "packets",
     "rooms",
     "running",

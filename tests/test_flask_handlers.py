@@ -11,7 +11,6 @@ from uuid import UUID
 
 import httpx
 import pytest
-from flask import Flask
 from socketio.exceptions import ConnectionError as RefusedError
 
 import asyncsock
@@ -839,11 +838,6 @@ def test_without_an_application_one_clear_error_is_raised() -> None:
     ):
         with pytest.raises(RuntimeError, match=r"init_app"):
             use()
-
-
-def test_an_unknown_option_is_refused_by_name() -> None:
-    with pytest.raises(TypeError, match="no_such_option"):
-        asyncsock.SocketIO(Flask("app"), no_such_option=1)
 
 
 @both_kinds

@@ -201,7 +201,7 @@ def test_a_second_socketio_on_a_path_is_refused_with_the_remedy(path: str | None
 def test_a_path_that_socketio_failed_to_take_is_free() -> None:
     app = Flask("app")
     with pytest.raises(TypeError):
-        asyncsock.SocketIO(app, no_such_option=1)
+        asyncsock.SocketIO(app, ping_intervall=1)
     asyncsock.SocketIO(app)
 
 

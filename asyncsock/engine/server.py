@@ -11,9 +11,9 @@ import sys
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from .arguments import trim
+from .arguments import option_names, refuse_unknown, trim
 from .endings import Endings
 from .endpoint import Endpoint, known_transports
 from .fanout import Fanout
@@ -96,7 +96,10 @@ class EngineServer:
         logger: bool | logging.Logger = False,
         monitor_clients: bool | None = None,
         async_mode: str | None = None,
+        **unknown: NoReturn,
     ) -> None:
+        if unknown:
+            refuse_unknown(type(self).__name__, unknown, option_names(EngineServer))
         if async_mode not in (None, "asgi", "asyncio"):
             raise ValueError(f"async_mode={async_mode!r}: this server runs on asyncio only; leave it out")
         self.logger = make_logger("asyncsock.engine", logger)

@@ -20,8 +20,10 @@ from ..engine import EngineServer
 from ..engine.sent import Sent
 from ..queues import from_url
 from ..server import AsyncServer
+from .application_json import ApplicationJSON
 from .handlers import ErrorHandlers, FlaskServer, Handler, make_callback, make_server_handler
 from .namespace import Namespace
+from .options import without_unknown
 from .refusals import others_of, refuse_monkey_patching, refuse_other_loops, register
 from .runner import Runner
 from .testing import AsyncSocketIOTestClient, SocketIOTestClient
@@ -66,6 +68,7 @@ class SocketIO:
         self._at_start: list[Callable[[], Any]] = []
         self._runner = Runner()
         refuse_monkey_patching()
+        options = without_unknown(options)
         if app is not None or "message_queue" in options:
             self.init_app(app, **options)
         else:
@@ -82,12 +85,16 @@ class SocketIO:
             RuntimeError: Python is monkey-patched by eventlet or gevent.
             ValueError: The application has another SocketIO object on this path, or ``async_mode`` means
                 eventlet or gevent.
+            TypeError: An option is misspelt. Any other that does not exist is ignored with a warning.
         """
         refuse_monkey_patching()
+        options = without_unknown(options)
         own_manager = "client_manager" in options
         self.server_options.update(options)
         options = dict(self.server_options)
         refuse_other_loops(options.pop("async_mode", None))
+        if app is not None and options.get("json") is flask.json:
+            options["json"] = ApplicationJSON(app)
         queue, channel = options.pop("message_queue", None), options.pop("channel", "flask-socketio")
         if queue and not own_manager:
             json = options.get("json")
@@ -100,8 +107,6 @@ class SocketIO:
         others = others_of(app, self, path)
         client = options.pop("serve_client", None)
         manage_session = options.pop("manage_session", True)
-        if options.get("json") is flask.json:
-            options["json"] = app.json  # flask.json's own output differs in and out of an app context
         threads = ThreadPool(HANDLER_THREADS, "asyncsock-handler")
         self.app = app
         self._server = FlaskServer(self, app, manage_session, threads, **options)
@@ -237,7 +242,7 @@ class SocketIO:
 
         Args:
             event: The name of the event.
-            *args: What to send; several, or a tuple, arrive as several arguments.
+            *args: What to send; several, or a tuple, arrive as several arguments. Also ``data=``.
             **kwargs: ``namespace``, ``'/'`` by default; ``to`` or ``room`` (a sid, a room, or a list of
                 rooms), everybody in the namespace by default; ``include_self=False`` in a handler;
                 ``skip_sid``, one or a list; ``callback``, called in the Flask context with what the client
@@ -262,7 +267,7 @@ class SocketIO:
         if sid is not None:
             origin: str = request.namespace  # type: ignore[attr-defined]
             callback = make_callback(self.server, callback, sid, origin, self.errors)
-        data = args[0] if len(args) == 1 else tuple(args) or None
+        data = _data("emit", args, kwargs)
         return server.emit(
             event, data, namespace=namespace, to=to, skip_sid=skip_sid, callback=callback, **kwargs
         )
@@ -295,7 +300,7 @@ class SocketIO:
 
         Args:
             event: The name of the event.
-            *args: What to send.
+            *args: What to send. Also ``data=``.
             **kwargs: ``to``, the client's sid; ``namespace``; ``timeout`` in seconds, 60 by default.
 
         Returns:
@@ -307,7 +312,7 @@ class SocketIO:
         namespace = kwargs.pop("namespace", None) or "/"
         room, to = kwargs.pop("room", None), kwargs.pop("to", None)
         to = room if to is None else to
-        data = args[0] if len(args) == 1 else tuple(args) or None
+        data = _data("call", args, kwargs)
         return self._ready().call(event, data, to=to, namespace=namespace, **kwargs)
 
     def close_room(self, room: Any, namespace: str | None = None) -> Sent:
@@ -384,6 +389,15 @@ class SocketIO:
     async def _start(self) -> None:
         for begin in self._at_start:
             begin()
+
+
+def _data(function: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """What to send: the arguments after the event's name, or ``data=``."""
+    if "data" in kwargs:
+        if args:
+            raise TypeError(f"{function}() got multiple values for argument 'data'")
+        return kwargs.pop("data")
+    return args[0] if len(args) == 1 else args or None
 
 
 def _callable(handler: Handler) -> Handler:

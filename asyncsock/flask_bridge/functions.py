@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from .extension import SocketIO
 
 # What is handed on. Flask-SocketIO's functions ignore every other keyword, as in emit(..., json=True).
-EMIT_KEYWORDS = {"namespace", "callback", "include_self", "skip_sid", "ignore_queue"}
-CALL_KEYWORDS = {"namespace", "timeout", "ignore_queue"}
+EMIT_KEYWORDS = {"data", "namespace", "callback", "include_self", "skip_sid", "ignore_queue"}
+CALL_KEYWORDS = {"data", "namespace", "timeout", "ignore_queue"}
 
 
 def emit(event: str, *args: Any, **kwargs: Any) -> Sent:
@@ -22,7 +22,7 @@ def emit(event: str, *args: Any, **kwargs: Any) -> Sent:
 
     Args:
         event: The name of the event.
-        *args: What to send.
+        *args: What to send. Also ``data=``.
         **kwargs: ``broadcast=True`` to send to everybody in the namespace; ``to`` or ``room`` (one, or a
             list); ``include_self=False`` or ``skip_sid`` to leave clients out; ``namespace``, the current
             one by default; ``callback`` and ``ignore_queue`` as in `SocketIO.emit`. Others are ignored with
@@ -53,7 +53,7 @@ def call(event: str, *args: Any, **kwargs: Any) -> Any:
 
     Args:
         event: The name of the event.
-        *args: What to send.
+        *args: What to send. Also ``data=``.
         **kwargs: ``to``, the current client by default; ``namespace``; ``timeout`` in seconds, 60 by
             default; ``ignore_queue``.
 

@@ -418,7 +418,7 @@ def emit_from_view() -> str:
     socketio.emit("from view", {"a": "ž"})
     socketio.send("from view")
     socketio.send({"b": b"1"}, json=True)
-    socketio.emit("from view", (1, 2), namespace="/class")
+    socketio.emit("from view", data=(1, 2), namespace="/class")
     return "done"
 
 

@@ -10,11 +10,14 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager
+from decimal import Decimal
 from typing import Any
 
+import flask
 import pytest
 from celery import Celery
 from flask import Flask
+from flask.json.provider import DefaultJSONProvider
 
 from asyncsock import AsyncServer, SocketIO, queues
 from asyncsock.queues import LoginRefused, NotPublished, wire
@@ -153,10 +156,36 @@ async def test_many_threads_emit_through_one_object(
         assert [number for source, number in events if source == thread] == list(range(10))
 
 
-def test_a_callback_without_a_server_is_refused(redis_broker: Redis, channel: str) -> None:
-    writer = SocketIO(message_queue=redis_broker.url, channel=channel)
-    with pytest.raises(RuntimeError, match="callbacks need a server"):
-        writer.emit("event", to="somebody", callback=print)
+@pytest.mark.parametrize("call", ["SocketIO.call", "AsyncServer.call", "SocketIO.emit"])
+@pytest.mark.parametrize("on_a_loop", [False, True], ids=["in sync code", "on a loop"])
+async def test_who_only_writes_to_the_queue_gets_no_answers_and_says_so(
+    redis_broker: Redis, channel: str, call: str, on_a_loop: bool
+) -> None:
+    def ask() -> None:
+        writer = SocketIO(message_queue=redis_broker.url, channel=channel)
+        if call == "SocketIO.emit":
+            writer.emit("event", to="somebody", callback=print)
+        else:
+            asker = writer if call == "SocketIO.call" else writer.server
+            asker.call("event", to="somebody")
+
+    with pytest.raises(RuntimeError, match="need.* a server.*only writes to the message queue"):
+        ask() if on_a_loop else await asyncio.to_thread(ask)
+
+
+async def test_the_json_provider_of_the_application_encodes_for_the_queue_too(
+    redis_broker: Redis, channel: str, client: Client
+) -> None:
+    class Provider(DefaultJSONProvider):
+        def dumps(self, obj: Any, **kwargs: Any) -> str:
+            return super().dumps(obj, **{**kwargs, "default": repr})
+
+    heard = client.arrivals("event")
+    app = Flask("writer")
+    writer = SocketIO(app, message_queue=redis_broker.url, channel=channel, json=flask.json)
+    app.json = Provider(app)
+    await writer.emit("event", Decimal(1))
+    assert await arrived(heard) == ("Decimal('1')",)
 
 
 async def test_data_that_cannot_be_encoded_raises_where_it_is_emitted(
