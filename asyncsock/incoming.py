@@ -25,6 +25,7 @@ from .engine.server import EAGER_TASKS
 from .engine.session import BadPacket, Session
 from .packets import (
     ACKS,
+    ANY,
     CONNECT,
     CONNECT_ERROR,
     DISCONNECT,
@@ -63,6 +64,8 @@ class ReceivingServer(BaseServer):
             refuse_unknown(type(self).__name__, unknown, self.option_names())
         _check_manager(client_manager)
         _check_serializer(options.get("serializer", "default"))
+        if isinstance(namespaces, str) and namespaces != ANY:
+            namespaces = [namespaces]
         super().__init__(
             client_manager=client_manager if client_manager is not None else Rooms(),
             logger=make_logger("asyncsock.server", logger),
@@ -180,8 +183,9 @@ class ReceivingServer(BaseServer):
         elif kind in EVENTS:
             self._handle_event(connection, packet, sid)
         elif kind in ACKS:
-            answer = self.manager.trigger_callback(sid, packet.id, packet.data)
-            self.eio.spawn(answer, connection.session.sid)
+            if self._ours or packet.id != 0:  # python-socketio's managers keep their counter there
+                answer = self.manager.trigger_callback(sid, packet.id, packet.data)
+                self.eio.spawn(answer, connection.session.sid)
         else:
             self.manager.pre_disconnect(sid, namespace)
             self._leave(connection, sid, namespace, self.reason.CLIENT_DISCONNECT)
@@ -307,7 +311,7 @@ class ReceivingServer(BaseServer):
             await self._run_disconnect(sid, namespace, self.reason.TRANSPORT_CLOSE)
 
     def _accepts_namespace(self, namespace: str) -> bool:
-        return namespace != "*" and (
+        return namespace != ANY and (
             namespace in self.handlers
             or namespace in self.namespace_handlers
             or self.namespaces == "*"
@@ -391,19 +395,26 @@ class ReceivingServer(BaseServer):
         self, event: str, namespace: str, args: tuple[Any, ...]
     ) -> tuple[Handler, tuple[Any, ...]] | None:
         """The handler of an event and what to call it with."""
+        # A client may name its event "*". That is data, and only a handler of any event gets it.
         registered = self.handlers.get(namespace)
-        if registered is not None and event in registered:  # before python-socketio's search for wildcards
-            return registered[event], args
-        handler, args_then = self._get_event_handler(event, namespace, args)
-        if handler is not None:
-            return handler, args_then
-        owner, args_then = self._get_namespace_handler(namespace, args)
+        if registered is not None:
+            if event != ANY and event in registered:
+                return registered[event], args
+            if event not in self.reserved_events and ANY in registered:
+                return registered[ANY], (event, *args)
+        registered = self.handlers.get(ANY)
+        if registered is not None:
+            if event != ANY and event in registered:
+                return registered[event], (namespace, *args)
+            if event not in self.reserved_events and ANY in registered:
+                return registered[ANY], (event, namespace, *args)
+        owner, args = self._get_namespace_handler(namespace, args)
         if owner is None:
             return None
         if type(owner).trigger_event is not AsyncNamespace.trigger_event:
-            return owner.trigger_event, (event, *args_then)
+            return owner.trigger_event, (event, *args)
         method = getattr(owner, f"on_{event}", None)
-        return (method, args_then) if method is not None else None
+        return (method, args) if callable(method) else None
 
     async def _trigger_event(self, event: str, namespace: str, *args: Any) -> Any:
         """Run the handler of an event and return its result."""

@@ -18,6 +18,8 @@ CONNECT, DISCONNECT, EVENT, ACK, CONNECT_ERROR, BINARY_EVENT, BINARY_ACK = range
 EVENTS = frozenset([EVENT, BINARY_EVENT])
 ACKS = frozenset([ACK, BINARY_ACK])
 RESERVED_EVENTS = frozenset(["connect", "connect_error", "disconnect"])
+ANY = "*"  # what a handler of any event, or of any namespace, is registered for
+WITHOUT_HANDLER = RESERVED_EVENTS | {ANY}  # names of events that are no keys of handlers
 MAX_DEPTH = 200  # levels of nesting; orjson writes 254
 SHALLOW = 2 * MAX_DEPTH  # characters that cannot nest more deeply
 MAX_ID = 2**53 - 1  # the largest integer that JavaScript counts to
@@ -222,7 +224,8 @@ class PacketCodec:
     def decode(self, message: str | bytes) -> Incoming:
         try:
             packet = self._packet_class(encoded_packet=message)
-            kind, namespace, id = packet.packet_type, packet.namespace or "/", packet.id
+            kind, id = packet.packet_type, packet.id
+            namespace = (packet.namespace or "/").partition("?")[0] or "/"
             incoming = Incoming(kind, namespace, id, packet.data, packet.attachment_count)
         except Exception as error:  # whatever a codec raises for bytes that it does not understand
             raise BadPacket(f"a message that cannot be decoded: {error!r}") from None

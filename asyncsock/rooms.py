@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from socketio import AsyncManager
 
 from .connection import NO_ROOMS, Client, Connection, Held, State, Target
+from .engine.ids import is_id
 from .engine.sent import SENT, Sent, SentAndWaiting, sent_and_yielding
 from .packets import EVENT, Body, event_arguments
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 # deliver both before the application has seen the first; the protocol's test suite is such a client.
 APART = 0.005
 BUSY_TICK = 256  # emits in one tick after which a sender that awaits lets the loop write
+
+
+SID_ROOM = "cannot enter a sid room"
 
 
 class HasEngine(Protocol):
@@ -134,6 +138,8 @@ class Rooms(AsyncManager):
             return self._room(rooms, namespace, room)
         several: dict[str, Target] = {}
         for name in room:
+            if name is None:
+                continue  # of a list that came from a client; alone it means everybody
             several.update(self._room(rooms, namespace, name))
         return several
 
@@ -326,8 +332,9 @@ class Rooms(AsyncManager):
         client = self._client(sid, namespace)
         if room is None or room == sid:
             return
-        if self.is_sid_room(namespace, room):
-            raise ValueError("cannot enter a sid room")
+        refuse_sid_room(sid, room)
+        if room in self.clients:  # by an id that the application makes
+            raise ValueError(SID_ROOM)
         self.rooms[namespace].setdefault(room, {})[sid] = client.target
         if client.rooms is NO_ROOMS:
             client.rooms = {room: None}
@@ -383,3 +390,13 @@ class Rooms(AsyncManager):
         result = callback(*data)
         if inspect.isawaitable(result):
             await result
+
+
+def refuse_sid_room(sid: str, room: Any) -> None:
+    """Let nobody into another client's own room, wherever that client is or was: it gets private events.
+
+    Raises:
+        ValueError: The room has the name of another client.
+    """
+    if room != sid and is_id(room):
+        raise ValueError(SID_ROOM)

@@ -15,6 +15,7 @@ from .engine.sent import SENT, Sent, SentAndWaiting
 from .engine.session import SERVER_DISCONNECT
 from .incoming import ReceivingServer
 from .packets import DISCONNECT
+from .rooms import refuse_sid_room
 
 Handler = Callable[..., Any]
 
@@ -204,8 +205,10 @@ class AsyncServer(ReceivingServer):
         """Add a client to a room.
 
         Raises:
-            ValueError: The client is not connected to the namespace.
+            ValueError: The client is not connected to the namespace, or the room is another client's own.
         """
+        if not self._ours:
+            refuse_sid_room(sid, room)
         return self._change_rooms(self.manager.enter_room, sid, namespace or "/", room)
 
     def leave_room(self, sid: str, room: Any, namespace: str | None = None) -> Sent:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from .connection import CONNECTED
 from .engine.session import Session
-from .packets import EVENT, NOT_DECODED, RESERVED_EVENTS, SHALLOW, Incoming, decode_json, may_be_deep
+from .packets import EVENT, NOT_DECODED, SHALLOW, WITHOUT_HANDLER, Incoming, decode_json, may_be_deep
 
 if TYPE_CHECKING:
     from .incoming import ReceivingServer
@@ -40,7 +40,7 @@ def make_shortcut(server: ReceivingServer) -> Callable[[Session, str | bytes], b
             data = decode_json(message[start:])
         except NOT_DECODED:
             return False
-        if not data or type(event := data[0]) is not str or event in RESERVED_EVENTS:
+        if not data or type(event := data[0]) is not str or event in WITHOUT_HANDLER:
             return False
         registered = handlers.get("/")
         if registered is None or (handler := registered.get(event)) is None or eio.closing:

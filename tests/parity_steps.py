@@ -291,6 +291,7 @@ async def an_acknowledgement_that_cannot_be_sent(script: Script) -> None:
 joined("/all")
 asked("an event for a catch-all handler", "whatever", 1, [2], namespace="/all")
 asked("an event of a catch-all handler without arguments", "whatever", namespace="/all")
+asked("an event that is named like a catch-all handler", "*", "a sid", namespace="/all")
 asked("an event before a catch-all handler", "known", 1, namespace="/all")
 asked("an event of all namespaces", "everywhere", 1, namespace="/failing")
 asked("an event of all namespaces in /", "everywhere", 1)

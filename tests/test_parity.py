@@ -91,6 +91,16 @@ def auth_has_to_be_an_object(step: str, records: Records) -> Records:
     return records
 
 
+@difference
+def an_event_that_is_named_like_the_wildcard_is_an_event(step: str, records: Records) -> Records:
+    """There it runs the catch-all handler as the client that its first argument names."""
+    if step == "an event that is named like a catch-all handler":
+        ((kind, namespace, id, _),) = records["a"]
+        answer = ["any event", "*", ["a sid"], "*", ["*", "a sid"]]
+        records = {**records, "a": [[kind, namespace, id, answer]]}
+    return records
+
+
 def system(name: str) -> AbstractContextManager[Server]:
     if name == "flask-socketio":
         return serve("tests/apps/parity_flask_socketio.py", server="python")

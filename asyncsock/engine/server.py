@@ -6,9 +6,7 @@ import asyncio
 import inspect
 import json
 import logging
-import os
 import sys
-from base64 import urlsafe_b64encode
 from collections.abc import Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -19,6 +17,7 @@ from .endpoint import Endpoint, known_transports
 from .fanout import Fanout
 from .heartbeat import Heartbeat
 from .http import CORS, Origins, Receive, Scope, Send
+from .ids import make_id
 from .log import make_logger
 from .packet import Packet, binary_packet, message_packet, text_packet
 from .sent import SENT, Sent, SentAndWaiting
@@ -372,8 +371,8 @@ class EngineServer:
         return asyncio.Event(*args, **kwargs)
 
     def generate_id(self) -> str:
-        """A new session id of 20 characters that nobody can guess."""
-        return urlsafe_b64encode(os.urandom(15)).decode()
+        """A new id of 20 characters that nobody can guess."""
+        return make_id()
 
     async def shutdown(self) -> None:
         """End every session, with what was sent to it, once the handlers of its events have ended."""

@@ -18,6 +18,7 @@ from flask import Flask, has_request_context, request
 from ..asgi import ASGIApp
 from ..engine import EngineServer
 from ..engine.sent import Sent
+from ..packets import ANY
 from ..queues import from_url
 from ..server import AsyncServer
 from .application_json import ApplicationJSON
@@ -232,7 +233,9 @@ class SocketIO:
         self.server.register_namespace(namespace_handler)
 
     def _register(self, message: str, handler: Handler, namespace: str) -> None:
-        wrapped = make_server_handler(self.server, handler, message, namespace, self.errors)
+        wrapped = make_server_handler(
+            self.server, handler, message, namespace, self.errors, any_event=message == ANY
+        )
         self.server.on(message, wrapped, namespace=namespace)
 
     # Sending

@@ -14,7 +14,7 @@ from socketio.exceptions import ConnectionRefusedError
 from ..connection import Connection
 from ..engine.arguments import trim
 from ..engine.sent import SENT_TYPES
-from ..packets import Incoming
+from ..packets import ANY, Incoming
 from ..server import AsyncServer
 from .context import ConnectionContext, EventContext, ReplayedContext
 from .threads import Beginning, ThreadPool, call_in_thread
@@ -168,13 +168,15 @@ def make_server_handler(
     namespace: str,
     errors: ErrorHandlers,
     run: Runner | None = None,
+    *,
+    any_event: bool,
 ) -> Handler:
     """Wrap a Flask-SocketIO style handler for `AsyncServer.on`.
 
-    The server's arguments differ with ``'*'`` as the event or the namespace; the handler gets neither the
-    sid nor, for ``connect``, the environ: they are in ``flask.request``.
+    The server's arguments differ for a handler of any event and with ``'*'`` as the namespace; the handler
+    gets neither the sid nor, for ``connect``, the environ: they are in ``flask.request``.
     """
-    any_event, any_namespace = message == "*", namespace == "*"
+    any_namespace = namespace == ANY
     takes = trim(handler, 1, 0) if message in ("connect", "disconnect") else None
     usual = takes is None and not (any_event or any_namespace)
     if run is None and is_coroutine(handler):

@@ -81,11 +81,11 @@ class Namespace(BaseServerNamespace):
                 self.socketio.server,
                 _NamespaceErrors(self),
             )
-            method: Callable[..., Any] | None = getattr(self, f"on_{event}", None)
-            if method is None:
+            method: Any = getattr(self, f"on_{event}", None)
+            if not callable(method):
                 return None if in_thread else SENT
             run = inline_runner(server, errors) if in_thread else None
-            wrapped = make_server_handler(server, method, event, self.namespace, errors, run)
+            wrapped = make_server_handler(server, method, event, self.namespace, errors, run, any_event=False)
             self._wrapped[event] = wrapped
         return wrapped(*args)
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from ..engine.sent import SENT, Sent, SentAndWaiting
 from ..packets import Body, JSONCodec, event_arguments
-from ..rooms import Rooms
+from ..rooms import Rooms, refuse_sid_room
 from . import wire
 from .driver import Driver
 from .emitter import Emitter
@@ -147,6 +147,7 @@ class QueueManager(Rooms):
     def enter_room(self, sid: str, namespace: str, room: Any, eio_sid: str | None = None) -> Sent:
         if self._is_here(sid, namespace):
             return super().enter_room(sid, namespace, room)
+        refuse_sid_room(sid, room)
         return self._publish({"method": "enter_room", "sid": sid, "room": room, "namespace": namespace})
 
     def leave_room(self, sid: str, namespace: str, room: Any) -> Sent:

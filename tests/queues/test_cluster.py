@@ -222,6 +222,17 @@ async def test_a_client_of_the_other_server_can_be_put_into_a_room_and_out(clien
     await only_marker(clients, far, near, heard)
 
 
+@pytest.mark.parametrize("pair", OURS, indirect=True, ids=name)
+async def test_nobody_enters_the_own_room_of_a_client_of_the_other_server(clients: Clients) -> None:
+    near, far = await clients.near(), await clients.far()
+    heard, others = near.arrivals(clients.event), far.arrivals(clients.event)
+    for asked in (near, far):  # where the client is, and elsewhere
+        await asked.emit("enter", sid(near), sid(far))  # it raises there, and nothing is acknowledged
+    await near.call("put", clients.event, "private", {"to": sid(far)})
+    assert await arrived(others) == ("private",)
+    await only_marker(clients, near, far, heard)
+
+
 async def test_a_room_is_closed_on_both_servers(clients: Clients) -> None:
     near, far = await clients.near(), await clients.far()
     heard = far.arrivals(clients.event)

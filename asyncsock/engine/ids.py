@@ -1,0 +1,29 @@
+"""The ids of sessions and clients, which can be told from any other text."""
+
+from __future__ import annotations
+
+import os
+from base64 import b64decode, urlsafe_b64encode
+from typing import Any
+from zlib import crc32
+
+RANDOM = 11  # bytes, of 15 that are written as 20 characters; the others are their checksum
+LENGTH = 20
+
+
+def make_id() -> str:
+    """A new id of 20 characters: 88 random bits, so that nobody can guess it, and their CRC-32."""
+    random = os.urandom(RANDOM)
+    return urlsafe_b64encode(random + crc32(random).to_bytes(4, "big")).decode()
+
+
+def is_id(name: Any) -> bool:
+    """Whether `make_id` makes such ids, in this process or another, whenever; of other names one in 2**32."""
+    if not isinstance(name, str) or len(name) != LENGTH:
+        return False
+    try:
+        decoded = b64decode(name, b"-_", validate=True)
+    except ValueError:
+        return False
+    random, checksum = decoded[:RANDOM], decoded[RANDOM:]
+    return checksum == crc32(random).to_bytes(4, "big")
