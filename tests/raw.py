@@ -9,6 +9,7 @@ import os
 import re
 import struct
 from collections.abc import Awaitable, Mapping
+from inspect import signature
 from types import TracebackType
 from typing import Any, TypeVar
 from urllib.parse import urlencode
@@ -23,6 +24,9 @@ from .servers import Server
 TIMEOUT = 5.0
 SEPARATOR = "\x1e"
 TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA
+
+# websockets before 15 knows no proxies, and no such option.
+NO_PROXY: dict[str, Any] = {"proxy": None} if "proxy" in signature(websocket_connect).parameters else {}
 
 T = TypeVar("T")
 
@@ -125,7 +129,7 @@ def address(server: Server, path: str = "/engine.io/", **values: str | None) -> 
 def websocket(server: Server, path: str = "/engine.io/", **values: str | None) -> websocket_connect:
     """A context manager for a WebSocket connection; nothing is read from it yet."""
     return websocket_connect(
-        address(server, path, **values), ping_interval=None, max_size=None, close_timeout=1, proxy=None
+        address(server, path, **values), ping_interval=None, max_size=None, close_timeout=1, **NO_PROXY
     )
 
 

@@ -20,7 +20,7 @@ import asyncsock
 from tests.conftest import Start
 from tests.parts import require
 from tests.python_client import WAIT, arrived, connected
-from tests.raw import address, query
+from tests.raw import NO_PROXY, address, query
 from tests.servers import ROOT, Server, serve
 
 # Other event loops
@@ -179,7 +179,7 @@ async def test_a_client_of_an_older_protocol_is_refused_with_the_remedy_in_the_l
 
     start = len(logging_server.log())
     with pytest.raises(websockets.InvalidStatus) as refusal:
-        async with websockets.connect(address(logging_server, "/socket.io/", EIO="3"), proxy=None):
+        async with websockets.connect(address(logging_server, "/socket.io/", EIO="3"), **NO_PROXY):
             pass
     assert refusal.value.response.status_code == 400
     [line] = await logged(start)

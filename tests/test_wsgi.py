@@ -20,6 +20,7 @@ from websockets.sync.client import connect
 
 from asyncsock.flask_bridge.wsgi import WsgiApp
 
+from .raw import NO_PROXY
 from .servers import Server, serve
 
 TARGET = "tests.apps.wsgi_views:asgi"
@@ -534,7 +535,7 @@ def test_a_client_that_leaves_in_its_upload_to_an_async_view_leaves_no_traceback
 
 def test_a_websocket_is_refused(server: Server) -> None:
     with pytest.raises(InvalidStatus) as refused:
-        connect(server.ws_url + "/hello", proxy=None, open_timeout=TIMEOUT)
+        connect(server.ws_url + "/hello", **NO_PROXY, open_timeout=TIMEOUT)
     assert refused.value.response.status_code == 403
 
 

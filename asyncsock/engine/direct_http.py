@@ -68,8 +68,15 @@ class DirectHTTP(HttpToolsProtocol):
         self._to_websocket = upgrades and super()._should_upgrade()
         if self._to_websocket:
             self.scope["method"] = self.parser.get_method().decode("ascii")
-        elif upgrades or not self._take_request():
+        elif upgrades or not self._taken():
             super().on_headers_complete()
+
+    def _taken(self) -> bool:
+        try:
+            return self._take_request()
+        except Exception as error:
+            self.door.failed(error)
+            return False
 
     def _should_upgrade(self) -> bool:
         return self._to_websocket  # uvicorn asks repeatedly, and would look through all headers each time
@@ -212,4 +219,8 @@ class DirectExchange(Exchange):
         self.chunks.clear()
 
     def write(self, status: int, body: bytes, headers: Headers, content_type: bytes) -> None:
-        self._http.answer(self, status, body, headers, content_type)
+        try:
+            self._http.answer(self, status, body, headers, content_type)
+        except Exception as error:  # it is nobody else's: this may be called while others are served
+            self._http.door.failed(error)
+            self._http.transport.abort()

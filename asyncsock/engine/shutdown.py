@@ -83,7 +83,9 @@ def _chained(
             loop.call_soon_threadsafe(lambda: tasks.append(loop.create_task(stop(number, frame))))
 
     async def stop(number: int, frame: FrameType | None) -> None:
-        await close_then(partial(original, number, frame), server, engine, original.__self__.config)
+        await close_then(
+            partial(original, number, frame), server, engine, getattr(original.__self__, "config", None)
+        )
 
     tasks: list[asyncio.Task[None]] = []  # the loop itself does not hold them
     return handle
@@ -98,13 +100,13 @@ async def close_then(
         stop_uvicorn: Called when the sessions are closed.
         server: Whose ``shutdown()`` is called.
         engine: The engine under it.
-        config: uvicorn's.
+        config: uvicorn's, if it is known.
     """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + engine.shutdown_grace
     try:
         await server.shutdown()
     finally:
-        if config.timeout_graceful_shutdown is not None:
+        if getattr(config, "timeout_graceful_shutdown", None) is not None:
             config.timeout_graceful_shutdown = max(0, deadline - loop.time())
         stop_uvicorn()

@@ -5,13 +5,15 @@ one of its default ones and the application it serves is ours and nothing else, 
 a subclass that lets uvicorn's own code have every request but the engine's. A WebSocket for the engine
 then needs no task and no queue, and a broadcast's one frame is written to each transport; with httptools
 (direct_http.py, where direct_h11.py is for WebSockets only) neither does a poll.
+
+It stands on uvicorn's insides, and so it is a shortcut that must never be in the way: where uvicorn lacks a
+name in uvicorn_probe.py it is not installed, and where it fails at a connection it is closed.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -19,6 +21,15 @@ import msgspec
 
 from .direct import Base64WebSocket, DirectWebSocket, accept_key
 from .http import ASGI, Request, Scope, Send
+from .tested import range_of
+from .uvicorn_probe import (
+    Missing,
+    check_access_log,
+    check_attributes,
+    check_methods,
+    check_protocol,
+    check_proxy_headers,
+)
 
 if TYPE_CHECKING:
     from .access_log import AccessLog
@@ -31,6 +42,8 @@ FRAMING = (b"connection", b"content-length", b"transfer-encoding")  # headers, a
 def install(engine: EngineServer, app: ASGI, send: Send, owns: Callable[[Scope], bool]) -> str:
     """Install the direct door if the server that started `app` is a uvicorn that it fits.
 
+    Never raises: a uvicorn that ought to fit and does not is named in one warning.
+
     Args:
         engine: The server to connect sessions to.
         app: The ASGI application that was started.
@@ -40,51 +53,83 @@ def install(engine: EngineServer, app: ASGI, send: Send, owns: Callable[[Scope],
     Returns:
         Which door is in use, in words.
     """
-    config = getattr(getattr(send, "__self__", None), "config", None)
     try:
-        from uvicorn import __version__
-        from uvicorn.config import Config
-        from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
-        from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+        return _install(engine, app, send, owns)
+    except Exception as error:
+        lack = f"has no {error}" if isinstance(error, Missing) else f"does not fit: {error!r}"
+        engine.logger.warning(
+            "this uvicorn %s. WebSockets and polls are served through plain ASGI, which takes more time (%s)",
+            lack,
+            range_of("uvicorn"),
+        )
+        return "plain ASGI (this uvicorn is not supported)"
 
-        from .access_log import AccessLog
-    except ImportError:
-        return "plain ASGI (no suitable uvicorn)"
-    if not isinstance(config, Config):
+
+def _install(engine: EngineServer, app: ASGI, send: Send, owns: Callable[[Scope], bool]) -> str:
+    lifespan: Any = getattr(send, "__self__", send)
+    if not _is_uvicorns(lifespan):
         return "plain ASGI (the server is not uvicorn)"
+    check_attributes("LifespanOn", lifespan)
+    config: Any = lifespan.config
+    check_attributes("Config", config)
+
+    from uvicorn import __version__
+    from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+    from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
     if config.ws_protocol_class is not WebSocketsSansIOProtocol:
+        if config.ws == "auto" and _is_uvicorns(config.ws_protocol_class):
+            raise Missing("WebSocketsSansIOProtocol as its default")
         return "plain ASGI (uvicorn's default WebSocket class is not in use)"
     if any(name.lower() in FRAMING for name, _ in config.encoded_headers):
         return "plain ASGI (uvicorn was given headers that frame responses)"
-    direct = _direct_class(config.http_protocol_class)
+    plain = config.http_protocol_class
+    direct = _direct_class(plain)
     if direct is None:
         return "plain ASGI (none of uvicorn's default HTTP classes is in use)"
-    proxy_headers: ProxyHeadersMiddleware | None = None
+    proxy_headers: Any = None
     served: Any = config.loaded_app
     if type(served) is ProxyHeadersMiddleware:
+        check_attributes("ProxyHeadersMiddleware", served)
+        check_methods(ProxyHeadersMiddleware)
         proxy_headers = copy.copy(served)
         proxy_headers.app = _nothing
+        check_proxy_headers(proxy_headers)
         served = served.app
     if served is not app:
         return "plain ASGI (the application is wrapped)"
-    door = DirectDoor(engine, owns, proxy_headers, AccessLog())
-    config.http_protocol_class = partial(direct, door)  # type: ignore[assignment]
+    check_protocol(plain, config)
+    check_access_log()
+
+    from .access_log import AccessLog
+
+    door = DirectDoor(engine, owns, proxy_headers, AccessLog(), config, direct)
+    config.http_protocol_class = door.protocol
     if config.timeout_graceful_shutdown is not None:
         engine.shutdown_grace = float(config.timeout_graceful_shutdown)
     polling = "" if hasattr(direct, "answer") else ", but polling through ASGI"
     return f"direct (uvicorn {__version__}){polling}"
 
 
+def _is_uvicorns(thing: Any) -> bool:
+    """Whether a class, a function or an object comes from uvicorn."""
+    module = getattr(thing, "__module__", None) or ""
+    return f"{module}.".startswith("uvicorn.")
+
+
 def _direct_class(http_class: Any) -> Any:
     """Our subclass of one of uvicorn's HTTP protocol classes, if there is one."""
     # They are imported when they are needed: uvicorn can be without httptools.
-    if getattr(http_class, "__module__", "") == "uvicorn.protocols.http.httptools_impl":
+    module = getattr(http_class, "__module__", "")
+    if module == "uvicorn.protocols.http.httptools_impl":
         from .direct_http import DirectHTTP
 
         return DirectHTTP if http_class is DirectHTTP.__base__ else None
-    from .direct_h11 import DirectH11
+    if module == "uvicorn.protocols.http.h11_impl":
+        from .direct_h11 import DirectH11
 
-    return DirectH11 if http_class is DirectH11.__base__ else None
+        return DirectH11 if http_class is DirectH11.__base__ else None
+    return None
 
 
 async def _nothing(scope: Any, receive: Any, send: Any) -> None:
@@ -99,12 +144,23 @@ class DirectDoor:
         owns: Whether a scope belongs to the engine.
         proxy_headers: uvicorn's middleware that believes proxies, if it is in use.
         access_log: Where answered requests are logged.
+        config: uvicorn's configuration.
+        direct: Our class for its connections, which is derived from the one in the configuration.
     """
 
     def __init__(
-        self, engine: EngineServer, owns: Callable[[Scope], bool], proxy_headers: Any, access_log: AccessLog
+        self,
+        engine: EngineServer,
+        owns: Callable[[Scope], bool],
+        proxy_headers: Any,
+        access_log: AccessLog,
+        config: Any,
+        direct: Any,
     ) -> None:
         self.engine = engine
+        self._config = config
+        self._direct = direct
+        self._plain = config.http_protocol_class
         self._owns = owns
         self._proxy_headers = proxy_headers
         self.believes_proxies = proxy_headers is not None
@@ -113,6 +169,24 @@ class DirectDoor:
         self.shared_attributes: dict[str, Any] | None = None  # of its new connections
         self._default_headers: list[tuple[bytes, bytes]] = []
         self._default_lines = b""
+
+    def protocol(self, **arguments: Any) -> Any:
+        """Called by uvicorn to make the protocol object of a new connection."""
+        try:
+            return self._direct(self, **arguments)
+        except Exception as error:
+            self.failed(error)
+            return self._plain(**arguments)
+
+    def failed(self, error: Exception) -> None:
+        """Close the door, because it does not do what it should: new connections are uvicorn's own."""
+        if self._config.http_protocol_class != self._plain:
+            self._config.http_protocol_class = self._plain
+            self.engine.logger.error(
+                "the direct door failed, and new connections are served through plain ASGI (%s)",
+                range_of("uvicorn"),
+                exc_info=error,
+            )
 
     def upgrade(self, http: Any, method: str, target: bytes) -> bool:
         """Take over the connection of a request for a WebSocket, if it is one for the engine.
@@ -125,15 +199,28 @@ class DirectDoor:
         Returns:
             False for a request that uvicorn had better handle itself; nothing has happened then.
         """
+        try:
+            ready = self._take_over(http, method, target)
+        except Exception as error:
+            self.failed(error)
+            return False
+        if ready is not None:
+            websocket, request, key = ready
+            websocket.handshake(request, key)
+        return ready is not None
+
+    def _take_over(
+        self, http: Any, method: str, target: bytes
+    ) -> tuple[DirectWebSocket, Request, bytes] | None:
         path, _, query = target.partition(b"?")
         root_path: str = http.root_path
         if not self.owns("websocket", method, root_path, path):
-            return False
+            return None
         pairs: list[tuple[bytes, bytes]] = http.headers
         headers = dict(pairs)
         key = accept_key(method, headers)
         if key is None:
-            return False
+            return None
         transport = http.transport
         packed = b"\n".join([text for pair in pairs for text in pair])
         make_scope = Handshake(
@@ -144,8 +231,7 @@ class DirectDoor:
         websocket = kind(self.engine, transport, http.connections)
         http.connections.discard(http)
         transport.set_protocol(websocket)
-        websocket.handshake(request, key)
-        return True
+        return websocket, request, key
 
     def owns(self, kind: str, method: str, root_path: str, path: bytes) -> bool:
         """Whether a request is for the engine; its kind is that of its ASGI scope."""

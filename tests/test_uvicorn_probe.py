@@ -1,0 +1,205 @@
+"""uvicorn's insides are looked at when the server starts, and the direct door gets out of the way."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
+
+from asyncsock.engine.tested import TESTED
+from asyncsock.engine.uvicorn_probe import ATTRIBUTES, METHODS
+
+from .servers import ROOT, serve
+from .test_doors import exchange
+
+ENGINE = ROOT / "asyncsock" / "engine"
+# What asyncio, httptools and logging call, or Python: uvicorn cannot give these other names.
+OF_OTHERS = {
+    "__call__",
+    "connection_lost",
+    "data_received",
+    "format",
+    "on_body",
+    "on_headers_complete",
+    "on_message_complete",
+}
+NAMES = sorted(
+    f"{kind}.{name}"
+    for table in (ATTRIBUTES, METHODS)
+    for kind, names in table.items()
+    for name in names
+    if name not in OF_OTHERS
+)
+
+
+@pytest.fixture(scope="module")
+def runs() -> Iterator[dict[str, Any]]:
+    """What happened with each name changed in turn."""
+    line = [sys.executable, "-m", "tests.renamed_uvicorn", "nothing", *NAMES]
+    with subprocess.Popen(line, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield {run["name"]: run for run in map(json.loads, process.stdout)}
+
+
+@pytest.mark.timeout(300)
+def test_a_uvicorn_that_has_all_names_opens_the_direct_door(runs: dict[str, Any]) -> None:
+    run = runs["nothing"]
+    assert not run["error"]
+    assert any("websocket door: direct" in line for line in run["log"])
+    assert not [line for line in run["log"] if line.startswith(("WARNING", "ERROR"))]
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", NAMES)
+def test_without_a_name_of_uvicorns_clients_are_served_through_the_plain_door(
+    name: str, runs: dict[str, Any]
+) -> None:
+    run = runs[name]
+    assert not run["error"]
+    assert any("websocket door: plain ASGI" in line for line in run["log"])
+    (warning,) = [line for line in run["log"] if line.startswith(("WARNING", "ERROR", "Traceback"))]
+    assert f".{name.partition('.')[2]}" in warning
+    assert f"uvicorn {uvicorn.__version__} is installed" in warning
+    assert "tested are {} to {}".format(*TESTED["uvicorn"]) in warning
+
+
+# The tables and the code
+
+
+def touched(file: str, *holders: str) -> set[str]:
+    """The attributes that a module's code takes from expressions like these."""
+    return {
+        node.attr
+        for node in ast.walk(ast.parse((ENGINE / file).read_text()))
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) in holders
+    }
+
+
+async def made(cls: Any) -> set[str]:
+    """The names that a protocol object of uvicorn's has when it has read a request line."""
+    config = uvicorn.Config(exchange, interface="asgi3", log_config=None)  # any application
+    state, loop = ServerState(), asyncio.get_running_loop()
+    protocol = cls(config=config, server_state=state, app_state={}, _loop=loop)
+    protocol.connection_made(asyncio.Transport())
+    if cls is HttpToolsProtocol:
+        protocol.on_message_begin()
+    return {name for name in dir(protocol) if not hasattr(object, name) and not name.startswith("__")}
+
+
+@pytest.mark.parametrize(
+    ("cls", "file", "our_class"),
+    [(H11Protocol, "direct_h11.py", "DirectH11"), (HttpToolsProtocol, "direct_http.py", "DirectHTTP")],
+)
+async def test_the_tables_have_every_name_of_the_protocols_that_the_code_uses_and_no_other(
+    cls: Any, file: str, our_class: str
+) -> None:
+    its_own = await made(cls)
+    (definition,) = [
+        node
+        for node in ast.walk(ast.parse((ENGINE / file).read_text()))
+        if isinstance(node, ast.ClassDef) and node.name == our_class
+    ]
+    inside = {
+        node.attr
+        for node in ast.walk(definition)
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) in ("self", "super()")
+    }
+    overridden = {node.name for node in definition.body if isinstance(node, ast.FunctionDef)}
+    used = inside | overridden | touched(file, "self._http") | touched("uvicorn.py", "http")
+    used.add("shutdown")  # called by uvicorn, on our WebSockets too
+    kind = cls.__name__
+    assert used & its_own == set(ATTRIBUTES[kind]) | set(METHODS[kind])
+
+
+def test_the_tables_have_every_name_of_the_other_objects_that_the_code_uses_and_no_other() -> None:
+    assert touched("uvicorn.py", "lifespan") == set(ATTRIBUTES["LifespanOn"])
+    assert touched("uvicorn.py", "config", "self._config") == set(ATTRIBUTES["Config"])
+    assert touched("uvicorn.py", "served", "proxy_headers") == set(ATTRIBUTES["ProxyHeadersMiddleware"])
+    assert touched("direct_http.py", "self.flow") == set(ATTRIBUTES["FlowControl"])
+    # The rest of its state is what the protocol objects take from it.
+    assert touched("direct_http.py", "self.server_state") | {"connections"} == set(ATTRIBUTES["ServerState"])
+    cycle = set(ATTRIBUTES["RequestResponseCycle"])
+    assert touched("direct_http.py", "self.cycle") <= cycle <= set(vars_of(RequestResponseCycle))
+    assert set(METHODS["ProxyHeadersMiddleware"]) <= set(vars(ProxyHeadersMiddleware))
+    formatter = touched("access_log.py", "self", "super()") - {"_line", "_logger", "_make_line", "__dict__"}
+    assert formatter == {*ATTRIBUTES["AccessFormatter"], *METHODS["AccessFormatter"]}
+
+
+def vars_of(cls: Any) -> tuple[str, ...]:
+    names: tuple[str, ...] = cls.__init__.__code__.co_names
+    return names
+
+
+def test_what_uvicorn_asks_of_the_exchange_that_answers_a_request_is_in_the_table() -> None:
+    """Our exchange is in the place of uvicorn's; in these methods uvicorn can meet it."""
+    tree = ast.parse(Path(sys.modules[HttpToolsProtocol.__module__].__file__ or "").read_text())
+    (protocol,) = [
+        node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "HttpToolsProtocol"
+    ]
+    asked = {
+        node.attr
+        for method in protocol.body
+        if isinstance(method, ast.FunctionDef) and method.name in ("on_headers_complete", "shutdown")
+        for node in ast.walk(method)
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) in ("self.cycle", "existing_cycle")
+    }
+    assert asked <= set(ATTRIBUTES["RequestResponseCycle"])
+
+
+# Where it fails all the same
+
+FAILING = """
+import {module} as module
+from tests.apps.doors import asgi
+
+def fail(*args, **kwargs):
+    raise RuntimeError("an accident")
+
+module.{name} = fail
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("asyncsock.engine.direct_http", "DirectHTTP.__init__"),
+        ("asyncsock.engine.direct_http", "DirectHTTP._take_request"),
+        ("asyncsock.engine.uvicorn", "DirectDoor.owns"),
+        ("asyncsock.engine.uvicorn", "Handshake"),
+    ],
+)
+async def test_a_direct_door_that_fails_before_it_has_a_request_loses_none(
+    module: str, name: str, tmp_path: Path
+) -> None:
+    (tmp_path / "failing.py").write_text(FAILING.format(module=module, name=name))
+    with serve("failing:asgi", env={"PYTHONPATH": f"{ROOT}:{tmp_path}"}) as server:
+        await exchange(server.url)
+        await exchange(server.url)
+        log = server.log()
+    assert "websocket door: direct" in log
+    assert log.count("the direct door failed") == 1
+    assert "RuntimeError: an accident" in log
+
+
+async def test_a_direct_door_that_fails_at_an_answer_is_closed(tmp_path: Path) -> None:
+    (tmp_path / "failing.py").write_text(
+        FAILING.format(module="asyncsock.engine.direct_http", name="DirectHTTP.answer")
+    )
+    with serve("failing:asgi", env={"PYTHONPATH": f"{ROOT}:{tmp_path}"}) as server:
+        with pytest.raises(httpx.TransportError):
+            httpx.get(f"{server.url}/socket.io/?EIO=4&transport=polling", trust_env=False)
+        await exchange(server.url)
+        assert server.log().count("the direct door failed") == 1
