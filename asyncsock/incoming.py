@@ -159,12 +159,12 @@ class ReceivingServer(BaseServer):
     def _handle_attachment(self, connection: Connection, partial: Partial, data: str | bytes) -> None:
         if not isinstance(data, bytes):
             raise BadPacket("a text packet in place of an attachment")
+        packet = partial.packet
+        partial.size += len(data) * packet.attachments[len(partial.attachments)]
         partial.attachments.append(data)
-        partial.size += len(data)
         if partial.size > ATTACHMENTS * self.eio.max_http_buffer_size:
             raise BadPacket("attachments that are too large together")
-        packet = partial.packet
-        if len(partial.attachments) == packet.attachments:
+        if len(partial.attachments) == len(packet.attachments):
             connection.partial = None
             packet.data = self.codec.join(packet.data, partial.attachments)
             self._handle_packet(connection, packet)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json as stdlib_json
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
@@ -11,6 +12,7 @@ import msgspec
 import orjson
 from socketio import packet as socketio_packet
 
+from .encoding import OPTIONS, Body, encode_json, encode_json_slowly, encode_json_with
 from .engine.packet import Packet, binary_packet, message_packet, text_packet
 from .engine.session import BadPacket
 
@@ -28,8 +30,6 @@ _KINDS: dict[str | bytes, int] = {str(kind): kind for kind in range(7)}
 _HEADS = [b"4%d" % kind for kind in range(7)]  # a Socket.IO packet is an Engine.IO message, type 4
 _WITHOUT_ARRAY = frozenset([CONNECT, DISCONNECT, CONNECT_ERROR])
 
-# What orjson would write in its own way and the standard library refuses, stays refused.
-_OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
 decode_json: Callable[[str], Any] = msgspec.json.Decoder().decode
 NOT_DECODED = (ValueError, RecursionError, msgspec.MsgspecError)  # what it raises
 
@@ -38,20 +38,16 @@ class Incoming(msgspec.Struct, gc=False, eq=False):
     """A packet from a client. Its binary attachments, if any, follow in messages of their own.
 
     It is compared by identity, so that it can name the handler that runs for it.
+
+    Attributes:
+        attachments: For each attachment, how many places of the data it goes to.
     """
 
     kind: int
     namespace: str
     id: int | None
     data: Any
-    attachments: int = 0
-
-
-class Body(msgspec.Struct, gc=False):
-    """Encoded data, and the binary attachments that were taken out of it."""
-
-    data: Any
-    attachments: Sequence[bytes] = ()
+    attachments: Sequence[int] = ()
 
 
 class Codec(Protocol):
@@ -61,7 +57,7 @@ class Codec(Protocol):
         """Encode the data of a packet.
 
         Raises:
-            TypeError: The data cannot be encoded.
+            NotEncodable: A value in the data cannot be encoded.
         """
 
     def detach(self, body: Body) -> Body:
@@ -74,7 +70,7 @@ class Codec(Protocol):
         """The Engine.IO packets of an acknowledgement with what a handler has returned.
 
         Raises:
-            TypeError: It cannot be encoded.
+            NotEncodable: A value in it cannot be encoded.
         """
 
     def decode(self, message: str | bytes) -> Incoming:
@@ -100,7 +96,7 @@ class JSONCodec:
     def __init__(self, json: Any = None) -> None:
         self._loads: Callable[[str], Any] = decode_json if json is None else json.loads
         self._loads_the_rest = _standard_loads if json is None else None
-        self.encode: Callable[[Any], Body] = _fast_dumps if json is None else _dumps_with(json)
+        self.encode: Callable[[Any], Body] = encode_json if json is None else encode_json_with(json)
 
     def detach(self, body: Body) -> Body:
         return body
@@ -117,24 +113,24 @@ class JSONCodec:
 
     def acknowledge(self, namespace: str, id: int, result: Any) -> list[Packet]:
         arguments = event_arguments(result)
-        if self.encode is not _fast_dumps or namespace != "/":
+        if self.encode is not encode_json or namespace != "/":
             return self.assemble(ACK, namespace, self.encode(arguments), id)
         try:  # as `encode` and `assemble`, without what an acknowledgement seldom needs
-            return [text_packet(b"43%d%b" % (id, orjson.dumps(arguments, None, _OPTIONS)))]
+            return [text_packet(b"43%d%b" % (id, orjson.dumps(arguments, None, OPTIONS)))]
         except TypeError:
-            return self.assemble(ACK, namespace, _dumps_the_rest(arguments), id)
+            return self.assemble(ACK, namespace, encode_json_slowly(arguments), id)
 
     def decode(self, message: str | bytes) -> Incoming:
         kind = _KINDS.get(message[:1])
         if kind is None or isinstance(message, bytes):
             raise BadPacket("a message that is not a Socket.IO packet")
         position = 1
-        attachments = 0
+        count = 0
         if kind >= BINARY_EVENT:
             dash = message.find("-")
-            attachments = _number(message[1:dash], "attachment count") if dash > 1 else 0
+            count = _number(message[1:dash], "attachment count") if dash > 1 else 0
             position = dash + 1
-            if not attachments:
+            if not count:
                 raise BadPacket("a binary packet without attachments")
         namespace = "/"
         if message.startswith("/", position):
@@ -150,9 +146,7 @@ class JSONCodec:
             raise BadPacket("a packet without an array of data")
         id = _number(message[position:start], "id") if start > position else None
         data = self._load(message[start:])
-        if attachments and _count_placeholders(data, attachments) != attachments:
-            raise BadPacket(f"{attachments} attachments that its data does not have")
-        return Incoming(kind, namespace, id, data, attachments)
+        return Incoming(kind, namespace, id, data, count_places(data, count) if count else ())
 
     def prepend(self, event: str, arguments: Body) -> Body:
         """The data of an event, from its arguments encoded as an array."""
@@ -164,9 +158,13 @@ class JSONCodec:
         """Decode what `encode` has encoded.
 
         Raises:
-            BadPacket: It is not JSON.
+            BadPacket: It is not JSON, or has not the attachments that it should.
         """
-        return self.join(self._load(body.data.decode()), list(body.attachments))
+        data = self._load(body.data.decode())
+        if not body.attachments:
+            return data
+        count_places(data, len(body.attachments))
+        return self.join(data, list(body.attachments))
 
     def join(self, data: Any, attachments: list[bytes]) -> Any:
         if isinstance(data, list):
@@ -226,7 +224,7 @@ class PacketCodec:
             packet = self._packet_class(encoded_packet=message)
             kind, id = packet.packet_type, packet.id
             namespace = (packet.namespace or "/").partition("?")[0] or "/"
-            incoming = Incoming(kind, namespace, id, packet.data, packet.attachment_count)
+            incoming = Incoming(kind, namespace, id, packet.data, (1,) * packet.attachment_count)
         except Exception as error:  # whatever a codec raises for bytes that it does not understand
             raise BadPacket(f"a message that cannot be decoded: {error!r}") from None
         numbers = isinstance(kind, int) and (id is None or (isinstance(id, int) and 0 <= id <= MAX_ID))
@@ -283,17 +281,35 @@ def _number(text: str, what: str) -> int:
     raise BadPacket(f"a bad {what}")
 
 
-def _count_placeholders(data: Any, limit: int) -> int:
+def count_places(data: Any, count: int) -> list[int]:
+    """How many places of the data each attachment goes to: one, or more where data look like placeholders.
+
+    Raises:
+        BadPacket: There is an attachment without a place, or a place without an attachment.
+    """
+    numbers: list[int] = []
+    _find_placeholders(data, numbers)
+    if len(numbers) == count == 1 and numbers[0] == 0:
+        return [1]
+    places = Counter(numbers)
+    if len(places) != count or not all(0 <= number < count for number in places):
+        raise BadPacket(f"{count} attachments that its data does not have")
+    return [places[number] for number in range(count)]
+
+
+def _find_placeholders(data: Any, numbers: list[int]) -> None:
     if isinstance(data, list):
-        return sum(_count_placeholders(item, limit) for item in data)
-    if isinstance(data, dict):
+        for item in data:
+            _find_placeholders(item, numbers)
+    elif isinstance(data, dict):
         if data.get("_placeholder") is True:
             number = data.get("num")
-            if type(number) is not int or not 0 <= number < limit:
-                raise BadPacket("a placeholder for an attachment that does not exist")
-            return 1
-        return sum(_count_placeholders(value, limit) for value in data.values())
-    return 0
+            if type(number) is not int:
+                raise BadPacket("a placeholder without a number")
+            numbers.append(number)
+        else:
+            for value in data.values():
+                _find_placeholders(value, numbers)
 
 
 def _is_too_deep(data: Any) -> bool:
@@ -322,48 +338,3 @@ def _standard_loads(text: str) -> Any:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
-
-
-def _fast_dumps(data: Any) -> Body:
-    try:
-        return Body(orjson.dumps(data, option=_OPTIONS))
-    except TypeError:
-        return _dumps_the_rest(data)
-
-
-def _dumps_the_rest(data: Any) -> Body:
-    """Encode what orjson does not take as it is: binary data, or what only the standard library takes."""
-    attachments: list[bytes] = []
-    try:
-        return Body(orjson.dumps(data, _extract_into(attachments), option=_OPTIONS), attachments)
-    except TypeError:
-        return _dumps_with(stdlib_json)(data)
-
-
-def _extract_into(attachments: list[bytes]) -> Callable[[Any], Any]:
-    def extract(value: Any) -> Any:
-        if not isinstance(value, (bytes, bytearray, memoryview)):
-            raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
-        attachments.append(bytes(value))
-        return {"_placeholder": True, "num": len(attachments) - 1}
-
-    return extract
-
-
-def _dumps_with(json: Any) -> Callable[[Any], Body]:
-    def dumps(data: Any) -> Body:
-        attachments: list[bytes] = []
-        text = json.dumps(_without_binary(data, _extract_into(attachments)), separators=(",", ":"))
-        return Body(text.encode() if isinstance(text, str) else text, attachments)
-
-    return dumps
-
-
-def _without_binary(data: Any, extract: Callable[[Any], Any]) -> Any:
-    if isinstance(data, (bytes, bytearray, memoryview)):
-        return extract(data)
-    if isinstance(data, (list, tuple)):
-        return [_without_binary(item, extract) for item in data]
-    if isinstance(data, dict):
-        return {key: _without_binary(value, extract) for key, value in data.items()}
-    return data

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 from socketio import AsyncManager
 
 from .connection import NO_ROOMS, Client, Connection, Held, State, Target
+from .encoding import Body, NotEncodable
 from .engine.ids import is_id
 from .engine.sent import SENT, Sent, SentAndWaiting, sent_and_yielding
-from .packets import EVENT, Body, event_arguments
+from .packets import EVENT, event_arguments
 
 if TYPE_CHECKING:
     from .engine import EngineServer
@@ -76,17 +77,22 @@ class Rooms(AsyncManager):
         recipients = self._recipients(namespace, room if to is None else to, skip_sid)
         if not recipients:
             return SENT
-        body = self.server.codec.encode([event, *event_arguments(data)])
+        body = self._encode(event, data)
         return self._send(body, namespace, recipients, callback)
 
     def encode(self, event: str, data: Any) -> Any:
         """Encode an event for `deliver`, in any thread.
 
         Raises:
-            TypeError: The data cannot be encoded.
+            NotEncodable: The data cannot be encoded; it is a TypeError.
         """
-        codec = self.server.codec
-        return codec.detach(codec.encode([event, *event_arguments(data)]))
+        return self.server.codec.detach(self._encode(event, data))
+
+    def _encode(self, event: str, data: Any) -> Body:
+        try:
+            return self.server.codec.encode([event, *event_arguments(data)])
+        except NotEncodable as error:
+            raise error.in_event(event, data, 1) from None
 
     def deliver(
         self,

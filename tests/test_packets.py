@@ -38,7 +38,7 @@ def transmit(packets: list[Packet]) -> tuple[int, str, int | None, Any]:
     first, *attachments = packets
     assert first.text[0] == "4"
     incoming = codec.decode(first.text[1:])
-    assert incoming.attachments == len(attachments)
+    assert list(incoming.attachments) == [1] * len(attachments)
     kind, data = incoming.kind, incoming.data
     if attachments:
         kind, data = kind - 3, codec.join(data, [packet.data for packet in attachments])

@@ -59,7 +59,7 @@ class _Inbox(Transport):
             else:
                 continue  # not a message
             self._partial = (incoming, attachments)
-            if len(attachments) == incoming.attachments:
+            if len(attachments) == len(incoming.attachments):
                 self._partial = None
                 data = codec.join(incoming.data, attachments) if attachments else incoming.data
                 self._receive(incoming.kind, incoming.namespace, data)

@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
+from ..encoding import Body, NotEncodable
 from ..engine.sent import SENT, Sent, SentAndWaiting
-from ..packets import Body, JSONCodec, event_arguments
+from ..packets import JSONCodec, event_arguments
 from ..rooms import Rooms, refuse_sid_room
 from . import wire
 from .driver import Driver
@@ -122,7 +123,10 @@ class QueueManager(Rooms):
         return self.deliver(self.encode(event, data), namespace, room, skip_sid, callback)
 
     def encode(self, event: str, data: Any) -> QueuedEvent:
-        arguments = self._wire_codec.encode(event_arguments(data))
+        try:
+            arguments = self._wire_codec.encode(event_arguments(data))
+        except NotEncodable as error:
+            raise error.in_event(event, data, 0) from None
         return QueuedEvent(self._body(event, arguments), event, arguments)
 
     def deliver(

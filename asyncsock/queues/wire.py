@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from ..packets import Body
+from ..encoding import Body
 
 MARK_WITHIN = 80
 BINARY_ARGS = "attachments"  # of a callback message, which has no form of theirs for binary data

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections import defaultdict
 from typing import Any
 
@@ -78,6 +79,14 @@ async def describe(sid: str, data: Any) -> Any:
         return value
 
     return described(data)
+
+
+@server.event
+async def not_numbers(sid: str) -> Any:
+    """Send NaN and infinity, which are not JSON, beside what only the standard library encodes."""
+    data = {"nan": math.nan, "more": [math.inf, {1: -math.inf}], "half": "\ud83d", "large": 2**64}
+    await server.emit("not numbers", data, to=sid)
+    return data
 
 
 @server.event

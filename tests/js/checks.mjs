@@ -73,6 +73,14 @@ check("nested binary data with several attachments comes back in an event", asyn
   assert.deepEqual(await pushed, [nested(), 1, Buffer.from("last")]);
 });
 
+check("NaN and infinity arrive as null, in an event and in an acknowledgement", async (client) => {
+  const socket = await client.connected();
+  const data = { nan: null, more: [null, { 1: null }], half: "\ud83d", large: 2 ** 64 };
+  const pushed = next(socket, "not numbers");
+  assert.deepEqual(await ack(socket, "not_numbers"), [data]);
+  assert.deepEqual(await pushed, [data]);
+});
+
 check("the client acknowledges binary data with binary data", async (client) => {
   const socket = await client.connected();
   socket.on("question", (data, answer) => answer({ heard: data, more: [Buffer.from([9, 8])] }));

@@ -1,0 +1,296 @@
+"""What Python's values are sent as, in JSON or msgpack: the table is in docs/data.md.
+
+The rule: what the standard library's ``json`` writes is sent as that writes it, but NaN and infinity, which
+are not JSON, as null. Enum members are sent as their value and UUIDs as text, which orjson does and cannot
+be told not to do. Anything else raises `NotEncodable`.
+"""
+
+from __future__ import annotations
+
+import json as stdlib_json
+from collections.abc import Callable, Sequence
+from enum import Enum
+from math import isfinite
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import orjson
+
+# What orjson would write in its own way goes through `simpler` or is refused.
+OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_SUBCLASS
+BINARY = (bytes, bytearray, memoryview)
+
+# By an attribute of the type, what to do with a value that cannot be sent.
+_REMEDIES = {
+    "__await__": "await it first",
+    "isoformat": "send its isoformat()",
+    "model_dump": 'send its model_dump(mode="json")',
+    "tolist": "send its tolist()",
+    "as_tuple": "send its str() or float()",
+    "__struct_fields__": "send msgspec.to_builtins() of it",
+    "__dataclass_fields__": "send dataclasses.asdict() of it",
+    "__iter__": "send a list of it",
+}
+
+
+class Body(msgspec.Struct, gc=False):
+    """Encoded data, and the binary attachments that were taken out of it."""
+
+    data: Any
+    attachments: Sequence[bytes] = ()
+
+
+class NotEncodable(TypeError):
+    """A value that cannot be sent.
+
+    Attributes:
+        what: Which value, as ``data[0]["user"]``, and why.
+    """
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self._why = why
+        self._path: list[Any] = []  # the innermost index or key first
+        self._event = ""
+
+    @classmethod
+    def of_type(cls, kind: type, form: str) -> NotEncodable:
+        remedy = next((text for name, text in _REMEDIES.items() if hasattr(kind, name)), "convert it first")
+        return cls(f"is of type {kind.__name__}, which is not {form} serializable: {remedy}")
+
+    def within(self, at: Any) -> None:
+        """Note the index or the key of the value around the value."""
+        self._path.append(at)
+
+    def in_event(self, event: str, data: Any, arguments_at: int) -> NotEncodable:
+        """The same error, for those who know the event.
+
+        Args:
+            event: Its name.
+            data: What was to be sent, in which a tuple stands for several arguments.
+            arguments_at: The index of the first argument in what was encoded.
+        """
+        self._event = event
+        if self._path:
+            first = self._path.pop() - arguments_at
+            if isinstance(data, tuple):
+                self._path.append(first)
+        return self
+
+    @property
+    def what(self) -> str:
+        path = "".join([f"[{_key(at)}]" for at in reversed(self._path)])
+        return f"data{path} {self._why}"
+
+    def __str__(self) -> str:
+        return f"event {_key(self._event)}: {self.what}" if self._event else self.what
+
+
+def encode_json(data: Any) -> Body:
+    """Encode data as JSON, with its binary data as attachments.
+
+    Raises:
+        NotEncodable: It has a value that cannot be sent.
+    """
+    try:
+        return Body(orjson.dumps(data, option=OPTIONS))
+    except TypeError:
+        return encode_json_slowly(data)
+
+
+def encode_json_slowly(data: Any) -> Body:
+    """`encode_json` of data that orjson does not take as it is."""
+    attachments: list[bytes] = []
+
+    def simplify(value: Any) -> Any:
+        return _detach(value, attachments) if isinstance(value, BINARY) else simpler(value, "JSON")
+
+    try:
+        encoded = orjson.dumps(data, simplify, OPTIONS)
+        if not attachments or encoded.count(b'"_placeholder":true') == len(attachments):
+            return Body(encoded, attachments)
+    except TypeError:
+        pass
+    return _encode_with_the_standard_library(data)
+
+
+def _encode_with_the_standard_library(data: Any) -> Body:
+    """For what orjson does not take: integers of over 64 bits, lone surrogates, keys that are not text."""
+    plain = _PlainJSON()
+    value = plain.whole(data)
+    if plain.attachments and plain.has_lookalike:
+        plain = _PlainJSON(refuse_lookalikes=True)
+        value = plain.whole(data)
+    try:
+        return Body(stdlib_json.dumps(value, separators=(",", ":")).encode(), plain.attachments)
+    except ValueError as error:  # an integer of thousands of digits
+        raise NotEncodable(f"cannot be encoded: {error}") from None
+
+
+def encode_json_with(json: Any) -> Callable[[Any], Body]:
+    """A function like `encode_json` that lets the user's module encode all but binary data."""
+
+    def encode(data: Any) -> Body:
+        attachments: list[bytes] = []
+        text = json.dumps(_without_binary(data, attachments), separators=(",", ":"))
+        return Body(text.encode() if isinstance(text, str) else text, attachments)
+
+    return encode
+
+
+def simpler(value: Any, form: str) -> Any:
+    """A value of the type that its own is derived from or stands for.
+
+    Raises:
+        NotEncodable: There is no such type.
+    """
+    kind = type(value)  # an object's __class__ may say what json does not believe, as Flask's proxies do
+    if issubclass(kind, Enum):
+        return value.value
+    if issubclass(kind, str):
+        return str.__str__(value)
+    if issubclass(kind, int):
+        return int.__int__(value)
+    if issubclass(kind, float):
+        return float.__float__(value)
+    if issubclass(kind, (list, tuple)):
+        return list(value)
+    if issubclass(kind, dict):
+        return dict(value.items())
+    if issubclass(kind, UUID):
+        return str(value)
+    raise NotEncodable.of_type(kind, form) from None
+
+
+class Plain:
+    """Makes new values of the types that encoders take as they are, with text for keys.
+
+    Args:
+        form: What they are made for, as errors name it.
+    """
+
+    def __init__(self, form: str) -> None:
+        self._form = form
+
+    def whole(self, data: Any) -> Any:
+        """The plain form of data.
+
+        Raises:
+            NotEncodable: It has a value without one.
+        """
+        try:
+            return self.plain(data)
+        except RecursionError:
+            raise NotEncodable("is nested too deeply, or contains itself") from None
+        except ValueError as error:  # a memoryview that was released, or an integer of thousands of digits
+            raise NotEncodable(f"cannot be encoded: {error}") from None
+
+    def plain(self, value: Any) -> Any:
+        kind = type(value)
+        if kind is str or kind is bool or value is None:
+            return value
+        if kind is int:
+            return self.integer(value)
+        if kind is float:
+            return self.number(value)
+        if kind is list or kind is tuple:
+            return self._list(value)
+        if kind is dict:
+            return self.object(value)
+        if issubclass(kind, BINARY):
+            return self.binary(value)
+        return self.other(value)
+
+    def _list(self, value: Sequence[Any]) -> list[Any]:
+        result: list[Any] = []
+        try:
+            for item in value:
+                result.append(self.plain(item))
+        except NotEncodable as error:
+            error.within(len(result))
+            raise
+        return result
+
+    def object(self, value: dict[Any, Any]) -> dict[str, Any]:
+        result = {}
+        key = None
+        try:
+            for key, item in value.items():
+                result[self._text(key)] = self.plain(item)
+        except NotEncodable as error:
+            error.within(key)
+            raise
+        return result
+
+    def _text(self, key: Any) -> str:
+        kind = type(key)
+        if kind is str:
+            return str(key)
+        if kind is int:
+            return int.__repr__(key)
+        if issubclass(kind, str):
+            return str.__str__(key)
+        if key is None or kind is bool or issubclass(kind, (int, float)):
+            return stdlib_json.dumps(key)  # json has the same texts for keys
+        raise NotEncodable(f"is under a key of type {kind.__name__}: keys are text or numbers") from None
+
+    def integer(self, value: int) -> Any:
+        return value
+
+    def number(self, value: float) -> Any:
+        return value
+
+    def binary(self, value: Any) -> Any:
+        return bytes(value)
+
+    def other(self, value: Any) -> Any:
+        return self.plain(simpler(value, self._form))
+
+
+class _PlainJSON(Plain):
+    """Takes binary data out into `attachments`."""
+
+    def __init__(self, refuse_lookalikes: bool = False) -> None:
+        super().__init__("JSON")
+        self.attachments: list[bytes] = []
+        self.has_lookalike = False
+        self._refuse_lookalikes = refuse_lookalikes
+
+    def number(self, value: float) -> Any:
+        return value if isfinite(value) else None
+
+    def binary(self, value: Any) -> Any:
+        return _detach(value, self.attachments)
+
+    def object(self, value: dict[Any, Any]) -> dict[str, Any]:
+        if value.get("_placeholder") is True:
+            self.has_lookalike = True
+            if self._refuse_lookalikes:
+                raise NotEncodable("looks like the placeholder of binary data, beside binary data") from None
+        return super().object(value)
+
+
+def _detach(value: Any, attachments: list[bytes]) -> dict[str, Any]:
+    attachments.append(bytes(value))
+    return {"_placeholder": True, "num": len(attachments) - 1}
+
+
+def _without_binary(data: Any, attachments: list[bytes]) -> Any:
+    """The data with placeholders for what is binary; what has none inside stays what it is."""
+    if isinstance(data, BINARY):
+        return _detach(data, attachments)
+    before = len(attachments)
+    if isinstance(data, (list, tuple)):
+        items = [_without_binary(item, attachments) for item in data]
+        return items if len(attachments) > before else data
+    if isinstance(data, dict):
+        values = {key: _without_binary(value, attachments) for key, value in data.items()}
+        return values if len(attachments) > before else data
+    return data
+
+
+def _key(at: Any) -> str:
+    """An index, or a key as it is written in Python but not longer than fits in a line."""
+    text = repr(at) if not isinstance(at, str) else stdlib_json.dumps(str.__str__(at))
+    return text if len(text) <= 100 else f"{text[:97]}..."
