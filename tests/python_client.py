@@ -9,10 +9,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import socketio
-from engineio.payload import Payload
-
-# Without this the clients refuse an answer to a poll that holds more than 16 packets, whoever sends it.
-Payload.max_decode_packets = 1000
 
 TRANSPORTS = {"polling": ["polling"], "websocket": ["websocket"], "upgrade": ["polling", "websocket"]}
 WAIT = 10.0

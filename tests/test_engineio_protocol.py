@@ -299,6 +299,47 @@ async def test_messages_of_one_burst_come_in_order_over_polling(engine: Server) 
         assert await polling.receive_all(4) == ["4one", "bAQI=", "4two", "4three"]
 
 
+PYTHON, JAVASCRIPT, NEITHER = "1700000000.25", "qy1e5k3x", None
+
+
+@pytest.mark.parametrize(
+    ("time", "sizes"), [(PYTHON, [16, 16, 8]), (NEITHER, [16, 16, 8]), (JAVASCRIPT, [40])]
+)
+async def test_many_packets_are_handed_out_in_answers_that_the_client_can_take(
+    engine: Server, time: str | None, sizes: list[int]
+) -> None:
+    """python-socketio's client, which may be any without a JavaScript client's `t`, takes 16 packets."""
+    async with Polling(engine) as polling:
+        await polling.open()
+        sent = [f"4{number}" if number % 3 else f"b{number:04}" for number in range(40)]
+        await polling.send(*sent)
+        answers = [(await polling.request("GET", t=time)).text.split(SEPARATOR) for _ in sizes]
+        assert [len(answer) for answer in answers] == sizes
+        assert [packet for answer in answers for packet in answer] == sent
+        await polling.send("4more")
+        assert await polling.receive() == ["4more"]
+
+
+@pytest.mark.parametrize("hanging", [True, False], ids=["a poll waits", "no poll waits"])
+@pytest.mark.parametrize(("time", "sizes"), [(PYTHON, [16, 16, 9]), (JAVASCRIPT, [41])])
+async def test_many_packets_left_at_the_end_are_handed_out_in_such_answers_too(
+    engine: Server, hanging: bool, time: str, sizes: list[int]
+) -> None:
+    """The close packet is the last of them [Message]."""
+    async with Polling(engine) as polling:
+        await polling.open()
+        sent = [f"4{number}" for number in range(40)]
+        poll = asyncio.ensure_future(polling.request("GET", t=time)) if hanging else None
+        await asyncio.sleep(0.1)
+        await polling.send(*sent, "4!close")
+        answers = [] if poll is None else [await within(poll)]
+        answers += [await polling.request("GET", t=time) for _ in sizes[len(answers) :]]
+        packets = [answer.text.split(SEPARATOR) for answer in answers]
+        assert [len(some) for some in packets] == sizes
+        assert [packet for some in packets for packet in some] == [*sent, "1"]
+        assert (await polling.get()).status_code == 400
+
+
 async def test_an_invalid_packet_closes_a_polling_session(engine: Server) -> None:
     """A packet starts with one of seven types [Protocol]."""
     async with Polling(engine) as polling:

@@ -76,6 +76,50 @@ async def test_binary_data_goes_both_ways(client: Client) -> None:
     assert await arrived(pushed) == (NESTED, 1, b"last")
 
 
+# The blocking client handles each packet in a thread of its own: it keeps no order, and mixes attachments up.
+# The packets of a burst with attachments are a third more than its events.
+
+
+async def burst(client: Client, arrivals: asyncio.Queue[tuple[Any, ...]], total: int) -> None:
+    """Check that a burst of tests/apps/clients.py arrives."""
+    events = [await arrived(arrivals) for _ in range(total)]
+    if client.kind == "sync":
+        assert sorted(events) == [(number, "text") for number in range(total)]
+    else:
+        expected = [(n, bytes([n % 256]) if n % 3 == 1 else "text") for n in range(total)]
+        assert events == expected
+
+
+@pytest.mark.parametrize("total", [10, 12, 16, 17, 500])
+async def test_a_burst_arrives_whole_and_in_order(client: Client, total: int) -> None:
+    """python-socketio's polling client takes 16 packets of one answer; it disconnects when there are more."""
+    arrivals = client.arrivals("one of many")
+    await client.connect()
+    await client.emit("burst", total, client.kind == "async")
+    await burst(client, arrivals, total)
+    assert await client.call("echo", "still here") == "still here"
+
+
+@pytest.mark.parametrize("total", [14, 17, 200])
+async def test_what_the_connect_handler_sends_at_once_arrives(client: Client, total: int) -> None:
+    arrivals = client.arrivals("one of many")
+    await client.connect(auth={"burst": [total, client.kind == "async"]})
+    await burst(client, arrivals, total)
+    assert await client.call("echo", "still here") == "still here"
+
+
+@pytest.mark.parametrize("total", [17, 200])
+async def test_what_was_sent_before_the_server_disconnects_arrives_before_it(
+    client: Client, total: int
+) -> None:
+    arrivals = client.arrivals("one of many")
+    gone = client.arrivals("disconnect")
+    await client.connect()
+    await client.emit("burst", total, client.kind == "async", True)
+    await burst(client, arrivals, total)
+    await arrived(gone)
+
+
 async def test_text_in_any_script_comes_back(client: Client) -> None:
     text = 'žluťoučký kůň 🐎 日本語 \u2028 \x00\x1e\x7f "\\/'
     await client.connect()

@@ -28,7 +28,7 @@ from .http import (
 )
 from .packet import Packet, text_packet
 from .payload import encode_payload
-from .polling import Polling
+from .polling import MOST_PACKETS, Polling
 from .session import TRANSPORT_CLOSE, Session, SessionTaken
 from .transport import Transport
 from .upgrade import Upgrade
@@ -111,7 +111,7 @@ class Endpoint:
         if request.method == "GET":
             ended = self._server.endings.fetch(sid)
             if ended is not None:
-                exchange.respond(encode_payload(ended.fetch_left()))
+                exchange.respond(encode_payload(ended.fetch_left(request)))
                 return
         session = self._session(sid)
         polling = session.transport
@@ -147,7 +147,7 @@ class Endpoint:
         packets = [self.open_packet(session, polling)]
         self._server.session_opened(session, polling)
         if session.outbox:
-            packets += polling.take(session)
+            packets += polling.take(session, exchange.request, MOST_PACKETS - 1)
         if exchange.is_open:
             exchange.respond(encode_payload(packets), self.cookie_headers(session))
         else:  # the client left while its connect handler ran

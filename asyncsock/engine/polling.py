@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NoReturn
 
 from .exchange import Exchange
-from .http import HTTPError
+from .http import HTTPError, Request
 from .packet import CLOSE, NOOP, Packet
 from .payload import decode_payload, encode_payload
 from .session import CLIENT_DISCONNECT, SERVER_DISCONNECT, TRANSPORT_CLOSE, Session
@@ -13,6 +13,9 @@ from .transport import Transport
 
 if TYPE_CHECKING:
     from .server import EngineServer
+
+
+MOST_PACKETS = 16  # that python-socketio's client takes in one answer; with more it disconnects
 
 
 class Polling(Transport):
@@ -63,7 +66,7 @@ class Polling(Transport):
             # It came after the client's upgrade packet and overtook it.
             poll.refuse(HTTPError(400, "Bad request"))
         else:
-            poll.respond(encode_payload(self.take(session)))
+            poll.respond(encode_payload(self.take(session, poll.request)))
 
     def replaced(self) -> None:
         """Answer a hanging GET: a WebSocket has taken over."""
@@ -81,24 +84,42 @@ class Polling(Transport):
         if self._poll is not None:
             self._refuse(session, "a second GET while one is waiting")
         if session.outbox:
-            exchange.respond(encode_payload(self.take(session)))
+            exchange.respond(encode_payload(self.take(session, exchange.request)))
         else:
             self._poll = exchange
             self._upgrading = session.upgrade is not None
             exchange.wait(session, self)
 
-    def take(self, session: Session) -> list[Packet]:
-        """Everything that waits for the client."""
+    def take(self, session: Session, request: Request, most: int = MOST_PACKETS) -> list[Packet]:
+        """What waits for the client.
+
+        Args:
+            session: Its session.
+            request: The request to answer.
+            most: How many packets the answer may have if the client may be one that takes no more at once;
+                it gets the others when it asks again.
+        """
         if self._left is not None:
-            return self._left
+            return self.fetch_left(request)
+        if len(session.outbox) > most and _may_be_python(request):
+            packets = session.outbox[:most]
+            del session.outbox[:most]
+            self._server.stalls.watch(session)
+            return packets
         packets, session.outbox = session.outbox, []
         self._server.stalls.settled(session)
         self.resumed()
         return packets or [NOOP]
 
-    def fetch_left(self) -> list[Packet]:
+    def fetch_left(self, request: Request) -> list[Packet]:
         """What was left for the client when the session ended, and the packet that says so."""
-        return self._left or [CLOSE]
+        left = self._left or [CLOSE]
+        if len(left) > MOST_PACKETS and _may_be_python(request):
+            packets = left[:MOST_PACKETS]
+            del left[:MOST_PACKETS]
+            self._server.endings.linger(self._sid, self)
+            return packets
+        return left
 
     def post(self, session: Session, exchange: Exchange) -> None:
         """Begin to read a POST.
@@ -157,3 +178,13 @@ class Polling(Transport):
     def _refuse(self, session: Session, error: str, status: int = 400) -> NoReturn:
         session.reject(error)
         raise HTTPError(status, error, logged=True)
+
+
+def _may_be_python(request: Request) -> bool:
+    """Whether a request may be of python-socketio's client.
+
+    JavaScript's and the clients made after it tell their requests apart by a time in base 36 or 64; Python's
+    does by seconds with a decimal point. Whatever does neither gets answers that Python's client can take.
+    """
+    time = request.query.get("t", "")
+    return not time or time.replace(".", "").isdigit()

@@ -31,6 +31,8 @@ async def connect(sid: str, environ: Environ, auth: Any) -> None:
         raise ConnectionRefusedError("wrong token", {"code": 42, "why": ["token", "ž"]})
     await server.save_session(sid, {"auth": auth, "environ": environ})
     await server.emit("welcome", {"sid": sid}, to=sid)
+    if isinstance(auth, dict) and "burst" in auth:
+        await send_burst(sid, *auth["burst"])
 
 
 @server.event
@@ -63,6 +65,20 @@ async def push(sid: str, *args: Any) -> None:
 async def push_to(sid: str, room: str, *args: Any) -> None:
     """Send the arguments to a room."""
     await server.emit("pushed in the room", args, room=room)
+
+
+async def send_burst(sid: str, total: int, attachments: bool) -> None:
+    """Send numbered events, all at once, every third with an attachment if any."""
+    for number in range(total):
+        data = bytes([number % 256]) if attachments and number % 3 == 1 else "text"
+        await server.emit("one of many", (number, data), to=sid)
+
+
+@server.event
+async def burst(sid: str, total: int, attachments: bool, then_leave: bool = False) -> None:
+    await send_burst(sid, total, attachments)
+    if then_leave:
+        await server.disconnect(sid)
 
 
 @server.event

@@ -109,6 +109,26 @@ check("a binary event reaches clients with and without forceBase64 alike", async
   for (const told of arrived) assert.deepEqual(await told, [nested(), "after", Buffer.from("last")]);
 });
 
+check("a burst arrives whole and in order", async (client) => {
+  for (const how of ["event", "connect", "disconnect"]) {
+    const total = how === "connect" ? 40 : 500;
+    const socket = client.socket(how === "connect" ? { auth: { burst: [total, true] } } : {});
+    const seen = [];
+    const gone = next(socket, "disconnect");
+    const complete = new Promise((resolve) =>
+      socket.on("one of many", (number, data) => {
+        seen.push(data === "text" ? number : [number, data[0]]);
+        if (seen.length === total) resolve();
+      }),
+    );
+    await connection(socket);
+    if (how !== "connect") socket.emit("burst", total, true, how === "disconnect");
+    await complete;
+    assert.deepEqual(seen, [...Array(total).keys()].map((n) => (n % 3 === 1 ? [n, n % 256] : n)));
+    if (how === "disconnect") assert.equal((await gone)[0], "io server disconnect");
+  }
+});
+
 check("text, binary and text again arrive in the order in which they were sent", async (client) => {
   const socket = await client.connected();
   const seen = [];
