@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from .server import EngineServer
 
 SERVICE_RESTART = 1012
+# What ends a server: SIGTERM of systemd and Docker, SIGINT of Ctrl+C, and SIGBREAK of Ctrl+Break on Windows.
+SIGNALS: tuple[int, ...] = tuple(
+    getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGBREAK") if hasattr(signal, name)
+)
 PATIENCE = 0.5  # seconds to wait for a client that neither reads nor sends
 
 
@@ -55,7 +59,7 @@ async def close_sessions(server: EngineServer) -> None:
 
 
 def close_before_uvicorn_stops(server: Any, engine: EngineServer) -> None:
-    """Make SIGTERM and SIGINT close the sessions before uvicorn begins to stop.
+    """Make the `SIGNALS` close the sessions before uvicorn begins to stop.
 
     uvicorn closes its connections first and tells the application last, when nothing can be sent any
     more. A second signal reaches it at once.
@@ -67,9 +71,11 @@ def close_before_uvicorn_stops(server: Any, engine: EngineServer) -> None:
     if threading.current_thread() is not threading.main_thread():
         return
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in SIGNALS:
         original = signal.getsignal(number)
-        if type(getattr(original, "__self__", None)).__module__.startswith("uvicorn"):
+        if getattr(original, "__module__", "").startswith(
+            "uvicorn."
+        ):  # Server.handle_exit, of a subclass too
             signal.signal(number, _chained(server, engine, loop, original))
 
 

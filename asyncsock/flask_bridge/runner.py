@@ -9,7 +9,8 @@ import signal
 import ssl
 import threading
 import warnings
-from functools import partial
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import uvicorn
@@ -20,8 +21,10 @@ from werkzeug.serving import generate_adhoc_ssl_context, is_running_from_reloade
 
 from ..asgi import ASGIApp
 from ..engine.shutdown import close_then
+from .signals import ProgramSignals
 from .wsgi import WsgiApp
 
+RELOAD = 3  # the exit code by which Werkzeug's reloader asks to be started again
 # What run() cannot do: it serves one application that it was given, in one process.
 NOT_FOR_RUN = {"app", "factory", "interface", "reload", "workers"}
 UVICORN_OPTIONS = {
@@ -112,7 +115,7 @@ class Runner:
         self._server = server
         try:
             if app.debug if use_reloader is None else use_reloader:
-                run_with_reloader(partial(_run_beside_reloader, server), **reloader_options)
+                _run_beside_reloader(server, reloader_options)
             else:
                 _run_until_signal(server)
         finally:
@@ -133,20 +136,41 @@ class Runner:
 
 
 class _Server(uvicorn.Server):
-    """A uvicorn server that any thread can stop, sessions first."""
+    """A uvicorn server that any thread can stop, sessions first; at signals, the program's handlers first."""
 
     def __init__(self, config: uvicorn.Config, asgi_app: ASGIApp) -> None:
         super().__init__(config)
+        self.signals = ProgramSignals(self._stop_at_signal)
+        self.grace = asgi_app.engine.shutdown_grace
         self._asgi_app = asgi_app
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Task[None] | None = None
+        self._signalled = False
 
     async def serve(self, sockets: Any = None) -> None:
         self._loop = asyncio.get_running_loop()
         await super().serve(sockets)
 
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Leave the signals, which uvicorn would take here, to whoever runs the server."""
+        yield
+
+    async def on_tick(self, counter: int) -> bool:
+        """What uvicorn does every 0.1 s."""
+        if threading.current_thread() is threading.main_thread():
+            self.signals.take_again()
+        return await super().on_tick(counter)
+
+    def _stop_at_signal(self, number: int) -> None:
+        if self._signalled:
+            self.handle_exit(number, None)  # it waits for nothing any more
+        else:
+            self._signalled = True
+            self.stop()
+
     def stop(self) -> None:
-        if self._loop is None:
+        if self._loop is None or self._loop.is_closed():
             self.should_exit = True  # at the end of its start
         else:
             self._loop.call_soon_threadsafe(self._begin_to_stop)
@@ -213,24 +237,54 @@ def _default_port(app: Flask) -> int:
     return int(port) if colon else 5000
 
 
-def _run_until_signal(server: uvicorn.Server) -> None:
+def _run_until_signal(server: _Server) -> None:
+    """Serve; what the program's signal handlers raised is raised when the server has stopped."""
     if threading.current_thread() is not threading.main_thread():
         server.run()
         return
-    # When it has stopped, uvicorn raises the signal that stopped it again, for the handlers before its own.
-    previous = {number: signal.signal(number, _ignore) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with server.signals.taken():
         server.run()
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+    if server.signals.raised is not None:
+        raise server.signals.raised
 
 
-def _run_beside_reloader(server: uvicorn.Server) -> None:
-    """Serve in the thread that the reloader gives; where `stop` ended it, the process ends too."""
-    server.run()  # raises SystemExit where it cannot start: the reloader then waits for a better program
-    _thread.interrupt_main(signal.SIGTERM)
+def _run_beside_reloader(server: _Server, options: dict[str, Any]) -> None:
+    """Serve in a thread, while the main thread watches the files; at a change the process begins anew.
 
+    Where the server cannot start, the reloader waits for a better program.
+    """
+    if not is_running_from_reloader():
+        run_with_reloader(server.run, **options)  # starts this program again, and waits for it
+        return
+    leaving, ended = threading.Event(), threading.Event()
 
-def _ignore(number: int, frame: object) -> None:
-    pass
+    def serve() -> None:
+        try:
+            server.run()
+        finally:
+            ended.set()
+        if not leaving.is_set():  # `stop` ended it
+            _thread.interrupt_main(signal.SIGTERM)
+
+    def leave_reloader(number: int) -> None:
+        raise KeyboardInterrupt
+
+    signals = ProgramSignals(leave_reloader)
+    at_sigterm = signal.getsignal(signal.SIGTERM)  # which the reloader replaces by one that raises SystemExit
+    try:
+        with signals.taken(), suppress(KeyboardInterrupt):
+            run_with_reloader(serve, **options)
+    except SystemExit as end:
+        if end.code == RELOAD:
+            raise
+        if not server.should_exit:
+            with suppress(KeyboardInterrupt):
+                signals.handle(signal.SIGTERM, None, at_sigterm)
+    signal.signal(signal.SIGTERM, at_sigterm)
+    leaving.set()
+    if not ended.is_set():
+        server.stop()
+        with suppress(KeyboardInterrupt):
+            ended.wait(server.grace)
+    if signals.raised is not None:
+        raise signals.raised
