@@ -12,7 +12,7 @@ from socketio import AsyncManager
 from .connection import NO_ROOMS, Client, Connection, Held, State, Target
 from .encoding import Body, NotEncodable
 from .engine.ids import is_id
-from .engine.sent import SENT, Sent, SentAndWaiting, sent_and_yielding
+from .engine.sent import SENT, Sent, SentAndWaiting, counts_as_coroutine, sent_and_yielding
 from .packets import EVENT, event_arguments
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ class Rooms(AsyncManager):
 
     # Sending
 
+    @counts_as_coroutine
     def emit(
         self,
         event: str,
@@ -315,6 +316,7 @@ class Rooms(AsyncManager):
 
     # Rooms
 
+    @counts_as_coroutine
     def enter_room(self, sid: str, namespace: str, room: Any, eio_sid: str | None = None) -> Sent:
         """Add a client to a room.
 
@@ -324,11 +326,13 @@ class Rooms(AsyncManager):
         self.basic_enter_room(sid, namespace, room)
         return SENT
 
+    @counts_as_coroutine
     def leave_room(self, sid: str, namespace: str, room: Any) -> Sent:
         """Remove a client from a room."""
         self.basic_leave_room(sid, namespace, room)
         return SENT
 
+    @counts_as_coroutine
     def close_room(self, room: Any, namespace: str) -> Sent:
         """Remove every client from a room."""
         self.basic_close_room(room, namespace)

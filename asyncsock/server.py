@@ -11,7 +11,7 @@ from typing import Any
 from socketio.async_namespace import AsyncNamespace
 
 from .engine.arguments import trim
-from .engine.sent import SENT, Sent, SentAndWaiting
+from .engine.sent import SENT, Sent, SentAndWaiting, counts_as_coroutine
 from .engine.session import SERVER_DISCONNECT
 from .incoming import ReceivingServer
 from .packets import DISCONNECT
@@ -77,6 +77,7 @@ class AsyncServer(ReceivingServer):
 
     # Sending
 
+    @counts_as_coroutine
     def emit(
         self,
         event: str,
@@ -129,6 +130,7 @@ class AsyncServer(ReceivingServer):
         self._loop.call_soon_threadsafe(self.manager.deliver, *delivery)
         return SENT
 
+    @counts_as_coroutine
     def send(
         self,
         data: Any,
@@ -151,6 +153,7 @@ class AsyncServer(ReceivingServer):
             ignore_queue=ignore_queue,
         )
 
+    @counts_as_coroutine
     def call(
         self,
         event: str,
@@ -201,6 +204,7 @@ class AsyncServer(ReceivingServer):
             return self.eio.start_background_task(target, *args, **kwargs)
         return asyncio.run_coroutine_threadsafe(target(*args, **kwargs), self._loop)
 
+    @counts_as_coroutine
     def enter_room(self, sid: str, room: Any, namespace: str | None = None) -> Sent:
         """Add a client to a room.
 
@@ -211,10 +215,12 @@ class AsyncServer(ReceivingServer):
             refuse_sid_room(sid, room)
         return self._change_rooms(self.manager.enter_room, sid, namespace or "/", room)
 
+    @counts_as_coroutine
     def leave_room(self, sid: str, room: Any, namespace: str | None = None) -> Sent:
         """Remove a client from a room."""
         return self._change_rooms(self.manager.leave_room, sid, namespace or "/", room)
 
+    @counts_as_coroutine
     def close_room(self, room: Any, namespace: str | None = None) -> Sent:
         """Remove every client from a room."""
         return self._change_rooms(self.manager.close_room, room, namespace or "/")
@@ -225,6 +231,7 @@ class AsyncServer(ReceivingServer):
         sent: Sent = self._run_on_loop(change, *args)
         return sent
 
+    @counts_as_coroutine
     def disconnect(self, sid: str, namespace: str | None = None, ignore_queue: bool = False) -> Sent:
         """Disconnect a client from a namespace. Awaiting waits for its disconnect handler."""
         namespace = namespace or "/"
@@ -251,6 +258,7 @@ class AsyncServer(ReceivingServer):
 
     # The user session of a client
 
+    @counts_as_coroutine
     def get_session(self, sid: str, namespace: str | None = None) -> Any:
         """The user session of a client in a namespace, a dictionary; empty at first.
 
@@ -262,6 +270,7 @@ class AsyncServer(ReceivingServer):
         """
         return self._result(super().get_session(sid, namespace))
 
+    @counts_as_coroutine
     def save_session(self, sid: str, session: dict[str, Any], namespace: str | None = None) -> Any:
         """Store the user session of a client in a namespace; on the event loop, await it.
 

@@ -12,10 +12,13 @@ import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
+from unittest import mock
 
+import asgiref.sync
 import pytest
 
 from asyncsock import ASGIApp, AsyncServer
+from asyncsock.engine import EngineServer
 from asyncsock.engine.sent import SENT, Sent, SentAndWaiting
 
 from .raw import RawSocket, frame, within
@@ -589,3 +592,67 @@ async def test_a_connect_handler_that_returns_an_emit_accepts(server: AsyncServe
     server.on("connect", lambda sid, environ: server.emit("welcome", to=sid))
     async with connected(server) as client:
         assert await client.event() == ["welcome"]
+
+
+# They count as coroutine functions
+
+AWAITED = (
+    *("emit", "send", "call", "enter_room", "leave_room", "close_room", "disconnect"),
+    *("get_session", "save_session", "shutdown", "sleep", "handle_request"),
+)
+ENGINE_AWAITED = ("send", "send_packet", "disconnect", "get_session", "save_session", "sleep", "shutdown")
+
+
+@pytest.mark.parametrize("owner", [AsyncServer, AsyncServer(), EngineServer, EngineServer()])
+def test_what_is_awaited_counts_as_a_coroutine_function(owner: Any) -> None:
+    engine = owner is EngineServer or isinstance(owner, EngineServer)
+    for name in ENGINE_AWAITED if engine else AWAITED:
+        function = getattr(owner, name)
+        assert asyncio.iscoroutinefunction(function), name
+        assert asgiref.sync.iscoroutinefunction(function), name
+        if sys.version_info >= (3, 11):
+            assert inspect.iscoroutinefunction(function), name
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="asyncio has a mark of its own")
+def test_nothing_of_the_mark_is_asyncios_where_python_has_one() -> None:
+    assert not hasattr(AsyncServer.emit, "_is_coroutine")
+
+
+def test_asgirefs_sync_to_async_refuses_them(server: AsyncServer) -> None:
+    with pytest.raises(TypeError, match="sync functions"):
+        asgiref.sync.sync_to_async(server.emit)
+
+
+async def test_asgirefs_async_to_sync_calls_them(server: AsyncServer) -> None:
+    async with connected(server) as client:
+        await in_thread(asgiref.sync.async_to_sync(server.emit), "news", 1, to=client.sid)
+        assert await client.event() == ["news", 1]
+
+
+async def test_an_autospec_of_the_server_is_awaited() -> None:
+    double = mock.create_autospec(AsyncServer, instance=True)
+    for name in AWAITED:
+        assert asyncio.iscoroutinefunction(getattr(double, name)), name
+    await double.emit("news", to="a")
+    double.emit.assert_awaited_once_with("news", to="a")
+    with pytest.raises(TypeError):
+        double.emit("news", nobody="has this argument")
+
+
+async def test_a_patched_method_is_an_async_mock(server: AsyncServer) -> None:
+    for owner in (server, AsyncServer):
+        with mock.patch.object(owner, "emit") as double:
+            assert isinstance(double, mock.AsyncMock)
+            await server.emit("news")
+            double.assert_awaited_once_with("news")
+
+
+async def test_a_method_as_a_handler_is_awaited(server: AsyncServer) -> None:
+    server.on("relay", lambda sid, event: server.emit(event, to=sid))
+    server.on("join", server.enter_room)
+    async with connected(server) as client:
+        assert await client.ask("join", "lobby") == []
+        client.send('42["relay","done"]')
+        assert await client.event() == ["done"]
+        assert server.rooms(client.sid) == [client.sid, "lobby"]

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
+import sys
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class Sent(Coroutine[Any, Any, None]):
@@ -36,6 +40,25 @@ def _nothing() -> Generator[Any, Any, None]:
 
 
 SENT = Sent()
+
+
+def counts_as_coroutine(function: Function) -> Function:
+    """Decorate a function whose result is to be awaited, but which is not written with ``async``.
+
+    Frameworks, asgiref and ``unittest.mock`` ask whether a function is a coroutine function before they call
+    it. Python has a mark for such functions from 3.12. Before that asyncio has one, for asgiref and
+    ``unittest.mock``, and `inspect` looks at the flags of the code. CPython 3.11 does not act on that flag;
+    CPython 3.10 does, so that there `inspect` alone says no.
+    """
+    if sys.version_info >= (3, 12):
+        return inspect.markcoroutinefunction(function)
+    function._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]
+    if sys.version_info >= (3, 11) and sys.implementation.name == "cpython":
+        code = function.__code__  # type: ignore[attr-defined]
+        function.__code__ = code.replace(  # type: ignore[attr-defined]
+            co_flags=code.co_flags | inspect.CO_COROUTINE
+        )
+    return function
 
 
 class SentAndWaiting(Sent):

@@ -20,7 +20,7 @@ from .http import CORS, Origins, Receive, Scope, Send
 from .ids import make_id
 from .log import make_logger
 from .packet import Packet, binary_packet, message_packet, text_packet
-from .sent import SENT, Sent, SentAndWaiting
+from .sent import SENT, Sent, SentAndWaiting, counts_as_coroutine
 from .session import (
     CLIENT_DISCONNECT,
     PING_TIMEOUT,
@@ -288,6 +288,7 @@ class EngineServer:
 
     # What applications use
 
+    @counts_as_coroutine
     def send(self, sid: str, data: Any) -> Sent:
         """Send a message to a client; to an unknown one, nothing is sent and one line is logged.
 
@@ -302,6 +303,7 @@ class EngineServer:
             data = self.json.dumps(data, separators=(",", ":"))
         return self.put(sid, message_packet(data))
 
+    @counts_as_coroutine
     def send_packet(self, sid: str, pkt: Any) -> Sent:
         """Send a packet of the ``engineio`` library to a client."""
         encoded = pkt.encode()

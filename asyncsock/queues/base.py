@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from ..encoding import Body, NotEncodable
-from ..engine.sent import SENT, Sent, SentAndWaiting
+from ..engine.sent import SENT, Sent, SentAndWaiting, counts_as_coroutine
 from ..packets import JSONCodec, event_arguments
 from ..rooms import Rooms, refuse_sid_room
 from . import wire
@@ -98,6 +98,7 @@ class QueueManager(Rooms):
 
     # Sending
 
+    @counts_as_coroutine
     def emit(
         self,
         event: str,
@@ -148,17 +149,20 @@ class QueueManager(Rooms):
         published = self._publish(fields, droppable=True)
         return published if sent is SENT else SentAndWaiting(partial(_wait_for_both, sent, published))
 
+    @counts_as_coroutine
     def enter_room(self, sid: str, namespace: str, room: Any, eio_sid: str | None = None) -> Sent:
         if self._is_here(sid, namespace):
             return super().enter_room(sid, namespace, room)
         refuse_sid_room(sid, room)
         return self._publish({"method": "enter_room", "sid": sid, "room": room, "namespace": namespace})
 
+    @counts_as_coroutine
     def leave_room(self, sid: str, namespace: str, room: Any) -> Sent:
         if self._is_here(sid, namespace):
             return super().leave_room(sid, namespace, room)
         return self._publish({"method": "leave_room", "sid": sid, "room": room, "namespace": namespace})
 
+    @counts_as_coroutine
     def close_room(self, room: Any, namespace: str) -> Sent:
         super().close_room(room, namespace)
         return self._publish({"method": "close_room", "room": room, "namespace": namespace})
