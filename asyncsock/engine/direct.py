@@ -13,6 +13,8 @@ from .http import JSON, Headers, HTTPError, Request, status_line
 from .packet import Packet, in_base64
 from .session import SERVER_DISCONNECT, Session, SessionTaken
 from .shutdown import SERVICE_RESTART
+from .subprotocol import HEADER as OFFER
+from .subprotocol import subprotocol
 from .websocket import POLICY_VIOLATION, WebSocketTransport
 
 if TYPE_CHECKING:
@@ -97,36 +99,37 @@ class DirectWebSocket(WebSocketTransport, asyncio.Protocol):
         engine = self._engine
         endpoint = engine.endpoint
         try:
+            agreed = _agreed(request, key)
             upgrade = endpoint.upgrade(request, self)
             if upgrade is not None:
                 self.receiver = upgrade
-                self._transport.write(_switching(key, []))
+                self._transport.write(_switching(agreed))
                 return
             session, connecting = endpoint.connect(request)
             if connecting is None:
-                self._accept(key, session)
+                self._accept(agreed, session)
             else:
-                engine.spawn(self._accept_later(key, request, session, connecting), session.sid)
+                engine.spawn(self._accept_later(agreed, request, session, connecting), session.sid)
         except SessionTaken:
-            self._transport.write(_switching(key, []))
+            self._transport.write(_switching(agreed))
             self.close(POLICY_VIOLATION)
         except HTTPError as error:
             self._reject(request, error)
 
     async def _accept_later(
-        self, key: bytes, request: Request, session: Session, connecting: Awaitable[None]
+        self, agreed: Headers, request: Request, session: Session, connecting: Awaitable[None]
     ) -> None:
         try:
             await connecting
         except HTTPError as error:
             self._reject(request, error)
         else:
-            self._accept(key, session)
+            self._accept(agreed, session)
 
-    def _accept(self, key: bytes, session: Session) -> None:
+    def _accept(self, agreed: Headers, session: Session) -> None:
         engine = self._engine
         self.attach(session)
-        head = _switching(key, engine.endpoint.cookie_headers(session))
+        head = _switching(agreed + engine.endpoint.cookie_headers(session))
         self._transport.write(head + engine.endpoint.open_packet(session, self).frame)
         engine.session_opened(session, self)
         if self._transport.is_closing():  # the client left while its connect handler ran
@@ -265,12 +268,19 @@ def accept_key(method: str, headers: dict[bytes, bytes]) -> bytes | None:
     return binascii.b2a_base64(hashlib.sha1(key + ACCEPT_GUID).digest(), newline=False) if valid else None
 
 
-def _switching(key: bytes, headers: Headers) -> bytes:
+def _agreed(request: Request, key: bytes) -> Headers:
+    """What the answer to a handshake agrees to; raises HTTPError where that cannot be."""
+    names = request.make_scope()["subprotocols"] if OFFER in request.headers else []
+    protocol = subprotocol(names)
+    accept = [(b"Sec-WebSocket-Accept", key)]
+    return accept if protocol is None else [*accept, (b"Sec-WebSocket-Protocol", protocol.encode())]
+
+
+def _switching(headers: Headers) -> bytes:
     lines = [
         b"HTTP/1.1 101 Switching Protocols",
         b"Upgrade: websocket",
         b"Connection: Upgrade",
-        b"Sec-WebSocket-Accept: " + key,
         *[name + b": " + value for name, value in headers],
     ]
     return _head(lines)

@@ -30,6 +30,7 @@ from .packet import Packet, text_packet
 from .payload import encode_payload
 from .polling import MOST_PACKETS, Polling
 from .session import TRANSPORT_CLOSE, Session, SessionTaken
+from .subprotocol import offered, subprotocol
 from .transport import Transport
 from .upgrade import Upgrade
 from .websocket import POLICY_VIOLATION, ASGIWebSocket, WebSocketTransport
@@ -173,10 +174,12 @@ class Endpoint:
     async def _websocket(self, request: Request, receive: Receive, send: Send) -> None:
         await receive()  # websocket.connect
         transport = ASGIWebSocket(self._server, base64=request.wants_base64)
+        accept: dict[str, Any] = {"type": "websocket.accept"}
         try:
+            accept["subprotocol"] = subprotocol(_offered(request.make_scope()))
             upgrade = self.upgrade(request, transport)
             if upgrade is not None:
-                await send({"type": "websocket.accept"})
+                await send(accept)
                 transport.receiver = upgrade
                 await transport.run(receive, send)
                 return
@@ -184,7 +187,7 @@ class Endpoint:
             if connecting is not None:
                 await connecting
         except SessionTaken:
-            await send({"type": "websocket.accept"})
+            await send(accept)
             transport.close(POLICY_VIOLATION)
             await transport.run(receive, send)
             return
@@ -192,7 +195,7 @@ class Endpoint:
             self.log_refusal(request, error)
             await _refuse_websocket(request, error, send)
             return
-        await send({"type": "websocket.accept", "headers": self.cookie_headers(session)})
+        await send({**accept, "headers": self.cookie_headers(session)})
         transport.attach(session)
         transport.send_now(self.open_packet(session, transport))
         self._server.session_opened(session, transport)
@@ -339,6 +342,11 @@ def known_transports(transports: str | list[str] | tuple[str, ...] | None) -> li
     if unknown:
         raise ValueError(f"unknown transports {unknown}: they are 'polling' and 'websocket'")
     return names
+
+
+def _offered(scope: Scope) -> list[str]:
+    # uvicorn's class for wsproto has the names in this list only, others may have them in the header only.
+    return scope.get("subprotocols") or offered(scope["headers"])
 
 
 async def _refuse_websocket(request: Request, error: HTTPError, send: Send) -> None:

@@ -21,6 +21,7 @@ import msgspec
 
 from .direct import Base64WebSocket, DirectWebSocket, accept_key
 from .http import ASGI, Request, Scope, Send
+from .subprotocol import offered
 from .tested import range_of
 from .uvicorn_probe import (
     Missing,
@@ -296,6 +297,7 @@ class Handshake(msgspec.Struct, gc=False):
         """The scope, as the application would get it from uvicorn."""
         path, _, query = self.target.partition(b"?")
         parts = iter(self.headers.split(b"\n"))
+        headers = list(zip(parts, parts, strict=True))
         return self.door.believe_proxies(
             {
                 "type": "websocket",
@@ -309,8 +311,8 @@ class Handshake(msgspec.Struct, gc=False):
                 "path": _full_path(self.root_path, path),
                 "raw_path": self.root_path.encode() + path,
                 "query_string": query,
-                "headers": list(zip(parts, parts, strict=True)),
-                "subprotocols": [],
+                "headers": headers,
+                "subprotocols": offered(headers),
                 "state": self.state.copy(),
             }
         )

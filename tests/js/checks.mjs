@@ -370,6 +370,13 @@ check(
   { mode: "upgrade" },
 );
 
+check("a client that offers subprotocols gets the first one and goes on", async (client) => {
+  const socket = await client.connected({ protocols: ["chat", "superchat"] });
+  if (client.mode === "upgrade") await upgrade(socket);
+  assert.deepEqual(await ack(socket, "echo", nested()), [nested()]);
+  if (client.mode !== "polling") assert.equal(socket.io.engine.transport.ws.protocol, "chat");
+});
+
 check("the server knows the client's transport", async (client) => {
   const socket = await client.connected();
   if (client.mode === "upgrade") await upgrade(socket);
