@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import json
+import json as standard_json
 import logging
 import sys
 from collections.abc import Callable, Coroutine
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from .arguments import option_names, refuse_unknown, trim
 from .endings import Endings
-from .endpoint import Endpoint, known_transports
+from .endpoint import TRANSPORTS, Endpoint, known_transports
 from .fanout import Fanout
 from .heartbeat import Heartbeat
 from .http import CORS, Origins, Receive, Scope, Send
@@ -43,6 +43,7 @@ class EngineServer:
     """An Engine.IO 4 server with the surface of ``engineio.AsyncServer``.
 
     Args:
+        async_mode: Accepted for compatibility; ``'asgi'`` or None.
         ping_interval: Seconds between pings. With a two-element tuple, the second number is added to
             the interval that clients are told, so that they wait longer than the server.
         ping_timeout: Seconds that a client has to answer a ping.
@@ -55,14 +56,13 @@ class EngineServer:
             callable that takes the origin (and the environ). Only the same origin by default; ``[]``
             disables the check.
         cors_credentials: Whether browsers may send cookies from other origins.
+        logger: True, False or a logger.
+        json: A module with ``dumps`` and ``loads`` for messages that are neither text nor bytes.
+        async_handlers: Whether coroutine handlers of one client's messages may overlap.
+        monitor_clients: Accepted for compatibility; clients are always monitored.
         transports: The transports that clients may use.
         max_buffered_bytes: Bytes that a client may leave unread. One that leaves more, and reads none
             of it for ten seconds (for one second from sixteen times as much), is disconnected.
-        async_handlers: Whether coroutine handlers of one client's messages may overlap.
-        json: A module with ``dumps`` and ``loads`` for messages that are neither text nor bytes.
-        logger: True, False or a logger.
-        monitor_clients: Accepted for compatibility; clients are always monitored.
-        async_mode: Accepted for compatibility; ``'asgi'`` or None.
     """
 
     class reason:
@@ -74,11 +74,12 @@ class EngineServer:
         TRANSPORT_CLOSE = TRANSPORT_CLOSE
         TRANSPORT_ERROR = TRANSPORT_ERROR
 
-    event_names = ("connect", "message", "disconnect")
+    event_names = ("connect", "disconnect", "message")
+    valid_transports = TRANSPORTS
 
     def __init__(
         self,
-        *,
+        async_mode: str | None = None,
         ping_interval: float | tuple[float, float] = 25,
         ping_timeout: float = 20,
         max_http_buffer_size: int = 1_000_000,
@@ -88,13 +89,12 @@ class EngineServer:
         cookie: str | dict[str, Any] | None = None,
         cors_allowed_origins: Origins = None,
         cors_credentials: bool = True,
+        logger: bool | logging.Logger = False,
+        json: Any = None,
+        async_handlers: bool = True,
+        monitor_clients: bool | None = None,
         transports: str | list[str] | tuple[str, ...] | None = None,
         max_buffered_bytes: int = 4_000_000,
-        async_handlers: bool = True,
-        json: Any = json,
-        logger: bool | logging.Logger = False,
-        monitor_clients: bool | None = None,
-        async_mode: str | None = None,
         **unknown: NoReturn,
     ) -> None:
         if unknown:
@@ -112,7 +112,7 @@ class EngineServer:
         self.cookie = cookie
         self.transports = known_transports(transports)
         self.async_handlers = async_handlers
-        self.json = json
+        self.json = json if json is not None else standard_json
         self.handlers: dict[str, Callable[..., Any]] = {}
         self.session_handler: Callable[[Session], None] | None = None  # like "connect", without an environ
         # Asked first for everything that arrives; True: it is handled.
@@ -350,6 +350,14 @@ class EngineServer:
         yield session
         await self.save_session(sid, session)
 
+    def is_asyncio_based(self) -> bool:
+        """Always True."""
+        return True
+
+    def async_modes(self) -> list[str]:
+        """The values that ``async_mode`` can have here."""
+        return [self.async_mode]
+
     def attach(self, app: Any, engineio_path: str = "engine.io") -> None:
         """Not for ASGI: wrap the server in an `asyncsock.ASGIApp` instead."""
         raise NotImplementedError("attach() is not for ASGI servers: use asyncsock.ASGIApp(server, app)")
@@ -367,6 +375,10 @@ class EngineServer:
     def create_queue(self, *args: Any, **kwargs: Any) -> asyncio.Queue[Any]:
         """An asyncio queue."""
         return asyncio.Queue(*args, **kwargs)
+
+    def get_queue_empty_exception(self) -> type[asyncio.QueueEmpty]:
+        """What a queue of `create_queue` raises when it is empty."""
+        return asyncio.QueueEmpty
 
     def create_event(self, *args: Any, **kwargs: Any) -> asyncio.Event:
         """An asyncio event."""
