@@ -280,11 +280,12 @@ def test_a_decorator_around_a_coroutine_without_wraps_is_an_error_that_says_so(
 # Sending
 
 
-def test_an_empty_room_is_nobody(app: Flask, socketio: SocketIO) -> None:
-    """Where Flask-SocketIO takes `to=""` for no room at all: for everybody, or for the sender."""
-    socketio.on("go")(lambda: emit("from the handler", to=""))
+@pytest.mark.parametrize("nobody", ["", [], (), set()], ids=repr)
+def test_an_empty_room_is_nobody(app: Flask, socketio: SocketIO, nobody: Any) -> None:
+    """Where Flask-SocketIO takes it for no room at all: for everybody, or for the sender."""
+    socketio.on("go")(lambda: emit("from the handler", to=nobody))
     one, two = socketio.test_client(app), socketio.test_client(app)
-    socketio.emit("from outside", to="")
+    socketio.emit("from outside", to=nobody)
     one.emit("go")
     assert one.get_received() == two.get_received() == []
 

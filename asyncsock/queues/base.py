@@ -142,7 +142,7 @@ class QueueManager(Rooms):
         event: QueuedEvent = encoded
         recipients = self._recipients(namespace, room, skip_sid)
         sent = self._send(event.body, namespace, recipients, callback) if recipients else SENT
-        if ignore_queue or self._is_here(room, namespace):
+        if ignore_queue or self._is_here(room, namespace) or _is_nobody(room):
             return sent
         answer_to = self._expect_answer(room, namespace, callback) if callback is not None else None
         fields = wire.emit_fields(event.name, event.arguments, namespace, room, skip_sid, answer_to)
@@ -282,6 +282,11 @@ async def _call(callback: Callable[..., Any], data: list[Any]) -> None:
     result = callback(*data)
     if inspect.isawaitable(result):
         await result
+
+
+def _is_nobody(room: Any) -> bool:
+    """Whether this is an empty list of rooms, at which a server of python-socketio fails."""
+    return room is not None and not isinstance(room, str) and hasattr(room, "__len__") and not len(room)
 
 
 async def _wait_for_both(first: Sent, second: Sent) -> None:

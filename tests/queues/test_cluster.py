@@ -196,6 +196,20 @@ async def test_a_skipped_client_of_the_other_server_is_left_out(clients: Clients
     await only_marker(clients, far, near, heard)
 
 
+@pytest.mark.parametrize(
+    "pair",
+    [("redis", "asyncsock", "asyncsock"), ("redis", "asyncsock", "flask-socketio")],
+    indirect=True,
+    ids=name,
+)
+async def test_an_empty_list_of_rooms_is_nobody_and_no_error_at_the_other_server(clients: Clients) -> None:
+    near, far = await clients.near(), await clients.far()
+    heard = far.arrivals(clients.event)
+    await near.call("put", clients.event, "for nobody", {"to": []})
+    await only_marker(clients, far, near, heard)
+    assert "IndexError" not in clients.pair.far.log()
+
+
 async def test_the_members_of_a_room_on_both_servers_get_its_events_once(clients: Clients) -> None:
     near, far, other = await clients.near(), await clients.far(), await clients.far()
     heard = [near.arrivals(clients.event), far.arrivals(clients.event)]
