@@ -211,6 +211,71 @@ async def test_what_a_proxy_tells_makes_no_other_origin_the_own_one() -> None:
     assert answer.status == 400
 
 
+# Hosts and origins that are one origin however they are written (RFC 6454 section 4): the scheme and the host
+# in any case, a default port or none.
+SAME_ORIGIN = [
+    ({"Host": "EXAMPLE.org"}, "http://example.org"),
+    ({"Host": "example.org"}, "HTTP://Example.ORG"),
+    ({"Host": "example.org:80"}, "http://example.org"),
+    ({"Host": "example.org"}, "http://example.org:80"),
+    ({"Host": "Example.org:443"}, "https://example.org"),
+    ({"Host": "example.org:443", "X-Forwarded-Proto": "https"}, "https://example.org"),
+    ({"Host": "example.org:443", "X-Forwarded-Proto": "wss"}, "https://example.org"),
+    (
+        {"Host": "inner", "X-Forwarded-Host": "Example.org:443", "X-Forwarded-Proto": "HTTPS"},
+        "https://example.org",
+    ),
+    ({"Host": "[::1]:80"}, "http://[::1]"),
+]
+OTHER_ORIGIN = [
+    ({"Host": "example.org:443"}, "http://example.org"),
+    ({"Host": "example.org:80"}, "https://example.org"),
+    ({"Host": "example.org:8080"}, "http://example.org"),
+    ({"Host": "example.org:80"}, "http://example.org:8080"),
+    ({"Host": "example.org:80"}, "http://example.org:80:80"),
+    ({"Host": "[::80]"}, "http://[:"),
+    ({"Host": "example.org"}, "http://example.org/"),
+    ({"Host": "example.org"}, "example.org"),
+]
+
+
+@pytest.mark.parametrize(("headers", "origin"), SAME_ORIGIN)
+async def test_an_origin_is_the_own_one_however_it_is_written(ws: str, headers: Headers, origin: str) -> None:
+    async with handshake(EngineServer(), ws, {**headers, "Origin": origin}) as (status, _, _raw):
+        assert status == 101
+    assert (await poll_from(EngineServer(), headers, origin)).status == 200
+
+
+@pytest.mark.parametrize(("headers", "origin"), OTHER_ORIGIN)
+async def test_what_resembles_the_own_origin_is_not_it(ws: str, headers: Headers, origin: str) -> None:
+    async with handshake(EngineServer(), ws, {**headers, "Origin": origin}) as (status, _, _raw):
+        assert status == 400
+    assert (await poll_from(EngineServer(), headers, origin)).status == 400
+
+
+async def poll_from(server: EngineServer, headers: Headers, origin: str) -> Answer:
+    return await request(server.handle_request, "GET", PATH, HANDSHAKE, {**headers, "Origin": origin})
+
+
+@pytest.mark.parametrize(
+    "allowed",
+    ["https://Elsewhere.example", ["HTTPS://elsewhere.example:443"], [None, "https://elsewhere.example:443"]],
+)
+async def test_an_origin_is_allowed_however_the_option_writes_it(allowed: Any) -> None:
+    for origin in (FOREIGN, "https://ELSEWHERE.example:443"):
+        answer = await ask(EngineServer(cors_allowed_origins=allowed), origin=origin)
+        assert answer.status == 200
+        assert answer.headers["access-control-allow-origin"] == origin
+    assert (await ask(EngineServer(cors_allowed_origins=allowed), origin=f"{FOREIGN}:80")).status == 400
+
+
+async def test_origins_may_come_from_a_generator() -> None:
+    server = EngineServer(cors_allowed_origins=(origin for origin in ["http://a.example", FOREIGN]))
+    for _ in range(2):
+        assert (await ask(server, origin=FOREIGN)).status == 200
+    assert (await ask(server, origin="http://b.example")).status == 400
+
+
 async def test_a_scope_without_a_scheme_is_plain_http() -> None:
     server = EngineServer()
 

@@ -27,6 +27,7 @@ from .raw import (
     read_handshake,
     receive,
     upgrade,
+    warnings,
     websocket,
     within,
 )
@@ -671,6 +672,69 @@ async def test_an_upgrade_packet_that_overtakes_a_poll_wins(engine: Server) -> N
 async def expect_alive(ws: ClientConnection) -> None:
     await ws.send("4hello")
     assert await receive(ws) == "4hello"
+
+
+# What Node's server (engine.io 6.6) does with a packet out of place in an open session, on both transports.
+# A client of Engine.IO 3 pings, and probes a session that began with a WebSocket.
+GOES_ON = ["3", "3probe", "3x", "5", "5x", "6", "6x", "0", "0{}"]
+IS_CLOSED = ["2", "2probe", "7", "x", ""]
+
+
+@pytest.mark.parametrize("packet", GOES_ON)
+async def test_a_packet_that_says_nothing_leaves_the_session_as_it_is(engine: Server, packet: str) -> None:
+    """A pong with any data is a pong; open, upgrade and noop packets mean nothing [Protocol]."""
+    async with websocket(engine) as ws, Polling(engine) as polling:
+        await read_handshake(ws)
+        await ws.send(packet)
+        await expect_alive(ws)
+        await polling.open()
+        await polling.send(packet, "4hello")
+        assert await polling.receive() == ["4hello"]
+
+
+@pytest.mark.parametrize("packet", IS_CLOSED)
+async def test_a_packet_that_no_client_may_send_closes_the_session(engine: Server, packet: str) -> None:
+    """It is the server that pings [Heartbeat]."""
+    start = len(engine.log())
+    async with websocket(engine) as ws, Polling(engine) as polling:
+        await read_handshake(ws)
+        await ws.send(packet)
+        assert await close_code(ws) == 1002
+        assert len(warnings(engine.log()[start:])) == 1
+        await polling.open()
+        assert (await polling.post(packet)).status_code == 400
+        assert (await polling.get()).status_code == 400
+
+
+async def test_a_probe_may_be_repeated(engine: Server) -> None:
+    """Each is answered, as Node's server does [Upgrade]."""
+    async with Polling(engine) as polling:
+        await polling.open()
+        async with websocket(engine, sid=polling.sid) as ws:
+            await ws.send("2probe")
+            await ws.send("2probe")
+            assert [await receive(ws), await receive(ws)] == ["3probe", "3probe"]
+            await ws.send("5")
+            await expect_alive(ws)
+
+
+async def test_a_pong_with_data_answers_a_ping(beating_engine: Server) -> None:
+    """Whatever its data, as in Node's server [Heartbeat]."""
+    async with websocket(beating_engine) as ws:
+        await read_handshake(ws)
+        for _ in range(3):
+            assert await receive(ws) == "2"
+            await ws.send("3probe")
+
+
+async def test_an_empty_sid_opens_a_session(engine: Server) -> None:
+    """As none does, on both transports; it is for a GET only [Handshake]."""
+    async with Polling(engine) as polling, websocket(engine, sid="") as ws:
+        response = await polling.request("GET", sid="")
+        assert (response.status_code, response.text[:8]) == (200, '0{"sid":')
+        assert (await polling.request("POST", "4hello", sid="")).status_code == 400
+        await read_handshake(ws)
+        await expect_alive(ws)
 
 
 async def test_a_second_websocket_after_the_upgrade_is_closed(engine: Server) -> None:

@@ -215,6 +215,9 @@ class DirectWebSocket(WebSocketTransport, asyncio.Protocol):
         self.receiver = None
         self._transport.abort()
 
+    def unfinished(self) -> int:
+        return self._frames.unfinished
+
     def backlog(self, session: Session) -> int:
         return (len(self._unsent) if self._unsent else 0) + super().backlog(session)
 

@@ -104,7 +104,7 @@ class Endpoint:
             return
         self._check(request, "polling")
         sid = request.query.get("sid")
-        if sid is None:
+        if not sid:
             self._connect_polling(exchange)
             return
         if request.method not in ("GET", "POST"):
@@ -211,7 +211,7 @@ class Endpoint:
         self._check_origin(request)
         self._check(request, "websocket")
         sid = request.query.get("sid")
-        if sid is None:
+        if not sid:
             return None
         session = self._session(sid)
         polling = session.transport

@@ -22,6 +22,7 @@ class Exchange:
         request: The request without its body.
         session: The session that it belongs to, once that is known.
         reading: Whether it waits for the rest of its body.
+        size: Bytes of the body that have arrived.
         is_open: Whether it has neither been answered nor given up.
     """
 
@@ -31,11 +32,11 @@ class Exchange:
         "_endpoint",
         "_most_bytes",
         "_polling",
-        "_size",
         "is_open",
         "reading",
         "request",
         "session",
+        "size",
     )
 
     def __init__(self, endpoint: Endpoint, request: Request) -> None:
@@ -43,7 +44,7 @@ class Exchange:
         self._cors: Headers = []
         self._polling: Polling | None = None
         self._chunks: list[bytes] = []
-        self._size = self._most_bytes = 0
+        self.size = self._most_bytes = 0
         self.request = request
         self.session: Session | None = None
         self.reading = False
@@ -69,8 +70,8 @@ class Exchange:
         assert self._polling is not None
         assert self.session is not None
         self._chunks.append(chunk)
-        self._size += len(chunk)
-        if more and self._size <= self._most_bytes:
+        self.size += len(chunk)
+        if more and self.size <= self._most_bytes:
             return
         self.reading = False
         try:

@@ -63,6 +63,11 @@ class FrameReader(msgspec.Struct, gc=False):
     _parser: ServerProtocol | None = None  # while a fragmented message is open
     _fragments: list[Frame] | None = None  # of that message
 
+    @property
+    def unfinished(self) -> int:
+        """Bytes that have arrived of a message that is not whole yet."""
+        return len(self._partial) + sum([len(fragment.data) for fragment in self._fragments or []])
+
     def feed(self, data: bytes, owner: FrameOwner) -> None:
         """Read what has arrived. Never raises because of it."""
         if self._wanted:

@@ -61,8 +61,15 @@ class Deadlines(Generic[T]):
             self._timer = loop.call_at(next(iter(self._items.values())), self._run, loop)
 
 
+# A pong waits behind the message that its client is sending. This much time a message may take:
+UPLOAD_TIME = 60.0  # seconds, and
+UPLOAD_RATE = 500.0  # bytes for each further second, as Apache's mod_reqtimeout has it
+
+
 class Heartbeat:
     """Pings every session at an interval and closes those that stay silent (Engine.IO v4, "Heartbeat").
+
+    A client whose message is arriving is not silent, as long as each timeout brings more of it.
 
     Args:
         interval: Seconds between a session's opening or last pong and the next ping.
@@ -72,6 +79,9 @@ class Heartbeat:
     def __init__(self, interval: float, timeout: float) -> None:
         self._pings: Deadlines[Session] = Deadlines(interval, self._ping)
         self._pongs: Deadlines[Session] = Deadlines(timeout, self._check)
+        self._uploads: dict[
+            Session, tuple[float, int]
+        ] = {}  # since when they hold up a pong, and their bytes
 
     @property
     def interval(self) -> float:
@@ -90,16 +100,19 @@ class Heartbeat:
     def pong(self, session: Session) -> None:
         """Note the answer to a ping; one that was not asked for is ignored."""
         if self._pongs.discard(session):
+            self._uploads.pop(session, None)
             self._pings.add(session)
 
     def end(self, session: Session) -> None:
         """Stop pinging a session that has ended."""
         self._pings.discard(session) or self._pongs.discard(session)
+        self._uploads.pop(session, None)
 
     def stop(self) -> None:
         """Stop pinging."""
         self._pings.clear()
         self._pongs.clear()
+        self._uploads.clear()
 
     def _ping(self, session: Session, deadline: float) -> None:
         session.heard = False
@@ -114,6 +127,18 @@ class Heartbeat:
     def _check(self, session: Session, _deadline: float) -> None:
         if session.heard:  # busy with a long message rather than gone
             session.heard = False
+            self._uploads.pop(session, None)
+            self._pongs.add(session)
+        elif self._is_uploading(session):
+            session.put(PING)  # the client, too, waits for a sign of life
             self._pongs.add(session)
         else:
             session.close(PING_TIMEOUT)
+
+    def _is_uploading(self, session: Session) -> bool:
+        """Whether a message has been arriving since the last look, and not too slowly."""
+        size = session.transport.unfinished()
+        now = asyncio.get_running_loop().time()
+        since, size_before = self._uploads.get(session, (now, 0))
+        self._uploads[session] = since, size
+        return size > size_before and now - since <= UPLOAD_TIME + size / UPLOAD_RATE

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, MutableMapping
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
@@ -71,7 +71,7 @@ class Request:
             if "%" in pair or "+" in pair:
                 name, value = unquote_plus(name), unquote_plus(value)
             if name in self.query and name in ("EIO", "transport", "sid"):
-                value = ""  # given twice: whichever is meant, it is not one that we know
+                value = "?"  # given twice: whichever is meant, it is not one that we know
             self.query[name] = value
 
     @property
@@ -161,24 +161,26 @@ class CORS:
 
     def __init__(self, allowed: Origins, credentials: bool) -> None:
         self.allowed = allowed
+        if not (allowed is None or isinstance(allowed, Collection) or callable(allowed)):
+            self.allowed = tuple(allowed)  # it can be read only once
         self.credentials = credentials
-        self._disabled = not callable(allowed) and not isinstance(allowed, str) and allowed == []
-        self._origins: frozenset[str] | None = None
-        if isinstance(allowed, str):
-            self._origins = frozenset([allowed])
-        elif allowed is not None and not callable(allowed):
-            self._origins = frozenset(allowed)
+
+    @property
+    def _disabled(self) -> bool:
+        return isinstance(self.allowed, list) and not self.allowed
 
     def allows(self, request: Request, environ: Callable[[], dict[str, Any]]) -> bool:
         """Whether the request's origin, if it has one, may use the server."""
         origin = request.header(b"origin")
+        allowed = self.allowed
         if not origin or self._disabled:
             return True
-        if callable(self.allowed):
-            return _ask(self.allowed, origin, environ)
-        if self._origins is None:
-            return origin in _own_origins(request)
-        return "*" in self._origins or origin in self._origins
+        if callable(allowed):
+            return _ask(allowed, origin, environ)
+        if allowed is None:
+            return _normal(origin) in _own_origins(request)
+        names = [allowed] if isinstance(allowed, str) else [name for name in allowed if isinstance(name, str)]
+        return "*" in names or origin in names or _normal(origin) in map(_normal, names)
 
     def headers(self, request: Request) -> Headers:
         """The CORS headers of an answer to an allowed request."""
@@ -200,10 +202,25 @@ def _ask(allowed: Callable[..., bool], origin: str, environ: Callable[[], dict[s
     return bool(allowed(origin, environ()) if accepts(allowed, 2) else allowed(origin))
 
 
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+
+
+def _normal(origin: str) -> str:
+    """An origin as browsers write it: in lower case, without the scheme's default port (RFC 6454)."""
+    scheme, separator, host = origin.lower().partition("://")
+    return scheme + separator + host.removesuffix(_DEFAULT_PORTS.get(scheme, ""))
+
+
+def _own_origin(scheme: str, host: str) -> str:
+    # A proxy that decrypts may pass the port on and keep the scheme to itself.
+    scheme = "https" if host.endswith(":443") else scheme.replace("ws", "http")
+    return _normal(f"{scheme}://{host}")
+
+
 def _own_origins(request: Request) -> tuple[str, str]:
     """The origin by the Host header, and the one that a proxy in front says it has."""
-    scheme = request.make_scope().get("scheme", "http").replace("ws", "http")
+    scheme = request.make_scope().get("scheme", "http")
     host = request.header(b"host")
     forwarded_scheme = request.header(b"x-forwarded-proto").split(",")[0].strip() or scheme
     forwarded_host = request.header(b"x-forwarded-host").split(",")[0].strip() or host
-    return f"{scheme}://{host}", f"{forwarded_scheme}://{forwarded_host}"
+    return _own_origin(scheme, host), _own_origin(forwarded_scheme, forwarded_host)

@@ -33,7 +33,7 @@ class Polling(Transport):
         self._sid = sid
         self._poll: Exchange | None = None  # the GET that hangs
         self._upgrading = False  # whether it came during an upgrade
-        self._posting = False
+        self._posting: Exchange | None = None  # the POST that is being read
         self._left: list[Packet] | None = None  # for the client to fetch after the end of the session
 
     # The session's side
@@ -121,19 +121,22 @@ class Polling(Transport):
             return packets
         return left
 
+    def unfinished(self) -> int:
+        return self._posting.size if self._posting is not None else 0
+
     def post(self, session: Session, exchange: Exchange) -> None:
         """Begin to read a POST.
 
         Raises:
             HTTPError: 400 or 413; the session is closed.
         """
-        if self._posting:
+        if self._posting is not None:
             self._refuse(session, "a second POST while one is being read")
         length = exchange.request.header(b"content-length")
         limit = self._server.max_http_buffer_size
         if length.isdigit() and int(length) > limit:
             self._refuse(session, "Payload too large", 413)
-        self._posting = True
+        self._posting = exchange
         exchange.read(session, self, limit)
 
     def posted(self, session: Session, body: bytes) -> None:
@@ -146,7 +149,7 @@ class Polling(Transport):
         Raises:
             HTTPError: 400 or 413; the session is closed.
         """
-        self._posting = False
+        self._posting = None
         if len(body) > self._server.max_http_buffer_size:
             self._refuse(session, "Payload too large", 413)
         try:
@@ -167,7 +170,7 @@ class Polling(Transport):
             self._poll = None
             session.transport_lost(TRANSPORT_CLOSE)
         else:
-            self._posting = False
+            self._posting = None
 
     def _closed_by_client(self, session: Session) -> None:
         hanging = self._poll is not None

@@ -111,13 +111,13 @@ class Session:
             self.server.message_received(self, message[1:])
         elif isinstance(message, bytes):
             self.server.message_received(self, message)
-        elif message == "3":
+        elif kind == "3":
             self.server.heartbeat.pong(self)
         elif kind == "1":
             self.close(CLIENT_DISCONNECT)
         elif kind == "b":
             self._receive_base64(message)
-        elif kind not in ("5", "6"):  # a late upgrade or noop packet says nothing
+        elif kind not in ("0", "5", "6"):  # a late upgrade, a noop or an open packet says nothing
             self.reject(f"unexpected packet {message[:20]!r}")
 
     def _receive_base64(self, message: str) -> None:

@@ -53,6 +53,10 @@ class Transport:
         """Bytes that wait for the client to read."""
         return sum([len(packet.frame) for packet in session.outbox])
 
+    def unfinished(self) -> int:
+        """Bytes that have arrived of a message that is not whole yet, where that can be known."""
+        return 0
+
     async def drain(self) -> None:
         """Wait until the client has taken enough of what was written, or is gone."""
         if self.paused:

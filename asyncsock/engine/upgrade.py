@@ -33,10 +33,11 @@ class Upgrade:
 
     def receive(self, message: str | bytes) -> None:
         """Take the probe, then the ``upgrade`` packet; anything else ends the attempt."""
-        if message == "2probe" and not self._probed:
-            self._probed = True
+        if message == "2probe":
             self._websocket.send_now(PROBE_ANSWER)
-            self._release_later()
+            if not self._probed:
+                self._probed = True
+                self._release_later()
         elif message == "5" and self._probed:
             self._complete()
         else:
