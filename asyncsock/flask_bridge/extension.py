@@ -25,11 +25,11 @@ from .application_json import ApplicationJSON
 from .handlers import ErrorHandlers, FlaskServer, Handler, make_callback, make_server_handler
 from .namespace import Namespace
 from .options import without_unknown
-from .refusals import others_of, refuse_monkey_patching, refuse_other_loops, register
+from .paths import FlaskApp, others_of, register
+from .refusals import refuse_monkey_patching, refuse_other_loops
 from .runner import Runner
 from .testing import AsyncSocketIOTestClient, SocketIOTestClient
 from .threads import ThreadPool
-from .wsgi import WsgiApp
 
 HANDLER_THREADS = 64
 NO_APPLICATION = "SocketIO has no application yet: pass it to SocketIO(app) or call init_app(app)"
@@ -113,7 +113,7 @@ class SocketIO:
         self._server = FlaskServer(self, app, manage_session, threads, **options)
         self._asgi_app = ASGIApp(
             self._server,
-            others[-1].asgi_app if others else WsgiApp(app),
+            others[-1].asgi_app if others else FlaskApp(app),
             static_files={f"/{path}/socket.io.js": _client_file(client)} if client else None,
             socketio_path=path,
             on_startup=self._start,

@@ -21,8 +21,8 @@ from werkzeug.serving import generate_adhoc_ssl_context, is_running_from_reloade
 
 from ..asgi import ASGIApp
 from ..engine.shutdown import close_then
+from .paths import FlaskApp
 from .signals import ProgramSignals
-from .wsgi import WsgiApp
 
 RELOAD = 3  # the exit code by which Werkzeug's reloader asks to be started again
 # What run() cannot do: it serves one application that it was given, in one process.
@@ -229,7 +229,7 @@ def _debug(asgi_app: ASGIApp, app: Flask, evalex: bool, host: str) -> None:
     debugged = DebuggedApplication(app, evalex=evalex)
     if hasattr(debugged, "trusted_hosts"):  # from Werkzeug 3.0.3
         debugged.trusted_hosts.append(host)
-    asgi_app.other_asgi_app = WsgiApp(debugged)
+    asgi_app.other_asgi_app = FlaskApp(debugged)
 
 
 def _default_port(app: Flask) -> int:

@@ -8,7 +8,7 @@ import functools
 import logging
 import os
 import threading
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable
 from queue import SimpleQueue
 from typing import IO, Any, TypeAlias
 
@@ -17,18 +17,32 @@ from flask import has_request_context, request
 from werkzeug import wsgi as werkzeug_wsgi
 
 from ..engine.environ import build_environ
+from ..engine.http import ASGI, Receive, Scope, Send
 from .threads import ThreadPool
 from .wsgi_input import PART_SIZE, ClientDisconnected, RequestBody
 from .wsgi_response import Message, Response
 
-Scope: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[Message]]
-Send: TypeAlias = Callable[[Message], Awaitable[None]]
 WsgiCallable: TypeAlias = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 logger = logging.getLogger("asyncsock.wsgi")
 
 FILE_CHUNK = 256 * 1024
+# In an environ: the request may be handed over.
+HANDS_OVER = "asyncsock.hands_over"
+
+
+class HandOver(BaseException):
+    """Raised in a WSGI application that finds a request to be another ASGI application's.
+
+    Not an `Exception`, which middleware would answer. The request's body must not have been read.
+
+    Args:
+        app: Serves the request from here on; also a WebSocket.
+    """
+
+    def __init__(self, app: ASGI) -> None:
+        super().__init__("a request for another ASGI application")
+        self.app = app
 
 
 class WsgiApp:
@@ -49,12 +63,24 @@ class WsgiApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            await _Request(self.wsgi_app, scope, receive, send).serve(self.pool)
+            successor = await self.serve(scope, receive, send)
+            if successor is not None:
+                await successor(scope, receive, send)
         elif scope["type"] == "websocket":
-            await receive()
-            await send({"type": "websocket.close"})
+            await self.refuse(receive, send)
         else:
             raise ValueError(f"WsgiApp serves HTTP only, not the ASGI scope type {scope['type']!r}")
+
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> ASGI | None:
+        """Serve an HTTP request, or return whom the WSGI application hands it over to."""
+        request = _Request(self.wsgi_app, scope, receive, send)
+        await request.serve(self.pool)
+        return request.successor
+
+    async def refuse(self, receive: Receive, send: Send) -> None:
+        """Refuse a WebSocket, as WSGI has none."""
+        await receive()
+        await send({"type": "websocket.close"})
 
     def close(self) -> None:
         """Let idle threads end. Requests that are running go on; new ones fail."""
@@ -89,6 +115,7 @@ class _Request:
         self.answers: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
         self.asking = threading.Lock()  # a view may read its body in threads of its own
         self.last: list[Message] | None = None  # the end of the response
+        self.successor: ASGI | None = None
         self.error: BaseException | None = None  # breaks off the connection
         self.finished = False  # the thread is done
         self.waiting = False  # the task waits for that
@@ -96,6 +123,7 @@ class _Request:
         # What the task knows of the request's body and of the client.
         self.part = b""
         self.part_came: asyncio.Event | None = None
+        self.body_begun = False
         self.body_ended = False
         self.gone = False
         self.watch: asyncio.Task[None] | None = None
@@ -157,6 +185,7 @@ class _Request:
 
     async def next_part(self) -> tuple[bytes, bool]:
         """The next piece of the body, and whether it is the last."""
+        self.body_begun = True
         while not (self.part or self.body_ended or self.gone):
             if self.watch is None or self.watch.done():
                 await self.receive_part()
@@ -226,6 +255,12 @@ class _Request:
             self.call_app(response)
         except ClientDisconnected:
             logger.debug("The client of %s went away", self)
+        except HandOver as hand_over:
+            if self.body_begun:
+                logger.error("WSGI middleware has read the body of a request of Socket.IO's, %s", self)
+                response.fail()
+            else:
+                self.successor = hand_over.app
         except BaseException as error:
             if response.headers_sent and not response.ended:
                 self.error = error  # only breaking off can tell the client; the server logs it
@@ -246,6 +281,7 @@ class _Request:
         environ = build_environ(self.scope)
         environ["wsgi.input_terminated"] = True
         environ["wsgi.file_wrapper"] = FileWrapper
+        environ[HANDS_OVER] = True
         if _has_body(environ):
             self.body = RequestBody(functools.partial(self.ask, self.next_part))
             environ["wsgi.input"] = self.body.buffered()

@@ -1,0 +1,158 @@
+"""The paths that the SocketIO objects of an application have, and requests that arrive there through WSGI."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from flask import Flask
+
+from ..engine.http import Message, Receive, Scope, Send
+from .refusals import START
+from .wsgi import HANDS_OVER, HandOver, WsgiApp, WsgiCallable
+
+if TYPE_CHECKING:
+    from .extension import SocketIO
+
+WSGI = (
+    "Socket.IO cannot be served here: this is a WSGI server, such as `flask run` or gunicorn starts, and "
+    f"asyncsock needs an ASGI server. Start the application with {START}."
+)
+
+REFUSAL_SIZE = 65_536  # bytes of a WSGI answer that a refused WebSocket is given
+
+logger = logging.getLogger("asyncsock.wsgi")
+
+
+def others_of(app: Flask, socketio: SocketIO, path: str) -> list[SocketIO]:
+    """The other SocketIO objects of an application.
+
+    Raises:
+        ValueError: One of them has this path.
+    """
+    others: dict[str, SocketIO] = {
+        taken: other for taken, other in _registered(app).items() if other is not socketio
+    }
+    if path in others:
+        raise ValueError(
+            f"this application has another SocketIO object on the path {path!r}: use that one everywhere "
+            "(namespaces tell its parts apart), or give this one another path="
+        )
+    return list(others.values())
+
+
+def register(app: Flask, socketio: SocketIO, path: str) -> None:
+    """Note that a path of an application belongs to a SocketIO object."""
+    registered = _registered(app)
+    for taken in [taken for taken, other in registered.items() if other is socketio]:
+        del registered[taken]
+    if "asyncsock" not in app.extensions:
+        app.extensions["asyncsock"] = registered
+        app.wsgi_app = _SocketPaths(app.wsgi_app, registered)  # type: ignore[method-assign]
+    registered[path] = socketio
+
+
+def _registered(app: Flask) -> dict[str, SocketIO]:
+    registered: dict[str, SocketIO] = app.extensions.get("asyncsock", {})
+    return registered
+
+
+class _SocketPaths:
+    """WSGI middleware: what arrives for a SocketIO object, which is not WSGI's to serve.
+
+    `ASGIApp` keeps the requests for its path, so under an ASGI server only those come here whose path the
+    program's own middleware, which is around this one, has changed. They are handed over. Who asks a WSGI
+    server is told how to start the application.
+    """
+
+    def __init__(self, wsgi_app: WsgiCallable, paths: dict[str, SocketIO]) -> None:
+        self._wsgi_app = wsgi_app
+        self._paths = paths
+        self._logged = False
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        path: str = environ.get("PATH_INFO", "")[1:]
+        if path.startswith(tuple(self._paths)):
+            for taken, socketio in self._paths.items():
+                if f"{path}/".startswith(f"{taken}/"):
+                    if environ.get(HANDS_OVER):
+                        raise HandOver(_Below(socketio, environ))
+                    return self._refuse(start_response)
+        return self._wsgi_app(environ, start_response)
+
+    def _refuse(self, start_response: Callable[..., Any]) -> list[bytes]:
+        if not self._logged:  # clients come again every few seconds
+            self._logged = True
+            logger.error(WSGI)
+        body = f"{WSGI}\n".encode()
+        headers = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))]
+        start_response("501 Not Implemented", headers)
+        return [body]
+
+
+class _Below:
+    """A SocketIO object as an ASGI application, at the place that middleware found out.
+
+    Args:
+        socketio: The object.
+        environ: The request as the middleware left it.
+    """
+
+    def __init__(self, socketio: SocketIO, environ: dict[str, Any]) -> None:
+        self._socketio = socketio
+        root = _text(environ.get("SCRIPT_NAME", "").rstrip("/"))
+        self._changes = {"root_path": root, "path": root + _text(environ["PATH_INFO"])}
+        self._secure = environ["wsgi.url_scheme"] == "https"
+        self._address: str | None = environ.get("REMOTE_ADDR")
+        self._host: str | None = environ.get("HTTP_HOST")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        changed = {**scope, **self._changes}
+        scheme = "ws" if scope["type"] == "websocket" else "http"
+        changed["scheme"] = f"{scheme}s" if self._secure else scheme
+        if self._address is not None and self._address != (scope.get("client") or [None])[0]:
+            changed["client"] = (self._address, 0)
+        if self._host is not None:
+            others = [header for header in scope["headers"] if header[0] != b"host"]
+            changed["headers"] = [(b"host", self._host.encode("latin-1")), *others]
+        await self._socketio.server.handle_request(changed, receive, send)
+
+
+def _text(latin1: str) -> str:
+    """A text of an environ, which has the bytes of UTF-8 as characters (PEP 3333)."""
+    return latin1.encode("latin-1").decode("utf-8", "replace")
+
+
+class FlaskApp(WsgiApp):
+    """The Flask application beside Socket.IO: its views, and what its middleware finds to be Socket.IO's."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve an HTTP request or a WebSocket."""
+        if scope["type"] == "websocket" and b"EIO=" in scope.get("query_string", b""):
+            await self._ask(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+    async def _ask(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Have the middleware say whose a WebSocket is, as if it were a GET; any other answer refuses it."""
+        answer: list[Message] = []
+        body = iter([{"type": "http.request"}])
+
+        async def no_body() -> Message:
+            return next(body, None) or await asyncio.get_running_loop().create_future()
+
+        async def keep(message: Message) -> None:
+            if sum(len(part.get("body", b"")) for part in answer) < REFUSAL_SIZE:
+                answer.append(message)
+
+        successor = await self.serve({**scope, "type": "http", "method": "GET"}, no_body, keep)
+        if successor is not None:
+            await successor(scope, receive, send)
+        elif "websocket.http.response" in scope.get("extensions", {}):
+            await receive()
+            for message in answer:
+                await send({**message, "type": f"websocket.{message['type']}"})
+        else:
+            await self.refuse(receive, send)
