@@ -30,9 +30,9 @@ DOOR = "websocket door: direct"
 
 @contextmanager
 def supervised(
-    name: str, target: str, workers: int, folder: Path, env: Mapping[str, str]
+    name: str, target: str, workers: int, folder: Path, env: Mapping[str, str], started: str = DOOR
 ) -> Iterator[Server]:
-    """Serve an application with some workers on a free loopback port."""
+    """Serve an application with some workers on a free loopback port; the log of each says `started`."""
     port = free_port()
     line = [sys.executable, "-m", *SUPERVISORS[name], target, "--workers", str(workers)]
     if name == "uvicorn":
@@ -53,16 +53,16 @@ def supervised(
     server = Server(process, port, log_path)
     try:
         wait_for_port(server, START_TIMEOUT)
-        wait_for_doors(server, workers)
+        wait_for_workers(server, workers, started)
         yield server
     finally:
         stop(process)
 
 
-def wait_for_doors(server: Server, workers: int) -> None:
-    """Wait until each worker has started, with the direct door."""
+def wait_for_workers(server: Server, workers: int, started: str) -> None:
+    """Wait until each worker has started."""
     deadline = time.monotonic() + START_TIMEOUT
-    while server.log().count(DOOR) < workers:
+    while server.log().count(started) < workers:
         assert time.monotonic() < deadline, server.log()
         time.sleep(0.05)
 

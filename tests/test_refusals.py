@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -22,6 +24,7 @@ from tests.parts import require
 from tests.python_client import WAIT, arrived, connected
 from tests.raw import NO_PROXY, address, query
 from tests.servers import ROOT, Server, serve
+from tests.test_gunicorn import supervised
 
 # Other event loops
 
@@ -152,6 +155,52 @@ def test_a_mounted_application_answers_below_its_script_name() -> None:
     client = WsgiClient(DispatcherMiddleware(Flask("other"), {"/mounted": app}))
     assert client.get("/mounted/socket.io/").status_code == 501
     assert client.get("/socket.io/").status_code == 404
+
+
+# ASGI servers that are given the Flask application
+
+
+@contextmanager
+def serving_the_flask_object(start: str, folder: Path) -> Iterator[Server]:
+    (folder / "slip.py").write_text(
+        "from flask import Flask\nfrom asyncsock import SocketIO\n"
+        "app = Flask(__name__)\nasgi = SocketIO(app).asgi_app\napp.get('/')(lambda: 'a view')\n"
+    )
+    if start == "gunicorn":
+        name, target, environment = "gunicorn", "slip:app", {"PYTHONPATH": f"{folder}:{ROOT}"}
+        with supervised(name, target, 1, folder, environment, started="startup complete") as server:
+            yield server
+    else:
+        interface = start.split()[1:]
+        with serve("slip:app", args=["--app-dir", str(folder), *interface]) as server:
+            yield server
+
+
+@pytest.mark.parametrize("start", ["uvicorn", "uvicorn --interface asgi3", "gunicorn"])
+async def test_an_asgi_server_that_is_given_the_flask_object_says_what_to_start_once(
+    start: str, tmp_path: Path
+) -> None:
+    with serving_the_flask_object(start, tmp_path) as server:
+        async with httpx.AsyncClient(base_url=server.url, trust_env=False, timeout=WAIT) as http:
+            for path in ("/", SOCKETS, "/"):
+                assert (await http.get(path)).status_code == 500
+        with pytest.raises(websockets.InvalidStatus):
+            async with websockets.connect(address(server, "/socket.io/", EIO="4"), proxy=None):
+                pass
+        log = server.wait_for_log("which is no ASGI application")
+    assert log.count("which is no ASGI application") == 1
+    [line] = [line for line in log.splitlines() if "which is no ASGI application" in line]
+    assert "`asgi = socketio.asgi_app`" in line
+    assert "`uvicorn module:asgi`" in line
+
+
+def test_another_type_error_that_uvicorn_logs_is_none_of_ours(caplog: pytest.LogCaptureFixture) -> None:
+    asyncsock.SocketIO(Flask("app"))
+    try:
+        raise TypeError("view() missing 1 required positional argument: 'start_response'")
+    except TypeError:
+        logging.getLogger("uvicorn.error").exception("Exception in ASGI application")
+    assert "no ASGI application" not in caplog.text
 
 
 # Old clients

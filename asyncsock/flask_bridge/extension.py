@@ -26,7 +26,7 @@ from .handlers import ErrorHandlers, FlaskServer, Handler, make_callback, make_s
 from .namespace import Namespace
 from .options import without_unknown
 from .paths import FlaskApp, others_of, register
-from .refusals import refuse_monkey_patching, refuse_other_loops
+from .refusals import refuse_monkey_patching, refuse_other_loops, watch_uvicorn
 from .runner import Runner
 from .testing import AsyncSocketIOTestClient, SocketIOTestClient
 from .threads import ThreadPool
@@ -124,6 +124,7 @@ class SocketIO:
             self._register_namespace(namespace_handler)
         app.extensions["socketio"] = self
         register(app, self, path)
+        watch_uvicorn()
 
     @property
     def server(self) -> FlaskServer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 
 ASYNC_MODES = (None, "asgi", "asyncio", "threading")
@@ -9,6 +10,13 @@ START = (
     "`flask --app ... socketio run` or socketio.run(app) in development, `uvicorn module:asgi` in "
     "production, where the module has `asgi = socketio.asgi_app`"
 )
+NOT_ASGI = (
+    "the ASGI server was given the Flask application, which is no ASGI application, as in `uvicorn "
+    "module:app`: every request fails. Give it socketio.asgi_app: with `asgi = socketio.asgi_app` in the "
+    "module, start `uvicorn module:asgi`, or gunicorn with uvicorn's worker and module:asgi"
+)
+
+logger = logging.getLogger("asyncsock.wsgi")
 
 
 def refuse_other_loops(async_mode: str | None) -> None:
@@ -40,3 +48,29 @@ def refuse_monkey_patching() -> None:
                 f"{package} has monkey-patched Python, and asyncsock runs on asyncio: remove {call} and any "
                 f"{package} worker class, and start the application with {START}"
             )
+
+
+class _CalledAsASGI(logging.Filter):
+    """Looks at what uvicorn logs, and says once what to start where it called a WSGI application.
+
+    uvicorn gives it one argument or three, so that Python refuses the call and none of our code runs.
+    """
+
+    said = False
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if not self.said and isinstance(error, TypeError):
+            text = str(error)
+            if "__call__() " in text and ("'start_response'" in text or "takes 3 positional" in text):
+                self.said = True
+                logger.error(NOT_ASGI)
+        return True
+
+
+_called_as_asgi = _CalledAsASGI()
+
+
+def watch_uvicorn() -> None:
+    """Have the log say what to start where uvicorn, or gunicorn's uvicorn worker, serves the Flask object."""
+    logging.getLogger("uvicorn.error").addFilter(_called_as_asgi)
