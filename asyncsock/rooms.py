@@ -130,7 +130,7 @@ class Rooms(AsyncManager):
                 return SentAndWaiting(target.transport.drain)
         return SENT if fanout.emitted < BUSY_TICK else sent_and_yielding()
 
-    def _recipients(self, namespace: str, room: Any, skip_sid: str | list[str] | None) -> dict[str, Target]:
+    def _recipients(self, namespace: str, room: Any, skip_sid: Any) -> dict[str, Target]:
         members = self._members(namespace, room)
         if skip_sid is None:
             return members

@@ -140,12 +140,14 @@ class QueueManager(Rooms):
         ignore_queue: bool = False,
     ) -> Sent:
         event: QueuedEvent = encoded
+        fields = None
+        if not (ignore_queue or self._is_here(room, namespace) or _is_nobody(room)):
+            answer_to = self._expect_answer(room, namespace, callback) if callback is not None else None
+            fields = wire.emit_fields(event.name, event.arguments, namespace, room, skip_sid, answer_to)
         recipients = self._recipients(namespace, room, skip_sid)
         sent = self._send(event.body, namespace, recipients, callback) if recipients else SENT
-        if ignore_queue or self._is_here(room, namespace) or _is_nobody(room):
+        if fields is None:
             return sent
-        answer_to = self._expect_answer(room, namespace, callback) if callback is not None else None
-        fields = wire.emit_fields(event.name, event.arguments, namespace, room, skip_sid, answer_to)
         published = self._publish(fields, droppable=True)
         return published if sent is SENT else SentAndWaiting(partial(_wait_for_both, sent, published))
 
@@ -154,23 +156,24 @@ class QueueManager(Rooms):
         if self._is_here(sid, namespace):
             return super().enter_room(sid, namespace, room)
         refuse_sid_room(sid, room)
-        return self._publish({"method": "enter_room", "sid": sid, "room": room, "namespace": namespace})
+        return self._publish(wire.client_fields("enter_room", namespace, sid, room))
 
     @counts_as_coroutine
     def leave_room(self, sid: str, namespace: str, room: Any) -> Sent:
         if self._is_here(sid, namespace):
             return super().leave_room(sid, namespace, room)
-        return self._publish({"method": "leave_room", "sid": sid, "room": room, "namespace": namespace})
+        return self._publish(wire.client_fields("leave_room", namespace, sid, room))
 
     @counts_as_coroutine
     def close_room(self, room: Any, namespace: str) -> Sent:
+        fields = wire.client_fields("close_room", namespace, room=room)
         super().close_room(room, namespace)
-        return self._publish({"method": "close_room", "room": room, "namespace": namespace})
+        return self._publish(fields)
 
     def disconnect_elsewhere(self, sid: str, namespace: str) -> Sent:
         if self._is_here(sid, namespace):
             return SENT  # it is leaving already
-        return self._publish({"method": "disconnect", "sid": sid, "namespace": namespace})
+        return self._publish(wire.client_fields("disconnect", namespace, sid))
 
     def _publish(self, fields: dict[str, Any], droppable: bool = False) -> Sent:
         if self._publisher is None:
@@ -209,7 +212,11 @@ class QueueManager(Rooms):
         return [room, namespace, self._last_callback]
 
     def _answer(self, host_id: str, room: str, namespace: str, id: int, *data: Any) -> None:
-        arguments = self._wire_codec.encode(list(data))
+        try:
+            arguments = self._wire_codec.encode(list(data))
+        except NotEncodable as error:
+            logger.warning("message queue %s: an acknowledgement is lost: %s", self._health.name, error)
+            return
         self._publish(wire.callback_fields(host_id, room, namespace, id, arguments))
 
     # Receiving
@@ -223,10 +230,8 @@ class QueueManager(Rooms):
                 message = wire.decode(encoded)
                 if not self._is_repeated(message):
                     self._handle(message)
-            except ValueError as error:
-                logger.warning("message queue %s: a message was ignored: %s", self._health.name, error)
-            except Exception:
-                logger.exception("message queue %s: a message was ignored", self._health.name)
+            except Exception as error:
+                self._health.ignored(error)
 
     def _is_repeated(self, message: wire.Message) -> bool:
         """Whether a message came before: senders publish in order, and again what may have been lost."""
@@ -247,6 +252,8 @@ class QueueManager(Rooms):
             self._handle_emit(message, namespace)
         elif message.method == "callback":
             self._handle_callback(message)
+        elif isinstance(message.room, list):
+            raise ValueError("a list of rooms in place of one")
         elif message.method == "close_room":
             self.basic_close_room(message.room, namespace)
         elif message.sid is None or not self._is_here(message.sid, namespace):
@@ -262,6 +269,8 @@ class QueueManager(Rooms):
         recipients = self._recipients(namespace, message.room, message.skip_sid)
         if not recipients:
             return
+        if message.event is None:
+            raise ValueError("an event without a name")
         callback = None
         if message.callback is not None and len(message.callback) == 3 and message.host_id is not None:
             callback = partial(self._answer, message.host_id, *message.callback)
@@ -272,9 +281,9 @@ class QueueManager(Rooms):
         publisher = self._publisher
         if publisher is None or message.host_id != publisher.host_id or message.id is None:
             return
-        callback = self._remote_callbacks.pop(message.id, None)
-        if callback is not None:
+        if message.id in self._remote_callbacks:
             data = self._wire_codec.load(wire.callback_arguments(message))
+            callback = self._remote_callbacks.pop(message.id)
             self.server.eio.spawn(_call(callback, data))
 
 

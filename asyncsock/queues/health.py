@@ -7,7 +7,13 @@ import time
 from typing import Any
 from urllib.parse import urlsplit
 
+from ..encoding import NotEncodable
+
+LINE = 300  # characters of an error that are logged
 logger = logging.getLogger("asyncsock.queues")
+
+
+IGNORED_INTERVAL = 60.0  # seconds at least between two log lines about messages that were ignored
 
 
 class Health:
@@ -22,6 +28,8 @@ class Health:
         self.last_error: Exception | None = None
         self._up: dict[str, bool] = {}
         self._lost_at: float | None = None
+        self._ignored = 0  # messages since the last line about them
+        self._ignored_line_at = -IGNORED_INTERVAL
 
     def expect(self, link: str) -> None:
         """Note a connection that is to be made."""
@@ -50,6 +58,24 @@ class Health:
                 self.name,
                 describe(error),
             )
+
+    def ignored(self, error: Exception) -> None:
+        """Note a message that was ignored; its sender may repeat it, but not the line that says so.
+
+        Args:
+            error: What is wrong with it; anything but a `ValueError` is a fault of ours, with a traceback.
+        """
+        self._ignored += 1
+        now = time.monotonic()
+        if now < self._ignored_line_at + IGNORED_INTERVAL:
+            return
+        others = f" (and {self._ignored - 1} before it)" if self._ignored > 1 else ""
+        self._ignored_line_at, self._ignored = now, 0
+        traceback = None if isinstance(error, (ValueError, NotEncodable)) else error
+        why = describe(error)[:LINE]
+        logger.warning(
+            "message queue %s: a message was ignored%s: %s", self.name, others, why, exc_info=traceback
+        )
 
     def report(self) -> dict[str, Any]:
         """The state, for `asyncsock.AsyncServer.queue_health`."""

@@ -6,17 +6,18 @@ its messages.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json as stdlib_json
 from typing import Any
 
 import msgspec
 
-from ..encoding import Body
+from ..encoding import Body, NotEncodable, encode_json
+from ..packets import JSONCodec, count_places
 
 MARK_WITHIN = 80
 BINARY_ARGS = "attachments"  # of a callback message, which has no form of theirs for binary data
 
-Room = str | int | float | None
+Room = str | int | float | bool | None
 
 
 class Message(msgspec.Struct):
@@ -28,11 +29,11 @@ class Message(msgspec.Struct):
     seq: int = 0
     namespace: str | None = None
     # emit
-    event: str = ""
+    event: str | None = None
     data: msgspec.Raw = msgspec.Raw(b"[]")
     binary: bool | None = False
     room: Room | list[Room] = None
-    skip_sid: str | list[str] | None = None
+    skip_sid: Room | list[Room] = None
     callback: list[Any] | None = None
     # enter_room, leave_room, disconnect, callback
     sid: str | None = None
@@ -43,8 +44,7 @@ class Message(msgspec.Struct):
 
 _encode = msgspec.json.Encoder().encode  # writes bytes as base64
 _decode = msgspec.json.Decoder(Message).decode
-_decode_raw_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
-_decode_binary = msgspec.json.Decoder(bytes).decode
+_codec = JSONCodec()
 
 
 def decode(message: bytes) -> Message:
@@ -53,8 +53,26 @@ def decode(message: bytes) -> Message:
     Raises:
         ValueError: It is not one; older python-socketio's pickles, for example, are not.
     """
-    decoded: Message = _parse(_decode, message)
+    if not message.isascii():
+        message.decode()  # what stays raw is not looked at otherwise
+    try:
+        decoded: Message = _decode(message)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        decoded = _decode_slowly(message)
     return decoded
+
+
+def _decode_slowly(message: bytes) -> Message:
+    """For lone surrogates and what is not JSON, but what Python writes and reads: NaN and infinity."""
+    try:
+        fields = stdlib_json.loads(message)
+        if not isinstance(fields, dict):
+            raise ValueError("not an object")
+        for name in {"data", "args"} & fields.keys():
+            fields[name] = msgspec.Raw(encode_json(fields[name]).data)
+        return msgspec.convert(fields, Message)
+    except (msgspec.MsgspecError, RecursionError, NotEncodable) as error:
+        raise ValueError(str(error)) from None
 
 
 def emit_fields(
@@ -65,20 +83,32 @@ def emit_fields(
     Args:
         arguments: The arguments of the event, as a JSON array.
         callback: The room, the namespace and the id that come back with the acknowledgement.
+
+    Raises:
+        TypeError: The room is of a type that cannot be written.
     """
     data = arguments.data
     if arguments.attachments:
         data = b"[" + data + b"," + _encode(arguments.attachments)[1:]
     return {
         "method": "emit",
-        "event": event,
+        "event": _name(event),
         "data": msgspec.Raw(data),
         "binary": bool(arguments.attachments),
-        "namespace": namespace,
-        "room": room,
-        "skip_sid": skip_sid,
-        "callback": callback,
+        "namespace": _name(namespace),
+        "room": _name(room),
+        "skip_sid": _name(skip_sid),
+        "callback": _name(callback),
     }
+
+
+def client_fields(method: str, namespace: str, sid: Any = None, room: Any = None) -> dict[str, Any]:
+    """The fields of a message about a client, a room, or both.
+
+    Raises:
+        TypeError: The room is of a type that cannot be written.
+    """
+    return {"method": method, "sid": _name(sid), "room": _name(room), "namespace": _name(namespace)}
 
 
 def callback_fields(host_id: str, sid: str, namespace: str, id: int, arguments: Body) -> dict[str, Any]:
@@ -86,8 +116,8 @@ def callback_fields(host_id: str, sid: str, namespace: str, id: int, arguments: 
     fields = {
         "method": "callback",
         "host_id": host_id,
-        "sid": sid,
-        "namespace": namespace,
+        "sid": _name(sid),
+        "namespace": _name(namespace),
         "id": id,
         "args": msgspec.Raw(arguments.data),
     }
@@ -102,11 +132,7 @@ def mark(sender: str) -> bytes:
 
 
 def encode(fields: dict[str, Any], sender: str, seq: int) -> bytes:
-    """A message, ready to publish.
-
-    Raises:
-        TypeError: A room or a sid cannot be encoded.
-    """
+    """A message, ready to publish, of fields that a function here has made."""
     return _encode({"host_id": sender, **fields, "sender": sender, "seq": seq})
 
 
@@ -119,22 +145,48 @@ def event_arguments(message: Message) -> Body:
     arguments = bytes(message.data)
     attachments: list[bytes] = []
     if message.binary:
-        raw, *encoded = _parse(_decode_raw_list, arguments)
-        arguments = bytes(raw)
-        attachments = [_parse(_decode_binary, part) for part in encoded]
+        parts = _codec.load(Body(arguments))
+        if not isinstance(parts, list) or not parts:
+            raise ValueError("the data of an event with attachments are not an array of both")
+        try:
+            attachments = msgspec.convert(parts[1:], list[bytes])
+        except msgspec.MsgspecError as error:
+            raise ValueError(str(error)) from None
+        count_places(parts[0], len(attachments))
+        arguments = encode_json(parts[0]).data
     if not arguments.startswith(b"["):
         raise ValueError("the data of an event is not an array")
-    # python-socketio's "no data" is an argument that is null
-    return Body(b"[]" if arguments == b"[null]" else arguments, attachments)
+    if arguments[1:2].isspace():
+        arguments = b"[" + arguments[1:].lstrip()
+    if message.sender is None and arguments == b"[null]":  # python-socketio's way to say no data
+        arguments = b"[]"
+    return Body(arguments, attachments)
 
 
 def callback_arguments(message: Message) -> Body:
-    """What a client acknowledged with, as a JSON array with its attachments."""
-    return Body(bytes(message.args), message.attachments or ())
+    """What a client acknowledged with, as a JSON array with its attachments.
+
+    Raises:
+        ValueError: It is not an array.
+    """
+    arguments = bytes(message.args)
+    if not arguments.startswith(b"["):
+        raise ValueError("an acknowledgement is not an array")
+    return Body(arguments, message.attachments or ())
 
 
-def _parse(decoder: Callable[[Any], Any], data: Any) -> Any:
+def _name(value: Any) -> Any:
+    """A name, or several: what `_encode` writes as python-socketio does, with the standard library's `json`.
+
+    It would write null, which is everybody, for an infinity that a client gave as the name of a room.
+    """
+    if value is None or (type(value) is str and value.isascii()):
+        return value
+    if isinstance(value, (set, frozenset)):
+        value = list(value)
     try:
-        return decoder(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise ValueError(str(error)) from None
+        return msgspec.Raw(stdlib_json.dumps(value).encode())
+    except TypeError:
+        raise TypeError(
+            f"{value!r:.100} cannot be sent through a message queue: rooms are text, numbers or lists of them"
+        ) from None

@@ -7,6 +7,7 @@ As an ASGI application it is ``tests.apps.cluster:asgi``; Flask-SocketIO runs as
 from __future__ import annotations
 
 import inspect
+import math
 import os
 from collections.abc import Callable
 from typing import Any
@@ -68,6 +69,12 @@ def put_large(_sid: str, size: int, room: str) -> Any:
     return server.emit("event", "x" * size, room=room)
 
 
+def put_unusual(_sid: str, event: str, target: str, names: list[str]) -> Any:
+    """Send what JSON does not have, and what it has but few encoders take."""
+    unusual = {"nan": [math.nan, math.inf, -math.inf], "half": "\ud83d", "large": 2**70, "binary": b"\0"}
+    return server.emit(event, {name: unusual[name] for name in names}, to=target)
+
+
 def health(_sid: str) -> Any:
     return server.queue_health()
 
@@ -97,7 +104,7 @@ def kick(_sid: str, target: str) -> Any:
     return server.disconnect(target)
 
 
-for handler in (put, put_large, health, ask_later, ask, enter, leave, close, kick):
+for handler in (put, put_large, put_unusual, health, ask_later, ask, enter, leave, close, kick):
     for namespace in NAMESPACES:
         server.on(handler.__name__, fitting(handler), namespace=namespace)
 

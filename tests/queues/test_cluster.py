@@ -6,12 +6,14 @@ A client of the `near` server makes it act; clients of the `far` server, another
 from __future__ import annotations
 
 import asyncio
+import json
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack
 from typing import Any, NamedTuple
 
 import pytest
+import redis.asyncio
 
 from ..python_client import Client, arrived, connected
 from ..servers import Server, serve
@@ -42,6 +44,7 @@ class Pair(NamedTuple):
     far: Server
     url: str  # of the broker
     both_ways: bool  # whether the far server can publish
+    far_is_ours: bool
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +80,7 @@ def pair(request: pytest.FixtureRequest, open_server: Callable[..., Server]) -> 
     broker, near, far = request.param
     url = broker_url(request, broker)
     servers = (open_server(url, near, "near"), open_server(url, far, "far" if near == far else "near"))
-    return Pair(*servers, url, request.param in BOTH_WAYS)
+    return Pair(*servers, url, request.param in BOTH_WAYS, far == "asyncsock")
 
 
 class Clients:
@@ -179,6 +182,26 @@ async def test_binary_data_arrives_unchanged(clients: Clients) -> None:
     assert await arrived(heard) == ({"files": [b"one", {"two": b"\x00" * 100_000}]},)
 
 
+async def test_what_is_no_number_and_half_an_emoji_arrive_as_json_has_them(clients: Clients) -> None:
+    near, far = await clients.near(), await clients.far()
+    heard = far.arrivals(clients.event)
+    sent: dict[str, Any] = {"half": "\ud83d", "large": 2**70}
+    if clients.pair.far_is_ours:  # a server of theirs sends its clients what it reads
+        sent |= {"nan": [None] * 3, "binary": b"\0"}
+    for names in (["half", "large"], list(sent)):
+        await near.call("put_unusual", clients.event, sid(far), names)
+        assert await arrived(heard) == ({name: sent[name] for name in names},)
+
+
+async def test_half_an_emoji_may_be_the_name_of_an_event_and_of_a_room(clients: Clients) -> None:
+    near, far = await clients.near(), await clients.far()
+    event, room = f"{clients.event} \ud83d", "room \ud83d"
+    heard = far.arrivals(event)
+    await near.call("enter", sid(far), room)
+    await near.call("put", event, 1, {"room": room})
+    assert await arrived(heard) == (1,)
+
+
 async def test_an_event_for_a_client_of_the_other_server_reaches_it_alone(clients: Clients) -> None:
     near, far, other = await clients.near(), await clients.far(), await clients.far()
     heard, others = far.arrivals(clients.event), other.arrivals(clients.event)
@@ -277,6 +300,42 @@ async def test_call_returns_the_answer_of_a_client_of_the_other_server(clients: 
     near, far = await clients.near(), await clients.far()
     far.answer("question", lambda question: {"asked": question})
     assert await near.call("ask", sid(far), "what?") == {"asked": "what?"}
+
+
+@pytest.mark.parametrize("pair", BOTH_WAYS, indirect=True, ids=name)
+async def test_an_answer_that_looks_like_a_placeholder_comes_back_as_it_is(clients: Clients) -> None:
+    near, far = await clients.near(), await clients.far()
+    lookalike = {"_placeholder": True, "num": 5}
+    far.answer("question", lambda question: {"asked": [question, lookalike, "\ud83d"]})
+    answer = await near.call("ask", sid(far), lookalike)
+    assert answer == {"asked": [lookalike, lookalike, "\ud83d"]}
+
+
+@pytest.mark.parametrize("pair", [("redis", "asyncsock", "asyncsock")], indirect=True, ids=name)
+async def test_broken_messages_are_ignored_with_one_log_line_for_all(pair: Pair, clients: Clients) -> None:
+    near, far = await clients.near(), await clients.far()
+    heard, start = far.arrivals(clients.event), len(pair.far.log())
+    broken: list[Any] = [
+        *[b"\xff", b"[" * 100_000, b"null", b'{"method":"emit","event":"x","data":["\xff"]}', b"\x80\x04N."],
+        *[{"method": "emit", "data": []}, {"method": "emit", "event": "x", "data": {}}, {"method": 1}],
+        *[{"method": "enter_room", "sid": sid(far), "room": ["a"]}, {"method": "close_room", "room": ["a"]}],
+        {
+            "method": "emit",
+            "event": "x",
+            "binary": True,
+            "data": [[{"_placeholder": True, "num": 1}], "eA=="],
+        },
+        {"method": "callback", "host_id": "x", "sid": "x", "id": 1, "args": {}},
+    ]
+    async with redis.asyncio.Redis.from_url(pair.url) as publisher:
+        for message in broken * 20:
+            encoded = message if isinstance(message, bytes) else json.dumps(message).encode()
+            await publisher.publish(SHARED_CHANNEL, encoded)
+    await near.call("put", clients.event, "after them", {})
+    assert await arrived(heard) == ("after them",)
+    log = pair.far.log()[start:]
+    assert log.count("a message was ignored") == 1
+    assert "Traceback" not in log
 
 
 async def test_an_event_that_ignores_the_queue_stays_in_its_process(clients: Clients) -> None:
