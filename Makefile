@@ -14,7 +14,7 @@ BENCH_VENV := benchmarks/.venv
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 INSTALL := $(BIN)/python $(PIP_INSTALL)
 # Folders whose npm packages the tests use.
-NPM_DIRS := $(patsubst %/package.json,%,$(wildcard tests/js/package.json tests/browser/package.json))
+NPM_DIRS := $(patsubst %/package.json,%,$(wildcard tests/js/package.json tests/browser/package.json tests/typed/package.json))
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-matrix lint format bench bench-quick parts npm clean
@@ -110,5 +110,5 @@ bench-quick: $(BENCH_VENV)/installed parts
 	$(BENCH_VENV)/bin/python benchmarks/run.py --quick $(BENCH_ARGS)
 
 clean:
-	rm -rf $(VENV) $(BENCH_VENV) .venv-matrix .pytest_cache .mypy_cache .ruff_cache .hypothesis artifacts tests/js/node_modules tests/browser/node_modules \
+	rm -rf $(VENV) $(BENCH_VENV) .venv-matrix .pytest_cache .mypy_cache .ruff_cache .hypothesis artifacts tests/js/node_modules tests/browser/node_modules tests/typed/node_modules \
 		benchmarks/.peers benchmarks/apps/node_modules benchmarks/results/raw

@@ -6,7 +6,7 @@ import asyncio
 import concurrent.futures
 import inspect
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar, overload
 
 from socketio.async_namespace import AsyncNamespace
 
@@ -18,6 +18,7 @@ from .packets import DISCONNECT
 from .rooms import refuse_sid_room
 
 Handler = Callable[..., Any]
+H = TypeVar("H", bound=Handler)
 
 
 class AsyncServer(ReceivingServer):
@@ -41,6 +42,12 @@ class AsyncServer(ReceivingServer):
 
     # Registration
 
+    @overload
+    def on(self, event: str, handler: None = None, namespace: str | None = None) -> Callable[[H], H]: ...
+
+    @overload
+    def on(self, event: str, handler: H, namespace: str | None = None) -> H: ...
+
     def on(self, event: str, handler: Handler | None = None, namespace: str | None = None) -> Any:
         """Register an event handler; also a decorator. See ``socketio.AsyncServer.on``."""
         register_as_it_is = super().on
@@ -55,6 +62,16 @@ class AsyncServer(ReceivingServer):
             return handler
 
         return register if handler is None else register(handler)
+
+    @overload
+    def event(self, handler: H, /) -> H: ...
+
+    @overload
+    def event(self, *, namespace: str | None = None) -> Callable[[H], H]: ...
+
+    def event(self, *args: Any, **kwargs: Any) -> Any:
+        """Register the handler of the event that has the function's name; with or without arguments."""
+        return super().event(*args, **kwargs)
 
     def register_namespace(self, namespace_handler: AsyncNamespace) -> None:
         """Register an object whose ``on_*`` methods handle the events of a namespace."""

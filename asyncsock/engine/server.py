@@ -9,7 +9,7 @@ import logging
 import sys
 from collections.abc import Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
 from .arguments import option_names, refuse_unknown, trim
 from .endings import Endings
@@ -36,6 +36,7 @@ from .transport import Transport
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+H = TypeVar("H", bound=Callable[..., Any])
 EAGER_TASKS = sys.version_info >= (3, 12)  # whether a task can run up to its first suspension at once
 
 
@@ -159,6 +160,12 @@ class EngineServer:
         return self.endpoint.cors.credentials
 
     # Handlers
+
+    @overload
+    def on(self, event: str, handler: None = None) -> Callable[[H], H]: ...
+
+    @overload
+    def on(self, event: str, handler: H) -> H: ...
 
     def on(self, event: str, handler: Callable[..., Any] | None = None) -> Callable[..., Any]:
         """Register the handler of ``connect``, ``message`` or ``disconnect``; also a decorator.

@@ -22,11 +22,12 @@ from ..packets import ANY
 from ..queues import from_url
 from ..server import AsyncServer
 from .application_json import ApplicationJSON
-from .handlers import ErrorHandlers, FlaskServer, Handler, make_callback, make_server_handler
+from .handlers import FlaskServer, Handler, make_callback, make_server_handler
 from .namespace import Namespace
 from .options import without_unknown
 from .paths import FlaskApp, others_of, register
 from .refusals import refuse_monkey_patching, refuse_other_loops, watch_uvicorn
+from .registry import Registry
 from .runner import Runner
 from .testing import AsyncSocketIOTestClient, SocketIOTestClient
 from .threads import ThreadPool
@@ -35,7 +36,7 @@ HANDLER_THREADS = 64
 NO_APPLICATION = "SocketIO has no application yet: pass it to SocketIO(app) or call init_app(app)"
 
 
-class SocketIO:
+class SocketIO(Registry):
     """Socket.IO for a Flask application, with the interface of Flask-SocketIO.
 
     Args:
@@ -63,9 +64,7 @@ class SocketIO:
         self.server_options: dict[str, Any] = {}
         self._server: AsyncServer | None = None  # a FlaskServer, where there is an application
         self._asgi_app: ASGIApp | None = None
-        self.handlers: list[tuple[str, Handler, str]] = []
-        self.namespace_handlers: list[Namespace] = []
-        self.errors = ErrorHandlers()
+        super().__init__()
         self._at_start: list[Callable[[], Any]] = []
         self._runner = Runner()
         refuse_monkey_patching()
@@ -161,71 +160,12 @@ class SocketIO:
         """Always ``'asgi'``."""
         return "asgi"
 
-    @property
-    def exception_handlers(self) -> dict[str, Handler]:
-        """What `on_error` has registered, by namespace."""
-        return self.errors.by_namespace
+    def _added(self, message: str, handler: Handler, namespace: str) -> None:
+        if self.app is not None:
+            self._register(message, handler, namespace)
 
-    @property
-    def default_exception_handler(self) -> Handler | None:
-        """What `on_error_default` has registered."""
-        return self.errors.default
-
-    # Registration
-
-    def on(self, message: str, namespace: str | None = None) -> Callable[[Handler], Handler]:
-        """Decorate the handler of an event, a coroutine function or a function.
-
-        Args:
-            message: The name of the event; ``'*'`` for events without a handler of their own.
-            namespace: ``'/'`` by default; ``'*'`` for namespaces without handlers of their own.
-        """
-
-        def register(handler: Handler) -> Handler:
-            self.handlers.append((message, handler, namespace or "/"))
-            if self.app is not None:
-                self._register(message, handler, namespace or "/")
-            return handler
-
-        return register
-
-    def on_event(self, message: str, handler: Handler, namespace: str | None = None) -> None:
-        """Register the handler of an event: `on` without the decorator."""
-        self.on(message, namespace)(handler)
-
-    def event(self, *args: Any, **kwargs: Any) -> Any:
-        """Decorate the handler of the event that has the function's name.
-
-        Used as ``@socketio.event`` or ``@socketio.event(namespace="/chat")``.
-        """
-        if len(args) == 1 and not kwargs and callable(args[0]):
-            return self.on(args[0].__name__)(args[0])
-        return lambda handler: self.on(handler.__name__, *args, **kwargs)(handler)
-
-    def on_error(self, namespace: str | None = None) -> Callable[[Handler], Handler]:
-        """Decorate what is called with the exceptions of a namespace's handlers; its result is the ack."""
-
-        def register(handler: Handler) -> Handler:
-            self.errors.by_namespace[namespace or "/"] = _callable(handler)
-            return handler
-
-        return register
-
-    def on_error_default(self, handler: Handler) -> Handler:
-        """Decorate what is called with exceptions in namespaces without an error handler."""
-        self.errors.default = _callable(handler)
-        return handler
-
-    def on_namespace(self, namespace_handler: Namespace) -> None:
-        """Register a class-based namespace; a handler registered with `on` goes before its methods.
-
-        Raises:
-            ValueError: It is not an instance of `Namespace`.
-        """
-        if not isinstance(namespace_handler, Namespace):
-            raise ValueError("Not a namespace instance.")
+    def _added_namespace(self, namespace_handler: Namespace) -> None:
         namespace_handler._set_socketio(self)
-        self.namespace_handlers.append(namespace_handler)
         if self.app is not None:
             self._register_namespace(namespace_handler)
 
@@ -402,12 +342,6 @@ def _data(function: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             raise TypeError(f"{function}() got multiple values for argument 'data'")
         return kwargs.pop("data")
     return args[0] if len(args) == 1 else args or None
-
-
-def _callable(handler: Handler) -> Handler:
-    if not callable(handler):
-        raise ValueError("exception_handler must be callable")
-    return handler
 
 
 def _client_file(path: str | os.PathLike[str]) -> dict[str, str]:

@@ -1,0 +1,130 @@
+"""Handlers of every kind, whose decorators keep their types. It is never run, only checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from flask import Flask
+from typing_extensions import assert_type
+
+from asyncsock import ASGIApp, AsyncServer, Namespace, SocketIO, emit, join_room
+from asyncsock.engine import EngineServer
+
+Echo = Callable[[str, int], Coroutine[Any, Any, str]]
+Joined = Callable[[str], list[str]]
+Failed = Callable[[Exception], dict[str, str]]
+
+app = Flask(__name__)
+socketio = SocketIO(app, ping_interval=25, cors_allowed_origins="*")
+asgi: ASGIApp = socketio.asgi_app
+
+
+@socketio.on("echo")
+async def echo(text: str, times: int) -> str:
+    await emit("echoed", text)
+    return text * times
+
+
+@socketio.on("joined", namespace="/chat")
+def joined(room: str) -> list[str]:
+    join_room(room)
+    return [room]
+
+
+@socketio.event
+async def plain_event(text: str, times: int) -> str:
+    return text * times
+
+
+@socketio.event()
+async def called_event(text: str, times: int) -> str:
+    return text * times
+
+
+@socketio.event(namespace="/chat")
+def chat_event(room: str) -> list[str]:
+    return [room]
+
+
+@socketio.on_error()
+def failed(error: Exception) -> dict[str, str]:
+    return {"error": str(error)}
+
+
+@socketio.on_error("/chat")
+def chat_failed(error: Exception) -> dict[str, str]:
+    return {"error": str(error)}
+
+
+@socketio.on_error_default
+def failed_anywhere(error: Exception) -> dict[str, str]:
+    return {"error": str(error)}
+
+
+class Chat(Namespace):
+    async def on_say(self, text: str) -> None:
+        await self.emit("said", text)
+
+
+socketio.on_namespace(Chat("/rooms"))
+socketio.on_event("echo again", echo)
+
+server = AsyncServer(ping_interval=25)
+
+
+@server.on("echo")
+async def server_echo(sid: str, number: int) -> str:
+    await server.emit("echoed", number, to=sid)
+    return sid
+
+
+@server.on("echo", namespace="/chat")
+async def server_chat_echo(sid: str, number: int) -> str:
+    return sid * number
+
+
+@server.event
+async def server_event(sid: str, number: int) -> str:
+    return sid * number
+
+
+@server.event(namespace="/chat")
+async def server_chat_event(sid: str, number: int) -> str:
+    return sid * number
+
+
+engine = EngineServer(ping_interval=25)
+
+
+@engine.on("message")
+async def message(sid: str, number: int) -> str:
+    return sid * number
+
+
+def check() -> None:
+    """assert_type is told what each is, and pyright and mypy say where it is something else."""
+    as_echo: list[Echo] = [echo, plain_event, called_event, server_echo, server_chat_echo]
+    as_echo += [server_event, server_chat_event, message]
+    as_joined: list[Joined] = [joined, chat_event]
+    as_failed: list[Failed] = [failed, chat_failed, failed_anywhere]
+    assert_type(joined("a"), list[str])
+    assert_type(chat_event("a"), list[str])
+    assert_type(failed(ValueError()), dict[str, str])
+    del as_echo, as_joined, as_failed
+
+
+async def call_them() -> None:
+    for answer in (
+        await echo("a", 1),
+        await plain_event("a", 1),
+        await called_event("a", 1),
+        await server_echo("a", 1),
+        await server_chat_echo("a", 1),
+        await server_event("a", 1),
+        await server_chat_event("a", 1),
+        await message("a", 1),
+        await server.on("again", server_echo)("a", 1),
+        await engine.on("message", message)("a", 1),
+    ):
+        assert_type(answer, str)
