@@ -151,7 +151,7 @@ async def close_code(ws: ClientConnection) -> int | None:
         while True:
             await receive(ws)
     except ConnectionClosed:
-        return ws.close_code
+        return ws.protocol.close_code
 
 
 async def is_refused(server: Server, path: str = "/engine.io/", **values: str | None) -> bool:

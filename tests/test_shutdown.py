@@ -89,7 +89,7 @@ async def test_under_load_every_client_that_reads_gets_what_was_emitted_and_a_pr
         for packets in await asyncio.gather(*reading):
             numbers = [json.loads(packet[2:])[1] for packet in packets if packet.startswith('42["number"')]
             assert numbers == list(range(1000))
-        assert (first.close_code, second.close_code) == (1012, 1012)
+        assert (first.protocol.close_code, second.protocol.close_code) == (1012, 1012)
         polled = await raw.within(polled_to_the_end)
         assert [packet for packet in polled if "number" in packet] == [
             f'42["number",{n}]' for n in range(1000)
@@ -116,7 +116,7 @@ async def test_a_handler_in_flight_finishes_and_its_answer_arrives(server: Serve
         await asyncio.to_thread(server.wait_for_log, "slow began")
         server.process.send_signal(signal.SIGTERM)
         assert await read_to_the_end(ws) == ['437["finished"]']
-        assert ws.close_code == 1012
+        assert ws.protocol.close_code == 1012
         assert await gone(server, 10) == -signal.SIGTERM
         assert "slow ended" in server.log()
 

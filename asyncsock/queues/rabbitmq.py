@@ -1,6 +1,7 @@
-"""RabbitMQ. What is published while a process does not listen waits for it in a queue of its own.
+"""RabbitMQ, through aio-pika. What is published while a process does not listen waits in a queue of its own.
 
-This uses aiormq, on which aio-pika is built, because aio-pika does more for each message.
+Batches go through the channel under aio-pika's, which aio-pika gives out for that: aio-pika's own `publish`
+and `consume` make several objects and a task for each message, and confirm or acknowledge each alone.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ HEARTBEAT = 5  # seconds, unless the URL says otherwise; aiormq gives up after t
 QUEUE_EXPIRES = 300_000  # milliseconds that a queue outlives its process, or waits for it
 PREFETCH = 1000  # messages that the broker sends ahead of their acknowledgement
 FRAMES = 300  # that aiormq reads, three or more for a message, before others have their turn
-WATCH = 1.0  # seconds between looks at whether the broker has cancelled our consumer
-GOODBYE = 0.5  # seconds that the broker has to delete our queue
+WATCH = 1.0  # seconds without a message after which the broker is asked whether it has our consumer
+GOODBYE = 0.5  # seconds that the broker has to delete our queue, or aio-pika to say why a channel closed
 
 
 class RabbitMQDriver(Driver):
@@ -39,10 +40,11 @@ class RabbitMQDriver(Driver):
 
     def __init__(self, url: str, channel: str) -> None:
         super().__init__(url, channel)
-        self._aiormq = require("aiormq", "rabbitmq", "amqp")
-        quiet = logging.getLogger("aiormq")
-        if quiet.level == logging.NOTSET:
-            quiet.setLevel(logging.CRITICAL)  # it logs each attempt to reconnect, and we the loss, once
+        aio_pika = self._aio_pika = require("aio_pika", "rabbitmq", "amqp")
+        for name in ("aio_pika", "aiormq"):
+            quiet = logging.getLogger(name)
+            if quiet.level == logging.NOTSET:
+                quiet.setLevel(logging.CRITICAL)  # they log each attempt to reconnect, and we the loss, once
         try:
             self._address = _complete(url)
             self._tls = tls.client_context(self._address.query) if self._address.scheme == "amqps" else None
@@ -50,13 +52,21 @@ class RabbitMQDriver(Driver):
             raise ValueError(f"bad RabbitMQ URL: {error}") from None
         self._exchange = f"asyncsock.{channel}"
         self._queue = f"asyncsock.{channel}.{uuid.uuid4().hex}"
+        # As Kombu declares the text that it publishes, and therefore reads it.
+        self._envelope = aio_pika.Message(
+            b"",
+            content_type="text/plain",
+            content_encoding="utf-8",
+            delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+        )
         self._connection: Any = None
         self._channel: Any = None
-        self._arrivals: Arrivals | None = None
+        self._underlay: Any = None  # the channel under it
+        self._arrivals = Arrivals()
 
     async def connect(self, *, subscribe: bool) -> None:
         try:
-            await _finish(self._connect(subscribe))
+            await self._finish(self._connect(subscribe))
         except Exception as error:
             reason = self._refusal(error)
             if reason is None:
@@ -67,159 +77,172 @@ class RabbitMQDriver(Driver):
         """Why connecting again would not help, if it would not."""
         if isinstance(error.__cause__, ssl.SSLCertVerificationError):
             return f"RabbitMQ's certificate is not trusted: {error.__cause__}"
-        exceptions = self._aiormq.exceptions
-        if isinstance(error, (exceptions.ProbableAuthenticationError, exceptions.ChannelAccessRefused)):
+        access_refused = require("aiormq.exceptions", "rabbitmq", "amqp").ChannelAccessRefused
+        if isinstance(error, (self._aio_pika.exceptions.ProbableAuthenticationError, access_refused)):
             return f"RabbitMQ refused the login: {error}"
-        if "Connection.OpenOk" in str(error):  # aiormq keeps to itself what came instead
-            return f"RabbitMQ refused the login to the virtual host {self._connection.vhost!r}"
+        # What came instead of a virtual host's opening is told by neither.
+        unexpected = require("pamqp.exceptions", "rabbitmq", "amqp").AMQPInternalError  # aiormq before 7
+        if isinstance(error, (self._aio_pika.exceptions.InvalidFrameError, unexpected)):
+            vhost = self._address.path[1:].replace("%2F", "/") or "/"
+            return f"RabbitMQ refused the login to the virtual host {vhost!r}"
         return None
 
     async def _connect(self, subscribe: bool) -> None:
-        self._connection = self._aiormq.Connection(self._address, context=self._tls)
-        await self._connection.connect()
-        await self._open_channel()
-        await self._declare_exchanges()
+        self._connection = await self._aio_pika.connect(self._address, ssl_context=self._tls)
+        self._channel = await self._connection.channel(publisher_confirms=False)
+        exchange = await self._declare_exchanges()
+        await self._open_underlay()
         if subscribe:
-            await self._subscribe()
+            await self._subscribe(exchange)
         else:
-            await self._channel.tx_select()
+            await self._underlay.tx_select()
 
-    async def _open_channel(self) -> None:
-        self._channel = await self._connection.channel(publisher_confirms=False, frame_buffer_size=FRAMES)
+    async def _open_underlay(self) -> None:
+        self._arrivals = Arrivals()
+        connection = self._connection.transport.connection
+        channel = await self._aio_pika.abc.UnderlayChannel.create(
+            connection, self._arrivals.end, publisher_confirms=False, frame_buffer_size=FRAMES
+        )
+        self._underlay = channel.channel
 
-    async def _open_channel_again(self) -> None:
-        await self._open_channel()
-        await self._channel.tx_select()
+    async def _open_underlay_again(self) -> None:
+        await self._open_underlay()
+        await self._underlay.tx_select()
 
-    async def _declare_exchanges(self) -> None:
-        channel = self._channel
-        for name, durable in ((self._exchange, True), (self.channel, False)):
-            await channel.exchange_declare(exchange=name, exchange_type="fanout", durable=durable)
-        for to, source in ((self._exchange, self.channel), (self.channel, self._exchange)):
-            await channel.exchange_bind(destination=to, source=source)
+    async def _declare_exchanges(self) -> Any:
+        fanout = self._aio_pika.ExchangeType.FANOUT
+        ours = await self._channel.declare_exchange(self._exchange, fanout, durable=True)
+        theirs = await self._channel.declare_exchange(self.channel, fanout)
+        await ours.bind(theirs)
+        await theirs.bind(ours)
+        return ours
 
-    async def _subscribe(self) -> None:
-        channel, queue = self._channel, self._queue
+    async def _subscribe(self, exchange: Any) -> None:
         # While the broker still believes in a connection that was lost, the next one gets nothing: what
         # the lost one has not acknowledged comes first.
         arguments = {"x-expires": QUEUE_EXPIRES, "x-single-active-consumer": True}
-        await channel.queue_declare(queue, durable=True, arguments=arguments)
-        await channel.queue_bind(queue, self._exchange)
-        await channel.basic_qos(prefetch_count=PREFETCH)
-        self._arrivals = Arrivals(channel)
-        await channel.basic_consume(queue, self._arrivals.add)
+        queue = await self._channel.declare_queue(self._queue, durable=True, arguments=arguments)
+        await queue.bind(exchange, routing_key="")
+        await self._underlay.basic_qos(prefetch_count=PREFETCH)
+        await self._underlay.basic_consume(self._queue, self._arrivals.add)
 
     async def publish(self, messages: Sequence[bytes]) -> None:
         try:
-            await _finish(self._publish(messages))
+            await self._finish(self._publish(messages))
         except Exception as error:
-            reason = _why_closed(self._channel) or error
-            if "message size" not in str(reason):
+            reason = await self._why_closed() or error
+            if not isinstance(reason, self._aio_pika.exceptions.ChannelPreconditionFailed):
                 raise
-            await _finish(self._open_channel_again())
+            await self._finish(self._open_underlay_again())
             raise MessageRefused(f"RabbitMQ does not take it: {reason}") from None
 
     async def _publish(self, messages: Sequence[bytes]) -> None:
-        # In a transaction, which is confirmed as a whole: aiormq does much for each single confirmation.
+        # In a transaction, which is confirmed as a whole.
+        publish = self._underlay.basic_publish
         for message in messages:
-            # As Kombu declares the text that it publishes, and therefore reads it.
-            properties = self._aiormq.spec.Basic.Properties(
-                content_type="text/plain", content_encoding="utf-8", delivery_mode=2
-            )
-            await self._channel.basic_publish(
-                message, exchange=self._exchange, properties=properties, wait=False
-            )
-        await self._channel.tx_commit()
+            properties = self._envelope.properties  # made anew: they get the message's id
+            await publish(message, exchange=self._exchange, properties=properties, wait=False)
+        await self._underlay.tx_commit()
 
     async def messages(self) -> AsyncIterator[Sequence[bytes]]:
-        channel, arrivals = self._channel, self._arrivals
-        assert arrivals is not None
+        underlay, arrivals = self._underlay, self._arrivals
         try:
             while True:
-                together = await arrivals.together()
+                together = await arrivals.together(WATCH)
+                if not together:
+                    await self._finish(self._check_consumer())
+                    continue
                 yield [message.body for message in together]
                 # Not waiting for the socket to take it, which on a lost connection it may never do.
-                await _finish(channel.basic_ack(together[-1].delivery_tag, multiple=True, wait=False))
+                tag = together[-1].delivery_tag
+                await self._finish(underlay.basic_ack(tag, multiple=True, wait=False))
         except asyncio.CancelledError:
             # The process stops listening for good.
             with contextlib.suppress(Exception):
-                await channel.queue_delete(self._queue, timeout=GOODBYE)
+                await self._channel.queue_delete(self._queue, timeout=GOODBYE)
             raise
+
+    async def _check_consumer(self) -> None:
+        try:
+            queue = await self._underlay.queue_declare(self._queue, passive=True)
+        except self._aio_pika.exceptions.ChannelNotFoundEntity:
+            raise ConnectionError("RabbitMQ deleted the queue") from None
+        if not queue.consumer_count:
+            raise ConnectionError("RabbitMQ cancelled the consumer")
 
     async def close(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.close()
 
+    async def _finish(self, call: Coroutine[Any, Any, Any]) -> None:
+        """Wait for a call of aio-pika's.
+
+        It cancels those that wait when the connection is lost, which must not look as if their caller was.
+
+        Raises:
+            ConnectionError: The connection or the channel is lost.
+        """
+        result: Any
+        (result,) = await asyncio.gather(call, return_exceptions=True)
+        if isinstance(result, asyncio.CancelledError):
+            raise _lost(result)
+        if isinstance(result, self._aio_pika.exceptions.ChannelInvalidStateError):
+            raise _lost(await self._why_closed())
+        if isinstance(result, BaseException):
+            raise result
+
+    async def _why_closed(self) -> BaseException | None:
+        """Why the channel was closed, which is said a little after that."""
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._arrivals.ended.wait(), GOODBYE)
+        return self._arrivals.reason
+
 
 class Arrivals:
-    """What has arrived on a channel, and was not asked for yet.
+    """What has arrived on a channel and was not asked for yet, and whether and why the channel has ended."""
 
-    Args:
-        channel: aiormq's, with one consumer.
-    """
-
-    def __init__(self, channel: Any) -> None:
-        self._channel = channel
+    def __init__(self) -> None:
         self._messages: list[Any] = []
         self._changed = asyncio.Event()
-        channel.closing.add_done_callback(lambda _: self._changed.set())
+        self.ended = asyncio.Event()
+        self.reason: BaseException | None = None
 
     async def add(self, message: Any) -> None:
         """Called for each message."""
         self._messages.append(message)
         self._changed.set()
 
-    async def together(self) -> list[Any]:
-        """Wait for messages, and return those that arrived together.
+    async def end(self, closing: asyncio.Future[None]) -> None:
+        """Called when the channel is closed, with what says why."""
+        self.reason = None if closing.cancelled() else closing.exception()
+        self.ended.set()
+        self._changed.set()
+
+    async def together(self, timeout: float) -> list[Any]:
+        """Wait for messages, and return those that arrived together; none if nothing comes for so long.
 
         Raises:
             ConnectionError: The channel was lost. What arrived and was not asked for will come again.
         """
-        while not self._messages or self._channel.is_closed:
-            self._check()
+        if not self._messages and not self.ended.is_set():
             self._changed.clear()
             with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), WATCH)
+                await asyncio.wait_for(self._changed.wait(), timeout)
+        if self.ended.is_set():
+            raise _lost(self.reason)
         messages, self._messages = self._messages, []
         return messages
-
-    def _check(self) -> None:
-        if self._channel.is_closed:
-            raise _lost(_why_closed(self._channel))
-        if not self._channel.consumers:  # older aiormq tells nobody
-            raise ConnectionError("RabbitMQ deleted the queue")
-
-
-async def _finish(call: Coroutine[Any, Any, Any]) -> None:
-    """Wait for a call of aiormq's.
-
-    It cancels those that wait when the connection is lost, which must not look as if their caller was.
-    """
-    result: Any
-    (result,) = await asyncio.gather(call, return_exceptions=True)
-    if isinstance(result, asyncio.CancelledError):
-        raise _lost(result)
-    if isinstance(result, BaseException):
-        raise result
-
-
-def _why_closed(channel: Any) -> BaseException | None:
-    closing = channel.closing
-    reason: BaseException | None = None
-    if closing.done() and not closing.cancelled():
-        reason = closing.exception()
-    return reason
 
 
 def _lost(error: BaseException | None) -> ConnectionError:
     if error is None or isinstance(error, asyncio.CancelledError):
-        return ConnectionError("RabbitMQ was silent for too long")  # then aiormq has no reason to tell
+        return ConnectionError("RabbitMQ was silent for too long")  # then there is no reason to tell
     return ConnectionError(f"RabbitMQ closed the connection: {error}")
 
 
 def _complete(url: str) -> Any:
-    """A URL for aiormq, with what it does not say.
+    """A URL for aio-pika, with what it does not say.
 
     Raises:
         ValueError: It is malformed.

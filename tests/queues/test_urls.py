@@ -96,7 +96,7 @@ MISSING = {
     "redis://localhost": ("redis", "redis"),
     "redis+streams://localhost": ("hiredis", "redis"),
     "redis+sentinel://localhost/0/mymaster": ("redis", "redis"),
-    "amqp://localhost": ("aiormq", "rabbitmq"),
+    "amqp://localhost": ("aio_pika", "rabbitmq"),
     "kafka://localhost": ("aiokafka", "kafka"),
     "nats://localhost": ("nats", "nats"),
     "zmq+tcp://localhost:5555+5556": ("zmq", "zmq"),
