@@ -96,6 +96,7 @@ class ReceivingServer(BaseServer):
             self.eio.shortcut = make_shortcut(self)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0
+        self.eio.left_loop = self._left_loop
 
     @classmethod
     def option_names(cls) -> set[str]:
@@ -113,19 +114,32 @@ class ReceivingServer(BaseServer):
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop | None:
-        """The event loop to work on, once there is one."""
-        return self._loop
+        """The event loop to work on, while there is one."""
+        return self._loop if self._loop is not None and not self._loop.is_closed() else None
 
     def attach_loop(self) -> None:
-        """Serve on the running event loop; other threads hand their work to it."""
+        """Serve on the running event loop; other threads hand their work to it.
+
+        Raises:
+            RuntimeError: None runs in this thread.
+        """
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
+        self.eio.follow_loop()
         if self._ours:
             self.manager.start()
 
     def on_loop(self) -> bool:
-        """Whether the caller is on the event loop's thread."""
-        return threading.get_ident() == self._thread
+        """Whether the caller is on the event loop."""
+        return threading.get_ident() == self._thread and self._loop is not None and self._loop.is_running()
+
+    def _left_loop(self) -> None:
+        """The event loop is over: forget the clients that it left, of whom no handler can hear any more."""
+        for namespace in list(self.manager.get_namespaces()):
+            for sid, _ in list(self.manager.get_participants(namespace, None)):
+                self.manager.basic_disconnect(sid, namespace)
+        self.connections.clear()
+        self._connect_deadlines.clear()
 
     # The engine's events
 
@@ -133,7 +147,7 @@ class ReceivingServer(BaseServer):
         if not self.manager_initialized:
             self.manager_initialized = True
             self.manager.initialize()
-        if self._loop is None or self._loop.is_closed():
+        if self._loop is not self.eio.loop:
             self.attach_loop()
         connection = self.connections[session.sid] = Connection(session)
         self._connect_deadlines.add(connection)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import inspect
+import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar, overload
 
@@ -12,6 +13,7 @@ from socketio.async_namespace import AsyncNamespace
 
 from .engine.arguments import trim
 from .engine.sent import SENT, Sent, SentAndWaiting, counts_as_coroutine
+from .engine.server import running_loop
 from .engine.session import SERVER_DISCONNECT
 from .incoming import ReceivingServer
 from .packets import DISCONNECT
@@ -134,17 +136,18 @@ class AsyncServer(ReceivingServer):
             return self._await_soon(
                 self.manager.emit(event, data, namespace, room=room, ignore_queue=ignore_queue, **options)
             )
-        if self.on_loop():
+        if threading.get_ident() == self._thread:
             sent: Sent = self.manager.emit(
                 event, data, namespace, room=room, ignore_queue=ignore_queue, **options
             )
             return sent
         encoded = self.manager.encode(event, data)
         delivery = (encoded, namespace, room, skip_sid, callback, ignore_queue)
-        if self._loop is None:
+        loop = self._loop_elsewhere()
+        if loop is None:
             without_server: Sent = self.manager.deliver(*delivery)
             return without_server
-        self._loop.call_soon_threadsafe(self.manager.deliver, *delivery)
+        loop.call_soon_threadsafe(self.manager.deliver, *delivery)
         return SENT
 
     @counts_as_coroutine
@@ -215,11 +218,12 @@ class AsyncServer(ReceivingServer):
         Raises:
             RuntimeError: There is no event loop yet.
         """
-        if self._loop is None:
+        loop = self._loop_elsewhere()
+        if loop is not None:
+            return _result_elsewhere(target(*args, **kwargs), loop)
+        if self.loop is None:
             self.attach_loop()
-        if self._loop is None or self.on_loop():
-            return self.eio.start_background_task(target, *args, **kwargs)
-        return asyncio.run_coroutine_threadsafe(target(*args, **kwargs), self._loop)
+        return self.eio.start_background_task(target, *args, **kwargs)
 
     @counts_as_coroutine
     def enter_room(self, sid: str, room: Any, namespace: str | None = None) -> Sent:
@@ -316,9 +320,23 @@ class AsyncServer(ReceivingServer):
 
     # Threads
 
+    def _loop_elsewhere(self) -> asyncio.AbstractEventLoop | None:
+        """The event loop that work has to be handed to; None if it can be done here.
+
+        Where the server's loop has closed and the caller is on another one, that becomes the server's.
+        """
+        if self._loop is None or threading.get_ident() == self._thread:
+            return None
+        if self._loop.is_closed():
+            if running_loop() is not None:
+                self.attach_loop()
+            return None
+        return self._loop
+
     def _run_on_loop(self, function: Handler, *args: Any) -> Any:
         """Call a function on the event loop's thread and return its result."""
-        if self._loop is None or self.on_loop():
+        loop = self._loop_elsewhere()
+        if loop is None or not loop.is_running():  # or nobody would answer
             return function(*args)
         future: concurrent.futures.Future[Any] = concurrent.futures.Future()
 
@@ -328,21 +346,24 @@ class AsyncServer(ReceivingServer):
             except Exception as error:
                 future.set_exception(error)
 
-        self._loop.call_soon_threadsafe(run)
+        loop.call_soon_threadsafe(run)
         return future.result()
 
     def _result(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        """What a coroutine returns; on the event loop the coroutine itself, to be awaited."""
-        if self._loop is None or self.on_loop():
+        """What a coroutine returns; on an event loop something to be awaited for it."""
+        loop = self._loop_elsewhere()
+        if loop is None or not loop.is_running():
             return coroutine
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+        result = _result_elsewhere(coroutine, loop)
+        return result.result() if isinstance(result, concurrent.futures.Future) else result
 
     def _await_soon(self, coroutine: Coroutine[Any, Any, Any]) -> Sent:
         """Start what a client manager of python-socketio's does in a coroutine."""
-        if self._loop is None or self.on_loop():
+        loop = self._loop_elsewhere()
+        if loop is None:
             task = asyncio.get_running_loop().create_task(coroutine)
             return SentAndWaiting(lambda: task)
-        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        future = asyncio.run_coroutine_threadsafe(coroutine, loop)
         return SentAndWaiting(lambda: asyncio.wrap_future(future))
 
     def queue_health(self) -> dict[str, Any] | None:
@@ -374,6 +395,12 @@ class AsyncServer(ReceivingServer):
         self._connect_deadlines.clear()
         if self._ours:
             await self.manager.stop()
+
+
+def _result_elsewhere(coroutine: Coroutine[Any, Any, Any], loop: asyncio.AbstractEventLoop) -> Any:
+    """The future of a coroutine on the loop of another thread; in a coroutine, one to be awaited."""
+    future = asyncio.run_coroutine_threadsafe(coroutine, loop)
+    return future if running_loop() is None else asyncio.wrap_future(future)
 
 
 class UserSession:

@@ -40,6 +40,7 @@ MODULES = (
     "engineio_protocol",
     "environ",
     "flask_handlers",
+    "loops",
     "migration",
     "options",
     "packets",

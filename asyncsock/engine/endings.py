@@ -70,6 +70,13 @@ class Endings:
         self._linger_deadlines.clear()
         self._close_deadlines.clear()
 
+    def clear(self) -> None:
+        """Wait for nobody any more."""
+        self._lingering.clear()
+        self._closing.clear()
+        self._linger_deadlines.clear()
+        self._close_deadlines.clear()
+
     def _drop(self, transport: Transport) -> None:
         self.gone(transport)
         transport.abort()

@@ -236,6 +236,7 @@ class Endpoint:
         server = self._server
         if server.closing:
             raise HTTPError(503, "The server is shutting down")
+        server.follow_loop()
         session = Session(server, server.generate_id(), make_scope=request.make_scope)
         server.sessions[session.sid] = session
         handler = server.handlers.get("connect")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 from .packet import Packet
@@ -24,10 +24,14 @@ class Fanout:
     A session's outbox that is not empty is either noted here for the next flush, or its transport sends
     it by itself as soon as it can (a paused WebSocket, a polling client between two requests). So only
     the first packet of a tick costs more than an append.
+
+    Args:
+        find_loop: Asked for the event loop where there is none yet or it has closed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, find_loop: Callable[[], asyncio.AbstractEventLoop | None]) -> None:
         self.emitted = 0  # fan-outs since the last flush
+        self._find_loop = find_loop
         self._dirty: list[Any] = []
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -72,5 +76,12 @@ class Fanout:
     def _schedule(self) -> None:
         loop = self._loop
         if loop is None or loop.is_closed():
-            loop = self._loop = asyncio.get_running_loop()
+            loop = self._loop = self._find_loop()
+            if loop is None:
+                return
         loop.call_soon(self.flush)
+
+    def clear(self) -> None:
+        """Forget the sessions that are noted, and the event loop."""
+        self._dirty.clear()
+        self._loop = None

@@ -38,27 +38,27 @@ class Deadlines(Generic[T]):
         loop = asyncio.get_running_loop()
         deadline = self._items[item] = (loop.time() if start is None else start) + self.delay
         if self._timer is None:
-            self._timer = loop.call_at(deadline, self._run, loop)
+            self._timer = loop.call_at(deadline, self._run, loop, self._items)
 
     def discard(self, item: T) -> bool:
         """Take an item away; return whether it was there."""
         return self._items.pop(item, None) is not None
 
     def clear(self) -> None:
-        """Forget every item."""
-        self._items.clear()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        """Forget every item, and the event loop; it may be another thread's, or closed."""
+        self._items = {}
+        self._timer = None
 
-    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _run(self, loop: asyncio.AbstractEventLoop, items: dict[T, float]) -> None:
+        if items is not self._items:
+            return  # they are forgotten
         due = loop.time() + self._slack
         self._timer = None
         for item, deadline in list(takewhile(lambda pair: pair[1] <= due, self._items.items())):
             if self.discard(item):  # unless the end of another took it away
                 self._expire(item, deadline)
         if self._items and self._timer is None:
-            self._timer = loop.call_at(next(iter(self._items.values())), self._run, loop)
+            self._timer = loop.call_at(next(iter(self._items.values())), self._run, loop, self._items)
 
 
 # A pong waits behind the message that its client is sending. This much time a message may take:

@@ -40,6 +40,14 @@ H = TypeVar("H", bound=Callable[..., Any])
 EAGER_TASKS = sys.version_info >= (3, 12)  # whether a task can run up to its first suspension at once
 
 
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """The event loop that runs in this thread, if one does."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
 class EngineServer:
     """An Engine.IO 4 server with the surface of ``engineio.AsyncServer``.
 
@@ -119,7 +127,11 @@ class EngineServer:
         # Asked first for everything that arrives; True: it is handled.
         self.shortcut: Callable[[Session, str | bytes], bool] = lambda session, message: False
         self.sessions: dict[str, Session] = {}
-        self.fanout = Fanout()
+        self.loop: asyncio.AbstractEventLoop | None = None  # the one that it serves on
+        self.left_loop: Callable[[], None] = lambda: (
+            None
+        )  # called when that is over and its sessions forgotten
+        self.fanout = Fanout(self.follow_loop)
         self.heartbeat = Heartbeat(interval, ping_timeout)
         self.stalls = Stalls(max_buffered_bytes, self.logger)
         # Running handlers by the keys that `start` got, each with the session whose event it handles.
@@ -260,6 +272,36 @@ class EngineServer:
             if self._last_handler.get(sid) is asyncio.current_task():
                 del self._last_handler[sid]
 
+    # The event loop
+
+    def follow_loop(self) -> asyncio.AbstractEventLoop | None:
+        """Serve on the running event loop, if one runs and no other has sessions.
+
+        Where another one is over (as in test suites with a loop for each test), the sessions that it left are
+        forgotten: their connections, tasks and timers ended with it.
+
+        Returns:
+            The event loop that runs.
+        """
+        loop = running_loop()
+        before = self.loop
+        if before is not loop and (before is None or not self.sessions or not before.is_running()):
+            self.loop = loop
+            if before is not None:
+                self._forget_all()
+        return loop
+
+    def _forget_all(self) -> None:
+        for session in (*self.sessions.values(), *self.leaving.values()):
+            session.forget()
+        for left in (self.sessions, self.leaving, self.tasks, self._last_handler):
+            left.clear()
+        self.heartbeat.stop()
+        self.stalls.stop()
+        self.endings.clear()
+        self.fanout.clear()
+        self.left_loop()
+
     # Sessions
 
     def session_opened(self, session: Session, transport: Transport) -> None:
@@ -328,6 +370,7 @@ class EngineServer:
 
     async def disconnect(self, sid: str | None = None) -> None:
         """Disconnect a client, or all of them."""
+        self.follow_loop()
         for session in [self.sessions.get(sid)] if sid is not None else list(self.sessions.values()):
             if session is not None:
                 session.close(SERVER_DISCONNECT)
@@ -399,6 +442,7 @@ class EngineServer:
         """End every session, with what was sent to it, once the handlers of its events have ended."""
         from .shutdown import close_sessions
 
+        self.follow_loop()
         await close_sessions(self)
         self.heartbeat.stop()
         self.stalls.stop()

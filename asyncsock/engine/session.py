@@ -152,6 +152,11 @@ class Session:
         if self._end(reason):
             self.transport = NO_TRANSPORT
 
+    def forget(self) -> None:
+        """Note that the session is over with its event loop, where nothing can be run or sent any more."""
+        self.is_open = False
+        self.transport = NO_TRANSPORT
+
     def _end(self, reason: str) -> bool:
         if not self.is_open:
             return False

@@ -45,20 +45,20 @@ class Stalls:
             loop = asyncio.get_running_loop()
             self._watched[session] = (sys.maxsize, loop.time())
             if self._timer is None:
-                self._timer = loop.call_later(CHECK_INTERVAL, self._check, loop.time)
+                self._timer = loop.call_later(CHECK_INTERVAL, self._check, loop.time, self._watched)
 
     def settled(self, session: Session) -> None:
         """The client has taken everything."""
         self._watched.pop(session, None)
 
     def stop(self) -> None:
-        """Stop watching."""
-        self._watched.clear()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        """Stop watching, and forget the event loop; it may be another thread's, or closed."""
+        self._watched = {}
+        self._timer = None
 
-    def _check(self, clock: Callable[[], float]) -> None:
+    def _check(self, clock: Callable[[], float], watched: dict[Session, tuple[int, float]]) -> None:
+        if watched is not self._watched:
+            return  # they are not watched any more
         now = clock()
         for session, (low, since) in list(self._watched.items()):
             backlog = session.transport.backlog(session)
@@ -70,7 +70,9 @@ class Stalls:
                 self._cut(session, backlog)
         self._timer = None
         if self._watched:
-            self._timer = asyncio.get_running_loop().call_later(CHECK_INTERVAL, self._check, clock)
+            self._timer = asyncio.get_running_loop().call_later(
+                CHECK_INTERVAL, self._check, clock, self._watched
+            )
 
     def _cut(self, session: Session, backlog: int) -> None:
         del self._watched[session]

@@ -176,7 +176,7 @@ class QueueManager(Rooms):
         return self._publish(wire.client_fields("disconnect", namespace, sid))
 
     def _publish(self, fields: dict[str, Any], droppable: bool = False) -> Sent:
-        if self._publisher is None:
+        if self._publisher is None or self._loop is None or self._loop.is_closed():
             return self._emitter.publish(fields)
         number = self._publisher.put(fields, droppable)
         return SentAndWaiting(partial(self._publisher.accepted, number))
