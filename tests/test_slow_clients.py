@@ -115,6 +115,6 @@ async def test_who_has_left_many_times_the_limit_is_cut_off_sooner(unread: int, 
     for now in (0.0, grace - 0.01):
         stalls._check(lambda now=now: now, stalls._watched)
         session.cut.assert_not_called()
-    stalls._check(lambda: grace)
+    stalls._check(lambda: grace, stalls._watched)
     session.cut.assert_called_once()
     stalls.stop()
