@@ -20,6 +20,7 @@ class Endings:
 
     def __init__(self) -> None:
         self._lingering: dict[str, Polling] = {}
+        self._last_fetch = 0.0  # when something was last left for a client, or fetched in part
         self._linger_deadlines: Deadlines[str] = Deadlines(LINGER, self._forget)
         self._closing: dict[Transport, float] = {}  # and when the client last gave a sign of life
         self._close_deadlines: Deadlines[Transport] = Deadlines(CLOSE_TIMEOUT, self._give_up)
@@ -27,6 +28,7 @@ class Endings:
     def linger(self, sid: str, polling: Polling) -> None:
         """Keep what an ended session left for its polling client to fetch."""
         self._lingering[sid] = polling
+        self._last_fetch = asyncio.get_running_loop().time()
         self._linger_deadlines.add(sid)
 
     def fetch(self, sid: str) -> Polling | None:
@@ -61,7 +63,7 @@ class Endings:
             for transport, last_sign in list(self._closing.items()):
                 if now - last_sign > patience:
                     self._drop(transport)
-            if not self._closing and (not self._lingering or now - start > patience):
+            if not self._closing and (not self._lingering or now - max(start, self._last_fetch) > patience):
                 break
             await asyncio.sleep(0.01)
             now = loop.time()
