@@ -808,6 +808,40 @@ async def test_a_refused_request_is_one_warning(caplog: pytest.LogCaptureFixture
     assert "Not an accepted origin" in record.getMessage()
 
 
+async def test_a_refused_origin_is_one_warning_that_names_it_and_the_remedy(
+    ws: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with handshake(EngineServer(), ws, {"Origin": FOREIGN}):
+        pass
+    await ask(EngineServer(), origin=FOREIGN)
+    for record, own in zip(caplog.records, ["http://127.0.0.1", "http://example.org"], strict=True):
+        assert record.levelname == "WARNING"
+        assert record.getMessage() == (
+            f"GET /engine.io/ refused: 400 Not an accepted origin: name '{FOREIGN}' in cors_allowed_origins"
+            f" to let it in (the server's own is '{own}';"
+            " a proxy has to pass the Host and X-Forwarded-Proto headers)"
+        )
+
+
+async def test_an_origin_that_is_not_among_those_allowed_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    await ask(EngineServer(cors_allowed_origins="http://a.example"), origin=FOREIGN)
+    (record,) = caplog.records
+    assert record.getMessage().endswith(f"name '{FOREIGN}' in cors_allowed_origins to let it in")
+
+
+async def test_what_a_client_sends_cannot_break_or_swell_a_line_of_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bad = "http://\x85\x1b[31mERROR fake\u00a0" + "x" * 10_000
+    server = EngineServer()
+    path = PATH + "\nERROR fake" + "y" * 10_000
+    headers = {"Origin": bad, "Host": bad, "X-Forwarded-Host": bad + "2"}
+    assert (await request(server.handle_request, "GET", path, HANDSHAKE, headers)).status == 400
+    (record,) = caplog.records
+    assert record.getMessage().isprintable()
+    assert len(record.getMessage()) < 1500
+
+
 # The surface: handlers
 
 

@@ -179,6 +179,7 @@ class DirectWebSocket(WebSocketTransport, asyncio.Protocol):
 
     def attach(self, session: Session) -> None:
         self.receiver = self._session = session
+        self._frames.limit = session.terms.max_payload
 
     def flush(self, session: Session) -> None:
         if self.paused:

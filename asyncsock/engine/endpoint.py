@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import json
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +25,7 @@ from .http import (
     request_of,
     session_cookie,
 )
+from .log import shown
 from .packet import Packet, text_packet
 from .payload import encode_payload
 from .polling import MOST_PACKETS, Polling
@@ -39,28 +39,20 @@ if TYPE_CHECKING:
     from .server import EngineServer
 
 TRANSPORTS = ("polling", "websocket")
-OLD_CLIENT = "Unsupported protocol version"
+UPDATE = "update the client to socket.io-client 3 or later, which speaks Engine.IO 4"
 
 
 class Endpoint:
     """Serves the requests to one `EngineServer`, by its options.
 
     Args:
-        server: The server, whose heartbeat is known already.
+        server: The server.
         cors: Which origins are let in.
     """
 
     def __init__(self, server: EngineServer, cors: CORS) -> None:
         self._server = server
         self.cors = cors
-        handshake = {
-            "pingInterval": round((server.ping_interval + server.ping_interval_grace_period) * 1000),
-            "pingTimeout": round(server.ping_timeout * 1000),
-            "maxPayload": server.max_http_buffer_size,
-        }
-        rest = json.dumps(handshake, separators=(",", ":"))[1:].encode()
-        self._open = b',"upgrades":[],' + rest
-        self._open_upgradable = b',"upgrades":["websocket"],' + rest
 
     @property
     def _upgradable(self) -> bool:
@@ -270,8 +262,8 @@ class Endpoint:
     def open_packet(self, session: Session, transport: Transport) -> Packet:
         """The ``open`` packet of a session (Engine.IO v4, "Handshake")."""
         upgradable = isinstance(transport, Polling) and self._upgradable
-        rest = self._open_upgradable if upgradable else self._open
-        return text_packet(b'0{"sid":' + orjson.dumps(session.sid) + rest)
+        upgrades = b',"upgrades":["websocket"],' if upgradable else b',"upgrades":[],'
+        return text_packet(b'0{"sid":' + orjson.dumps(session.sid) + upgrades + session.terms.handshake)
 
     def cookie_headers(self, session: Session) -> Headers:
         """The header that sets the session's cookie, if there is to be one."""
@@ -281,18 +273,18 @@ class Endpoint:
     def log_refusal(self, request: Request, error: HTTPError) -> None:
         """Log that a request is answered with an error."""
         if not error.logged:
-            path, message = request.make_scope()["path"], error.message
-            if message == OLD_CLIENT:
-                message += ": update the client to socket.io-client 3 or later, which speaks Engine.IO 4"
+            path, message = shown(request.make_scope()["path"]), shown(error.message)
+            if error.remedy:
+                message = f"{message.rstrip('.')}: {error.remedy}"
             self._server.logger.warning("%s %s refused: %d %s", request.method, path, error.status, message)
 
     def _check_origin(self, request: Request) -> None:
         if not self.cors.allows(request, lambda: build_environ(request.make_scope())):
-            raise HTTPError(400, "Not an accepted origin.")
+            raise HTTPError(400, "Not an accepted origin.", remedy=self.cors.remedy(request))
 
     def _check(self, request: Request, transport: str) -> None:
         if request.query.get("EIO") != "4":
-            raise HTTPError(400, OLD_CLIENT, 5)
+            raise HTTPError(400, "Unsupported protocol version", 5, remedy=UPDATE)
         if request.query.get("transport") != transport or transport not in self._server.transports:
             raise HTTPError(400, "Transport unknown", 0)
 

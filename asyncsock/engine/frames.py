@@ -57,7 +57,7 @@ class FrameReader(msgspec.Struct, gc=False):
         limit: The largest message that is accepted, in bytes.
     """
 
-    _limit: int
+    limit: int
     _partial: bytearray | bytes = b""  # the beginning of a frame
     _wanted: int = 0  # how many bytes it takes to go on with it
     _parser: ServerProtocol | None = None  # while a fragmented message is open
@@ -80,7 +80,7 @@ class FrameReader(msgspec.Struct, gc=False):
         position = 0
         end = len(data)
         # What nearly every read brings is one short text: the mask bit and the size, which is end - 6.
-        short = 6 < end <= SHORT and data[0] == TEXT and data[1] == end + 122 and end <= self._limit
+        short = 6 < end <= SHORT and data[0] == TEXT and data[1] == end + 122 and end <= self.limit
         if short and self._parser is None:
             try:
                 text = apply_mask(data[6:], data[2:6]).decode()
@@ -106,7 +106,7 @@ class FrameReader(msgspec.Struct, gc=False):
                 size = int.from_bytes(data[position + 2 : body - 4], "big")
             stop = body + size
             first = data[position]
-            if data[position + 1] < 128 or size > self._limit:
+            if data[position + 1] < 128 or size > self.limit:
                 self._parse(data[position:], owner)  # it refuses both by the header
                 return
             if end < stop:
@@ -145,7 +145,7 @@ class FrameReader(msgspec.Struct, gc=False):
     def _parse(self, frame: bytes, owner: FrameOwner) -> bool:
         parser = self._parser
         if parser is None:
-            parser = self._parser = ServerProtocol(state=OPEN, max_size=self._limit)
+            parser = self._parser = ServerProtocol(state=OPEN, max_size=self.limit)
         parser.receive_data(frame)
         for event in parser.events_received():
             if isinstance(event, Frame) and event.opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):

@@ -83,16 +83,6 @@ class Heartbeat:
             Session, tuple[float, int]
         ] = {}  # since when they hold up a pong, and their bytes
 
-    @property
-    def interval(self) -> float:
-        """Seconds between a session's opening or last pong and the next ping."""
-        return self._pings.delay
-
-    @property
-    def timeout(self) -> float:
-        """Seconds a client has to answer a ping."""
-        return self._pongs.delay
-
     def start(self, session: Session) -> None:
         """Begin to ping a session that has just been opened."""
         self._pings.add(session)

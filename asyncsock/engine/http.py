@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import unquote_plus
 
 from .arguments import accepts
+from .log import shown
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -31,14 +32,18 @@ class HTTPError(Exception):
         status: The HTTP status.
         message: What is wrong, for the client.
         code: The number that Engine.IO servers give with it, as Node's does.
+        remedy: What the log says of it beside the message.
         logged: Whether the log already has a line about it.
     """
 
-    def __init__(self, status: int, message: str, code: int = 3, *, logged: bool = False) -> None:
+    def __init__(
+        self, status: int, message: str, code: int = 3, *, remedy: str = "", logged: bool = False
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
         self.code = code
+        self.remedy = remedy
         self.logged = logged
 
     @property
@@ -181,6 +186,16 @@ class CORS:
             return _normal(origin) in _own_origins(request)
         names = [allowed] if isinstance(allowed, str) else [name for name in allowed if isinstance(name, str)]
         return "*" in names or origin in names or _normal(origin) in map(_normal, names)
+
+    def remedy(self, request: Request) -> str:
+        """What to do so that the origin of a refused request is let in."""
+        known = ""
+        if self.allowed is None:
+            own = " or ".join([f"'{shown(origin)}'" for origin in dict.fromkeys(_own_origins(request))])
+            known = (
+                f" (the server's own is {own}; a proxy has to pass the Host and X-Forwarded-Proto headers)"
+            )
+        return f"name '{shown(request.header(b'origin'))}' in cors_allowed_origins to let it in{known}"
 
     def headers(self, request: Request) -> Headers:
         """The CORS headers of an answer to an allowed request."""

@@ -1,8 +1,15 @@
-"""The ``logger`` option."""
+"""The ``logger`` option, and what may stand in a line of the log."""
 
 from __future__ import annotations
 
 import logging
+
+SHOWN = 100  # characters
+
+
+def shown(text: str) -> str:
+    """A text from a client for a log line: its beginning, with what would break the line escaped."""
+    return repr(text[:SHOWN])[1:-1]
 
 
 def make_logger(name: str, option: bool | logging.Logger) -> logging.Logger:

@@ -133,7 +133,7 @@ class Polling(Transport):
         if self._posting is not None:
             self._refuse(session, "a second POST while one is being read")
         length = exchange.request.header(b"content-length")
-        limit = self._server.max_http_buffer_size
+        limit = session.terms.max_payload
         if length.isdigit() and int(length) > limit:
             self._refuse(session, "Payload too large", 413)
         self._posting = exchange
@@ -150,7 +150,7 @@ class Polling(Transport):
             HTTPError: 400 or 413; the session is closed.
         """
         self._posting = None
-        if len(body) > self._server.max_http_buffer_size:
+        if len(body) > session.terms.max_payload:
             self._refuse(session, "Payload too large", 413)
         try:
             messages = decode_payload(body)

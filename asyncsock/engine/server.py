@@ -15,10 +15,10 @@ from .arguments import option_names, refuse_unknown, trim
 from .endings import Endings
 from .endpoint import TRANSPORTS, Endpoint, known_transports
 from .fanout import Fanout
-from .heartbeat import Heartbeat
 from .http import CORS, Origins, Receive, Scope, Send
 from .ids import make_id
 from .log import make_logger
+from .options import ChangeableOptions
 from .packet import Packet, binary_packet, message_packet, text_packet
 from .sent import SENT, Sent, SentAndWaiting, counts_as_coroutine
 from .session import (
@@ -31,6 +31,7 @@ from .session import (
     Session,
 )
 from .stalls import Stalls
+from .terms import Terms
 from .transport import Transport
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def running_loop() -> asyncio.AbstractEventLoop | None:
         return None
 
 
-class EngineServer:
+class EngineServer(ChangeableOptions):
     """An Engine.IO 4 server with the surface of ``engineio.AsyncServer``.
 
     Args:
@@ -113,8 +114,7 @@ class EngineServer:
         self.logger = make_logger("asyncsock.engine", logger)
         interval, grace = ping_interval if isinstance(ping_interval, tuple) else (ping_interval, 0.0)
         self.async_mode = "asgi"
-        self.ping_interval_grace_period = grace
-        self.max_http_buffer_size = max_http_buffer_size
+        self.terms = Terms(interval, grace, ping_timeout, max_http_buffer_size)  # of new sessions
         self.allow_upgrades = allow_upgrades
         self.http_compression = http_compression
         self.compression_threshold = compression_threshold
@@ -132,7 +132,6 @@ class EngineServer:
             None
         )  # called when that is over and its sessions forgotten
         self.fanout = Fanout(self.follow_loop)
-        self.heartbeat = Heartbeat(interval, ping_timeout)
         self.stalls = Stalls(max_buffered_bytes, self.logger)
         # Running handlers by the keys that `start` got, each with the session whose event it handles.
         self.tasks: dict[object, tuple[asyncio.Task[Any], str | None]] = {}
@@ -148,28 +147,6 @@ class EngineServer:
     def sockets(self) -> dict[str, Session]:
         """The sessions by their ids, by the name that ``engineio`` has for them."""
         return self.sessions
-
-    # Options that cannot be changed
-
-    @property
-    def ping_interval(self) -> float:
-        """Seconds between pings."""
-        return self.heartbeat.interval
-
-    @property
-    def ping_timeout(self) -> float:
-        """Seconds that a client has to answer a ping."""
-        return self.heartbeat.timeout
-
-    @property
-    def cors_allowed_origins(self) -> Origins:
-        """Who may connect from another origin."""
-        return self.endpoint.cors.allowed
-
-    @property
-    def cors_credentials(self) -> bool:
-        """Whether browsers may send cookies from other origins."""
-        return self.endpoint.cors.credentials
 
     # Handlers
 
@@ -296,7 +273,7 @@ class EngineServer:
             session.forget()
         for left in (self.sessions, self.leaving, self.tasks, self._last_handler):
             left.clear()
-        self.heartbeat.stop()
+        self.terms.heartbeat.stop()
         self.stalls.stop()
         self.endings.clear()
         self.fanout.clear()
@@ -308,13 +285,13 @@ class EngineServer:
         """Begin to serve a session whose ``open`` packet has been sent."""
         self.logger.info("session %s opened on %s", session.sid, transport.name)
         session.start(transport)
-        self.heartbeat.start(session)
+        session.terms.heartbeat.start(session)
 
     def session_ended(self, session: Session, reason: str) -> None:
         """Forget a session and run the disconnect handler."""
         self.logger.info("session %s ended: %s", session.sid, reason)
         del self.sessions[session.sid]
-        self.heartbeat.end(session)
+        session.terms.heartbeat.end(session)
         handler = self.handlers.get("disconnect")
         if handler is None:
             return
@@ -444,5 +421,5 @@ class EngineServer:
 
         self.follow_loop()
         await close_sessions(self)
-        self.heartbeat.stop()
+        self.terms.heartbeat.stop()
         self.stalls.stop()

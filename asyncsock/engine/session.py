@@ -14,6 +14,7 @@ from .transport import HOLDING, NO_TRANSPORT, Transport
 
 if TYPE_CHECKING:
     from .server import EngineServer
+    from .terms import Terms
     from .upgrade import Upgrade
 
 # Why a session ended, in the words that python-socketio passes to disconnect handlers.
@@ -37,6 +38,7 @@ class Session:
 
     Attributes:
         sid: The session id.
+        terms: Times and limits, as the client is told.
         transport: Where packets go now.
         outbox: Packets that the transport has not taken yet.
         is_open: Whether the session has been accepted and has not ended.
@@ -53,6 +55,7 @@ class Session:
         "outbox",
         "server",
         "sid",
+        "terms",
         "transport",
         "upgrade",
         "user_session",
@@ -67,6 +70,7 @@ class Session:
     ) -> None:
         self.server = server
         self.sid = sid
+        self.terms: Terms = server.terms
         self._environ = environ
         self._make_scope = make_scope
         self.transport: Transport = HOLDING
@@ -112,7 +116,7 @@ class Session:
         elif isinstance(message, bytes):
             self.server.message_received(self, message)
         elif kind == "3":
-            self.server.heartbeat.pong(self)
+            self.terms.heartbeat.pong(self)
         elif kind == "1":
             self.close(CLIENT_DISCONNECT)
         elif kind == "b":

@@ -141,8 +141,9 @@ class ASGIWebSocket(WebSocketTransport):
             text = event.get("text")
             message: str | bytes = event["bytes"] if text is None else text
             size = len(message) if isinstance(message, bytes) or message.isascii() else len(message.encode())
-            if size > self._server.max_http_buffer_size and self._session is not None:
-                self._session.reject(f"a message of {size} bytes", MESSAGE_TOO_BIG)
+            session = self._session
+            if session is not None and size > session.terms.max_payload:
+                session.reject(f"a message of {size} bytes", MESSAGE_TOO_BIG)
             elif self.receiver is not None:
                 self.receiver.receive(message)
 
