@@ -15,6 +15,7 @@ from socketio import AsyncServer as BaseServer
 from socketio import packet as socketio_packet
 from socketio.async_namespace import AsyncNamespace
 
+from .codec import make_codec
 from .connection import CONNECTED, Connection, Environs, Partial, Target
 from .engine import EngineServer
 from .engine.arguments import option_names, refuse_unknown
@@ -33,7 +34,6 @@ from .packets import (
     Incoming,
     JSONCodec,
     check_shape,
-    make_codec,
 )
 from .rooms import Rooms
 from .shortcut import make_shortcut

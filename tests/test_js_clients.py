@@ -1,4 +1,4 @@
-"""The real JavaScript clients, versions 4 and 3, against tests/apps/clients.py.
+"""The real JavaScript clients, versions 4, 3, and 4 with msgpack, against tests/apps/clients.py.
 
 The checks themselves are in tests/js/checks.mjs. Each Node process runs all of them for one client over one
 transport on one server; the tests here report each by its name.
@@ -28,6 +28,7 @@ FOLDER = Path(__file__).parent / "js"
 TARGET = "tests.apps.clients:asgi"
 DOORS = {"direct": "uvicorn", "plain ASGI": "hypercorn"}
 VERSIONS = ("v4", "v3")
+PARSERS = (*VERSIONS, "msgpack")
 MODES = ("polling", "websocket", "upgrade")
 # Less than the time limit of one test, which waits for the whole run.
 RUN_TIMEOUT = 45.0
@@ -48,16 +49,16 @@ def known_checks() -> list[tuple[Run, str]]:
     return [
         ((door, version, mode), check["name"])
         for door in DOORS
-        for version in VERSIONS
+        for version in PARSERS
         for mode in MODES
         for check in checks
-        if check["only"].get("version", version) == version and check["only"].get("mode", mode) == mode
+        if version in check["only"].get("versions", PARSERS) and check["only"].get("mode", mode) == mode
     ]
 
 
 def require_clients() -> None:
     require(shutil.which("node"), "node")
-    for package in ("socket.io-client", "socket.io-client-3"):
+    for package in ("socket.io-client", "socket.io-client-3", "socket.io-msgpack-parser"):
         require((FOLDER / "node_modules" / package).is_dir(), f"npm package {package} in tests/js")
 
 
@@ -90,18 +91,21 @@ class Runs:
 
     def __init__(self, stack: ExitStack) -> None:
         self.stack = stack
-        self.servers: dict[str, Server] = {}
+        self.servers: dict[tuple[str, str], Server] = {}
         self.outcomes: dict[Run, Outcomes] = {}
 
-    def server(self, door: str) -> Server:
-        if door not in self.servers:
-            self.servers[door] = self.stack.enter_context(serve(TARGET, server=DOORS[door]))
-        return self.servers[door]
+    def server(self, door: str, version: str) -> Server:
+        serializer = "msgpack" if version == "msgpack" else "default"
+        key = door, serializer
+        if key not in self.servers:
+            serving = serve(TARGET, server=DOORS[door], env={"SERIALIZER": serializer})
+            self.servers[key] = self.stack.enter_context(serving)
+        return self.servers[key]
 
     def run(self, run: Run) -> Outcomes:
         if run not in self.outcomes:
             door, version, mode = run
-            self.outcomes[run] = run_checks(self.server(door), version, mode)
+            self.outcomes[run] = run_checks(self.server(door, version), version, mode)
         return self.outcomes[run]
 
 
@@ -124,7 +128,7 @@ def test_with_the_javascript_client(runs: Runs, run: Run, check: str) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("version", PARSERS)
 @pytest.mark.parametrize("door", DOORS)
 def test_nothing_fails_outside_the_checks(runs: Runs, door: str, version: str, mode: str) -> None:
     error = runs.run((door, version, mode)).get("no error outside the checks")
@@ -132,14 +136,14 @@ def test_nothing_fails_outside_the_checks(runs: Runs, door: str, version: str, m
         pytest.fail(error, pytrace=False)
 
 
+@pytest.mark.parametrize("version", PARSERS)
 @pytest.mark.parametrize("door", DOORS)
 def test_the_clients_come_in_by_the_door_that_is_meant_and_nothing_is_logged_as_an_error(
-    runs: Runs, door: str
+    runs: Runs, door: str, version: str
 ) -> None:
-    for version in VERSIONS:
-        for mode in MODES:
-            runs.run((door, version, mode))
-    server = runs.server(door)
+    for mode in MODES:
+        runs.run((door, version, mode))
+    server = runs.server(door, version)
     assert f"websocket door: {door}" in server.log()
     assert not trouble(server)
 

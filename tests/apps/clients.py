@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import enum
 import logging
 import math
+import os
 from collections import defaultdict
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from socketio.exceptions import ConnectionRefusedError
@@ -17,7 +20,16 @@ logging.getLogger("asyncsock.engine").setLevel(logging.DEBUG)
 
 Environ = dict[str, Any]
 
-server = AsyncServer(async_mode="asgi", namespaces=["/", "/chat", "/refusing"])
+
+class Word(enum.Enum):
+    W = "w"
+
+
+server = AsyncServer(
+    async_mode="asgi",
+    namespaces=["/", "/chat", "/refusing"],
+    serializer=os.environ.get("SERIALIZER", "default"),
+)
 
 reasons: dict[str, str] = {}  # why a client left, under the tag that it gave itself
 items: dict[str, list[Any]] = defaultdict(list)  # what a client sent with "item", in the order of arrival
@@ -103,6 +115,31 @@ async def not_numbers(sid: str) -> Any:
     data = {"nan": math.nan, "more": [math.inf, {1: -math.inf}], "half": "\ud83d", "large": 2**64}
     await server.emit("not numbers", data, to=sid)
     return data
+
+
+@server.event
+async def kinds(sid: str, *args: Any) -> list[Any]:
+    """What the arguments have arrived as."""
+
+    def kind(value: Any) -> Any:
+        if isinstance(value, datetime):
+            return (
+                f"datetime {(value - datetime(1970, 1, 1, tzinfo=timezone.utc)) // timedelta(milliseconds=1)}"
+            )
+        if isinstance(value, bytes):
+            return f"bytes {len(value)}"
+        if isinstance(value, list):
+            return [kind(item) for item in value]
+        if isinstance(value, dict):
+            return {key: kind(item) for key, item in value.items()}
+        return repr(value)
+
+    return [kind(value) for value in args]
+
+
+@server.event
+async def peculiar(sid: str) -> Any:
+    return {1: "a", None: (1, 2), "word": Word.W, "half": "x\ud83d"}
 
 
 @server.event

@@ -2,11 +2,11 @@
 import { createRequire } from "node:module";
 
 const require = createRequire(import.meta.url);
-const PACKAGES = { v4: "socket.io-client", v3: "socket.io-client-3" };
+const PACKAGES = { v4: "socket.io-client", v3: "socket.io-client-3", msgpack: "socket.io-client" };
 const TRANSPORTS = { polling: ["polling"], websocket: ["websocket"], upgrade: ["polling", "websocket"] };
 
 export class Client {
-  // version: "v4" or "v3"; mode: "polling", "websocket" or "upgrade"
+  // version: "v4", "v3" or "msgpack", which is v4 with that parser; mode: "polling", "websocket" or "upgrade"
   constructor(url, version, mode) {
     this.url = url;
     this.version = version;
@@ -20,6 +20,7 @@ export class Client {
       transports: TRANSPORTS[this.mode],
       forceNew: true,
       reconnection: false,
+      ...(this.version === "msgpack" ? { parser: require("socket.io-msgpack-parser") } : {}),
       ...more,
     };
   }

@@ -1,0 +1,194 @@
+"""Packets in msgpack, as npm's ``socket.io-msgpack-parser`` reads and writes them.
+
+It is built on notepack.io 2, whose extension type 0 is three things: ``undefined`` (one byte, in the format
+fixext 1), a ``Date`` (milliseconds since 1970 as a 64-bit integer, in fixext 8), and otherwise the bytes of
+an ``ArrayBuffer`` or a typed array. It wants ``data`` and ``id`` absent where they do not belong.
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import msgpack
+import orjson
+
+from .encoding import Body, NotEncodable, Plain
+from .engine.packet import Packet, message_packet
+from .engine.session import BadPacket
+from .packets import ACK, CONNECT_ERROR, MAX_DEPTH, MAX_ID, Incoming, event_arguments
+
+EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+MILLISECOND = timedelta(milliseconds=1)
+TYPE_0 = 0
+UNDEFINED, DATE = b"\xd4\x00", b"\xd7\x00"  # what precedes the data in fixext 1 and fixext 8
+# The same in ext 8, 16 and 32, by the length of the data.
+BUFFERS = {size: (b"\xc7%c\0" % size, b"\xc8\0%c\0" % size, b"\xc9\0\0\0%c\0" % size) for size in (1, 8)}
+
+Hook = Callable[[int, bytes], Any]
+
+
+class MsgpackCodec:
+    """The codec of ``serializer="msgpack"``.
+
+    Args:
+        default: Makes of a value that cannot be sent one that can, or None.
+        ext_hook: Makes a value of the type and data of an extension that is not known here; without it
+            they are refused.
+    """
+
+    def __init__(self, default: Callable[[Any], Any] | None = None, ext_hook: Hook | None = None) -> None:
+        self._plain = _PlainMsgpack(default)
+        self._ext_hook = ext_hook or _refuse_extension
+
+    def encode(self, data: Any) -> Body:
+        plain = self._plain.whole(data)
+        try:
+            return Body(msgpack.packb(plain, unicode_errors="asyncsock.replacement"))
+        except (ValueError, OverflowError) as error:  # nested more deeply than it writes
+            raise NotEncodable(f"cannot be encoded: {error}") from None
+
+    def detach(self, body: Body) -> Body:
+        return body
+
+    def assemble(self, kind: int, namespace: str, body: Body | None, id: int | None = None) -> list[Packet]:
+        fields = 2 + (body is not None) + (id is not None)
+        parts = [b"%c\xa4type%c\xa3nsp" % (0x80 + fields, kind), msgpack.packb(namespace)]
+        if body is not None:
+            parts += b"\xa4data", body.data
+        if id is not None:
+            parts += b"\xa2id", msgpack.packb(id)
+        return [message_packet(b"".join(parts))]
+
+    def acknowledge(self, namespace: str, id: int, result: Any) -> list[Packet]:
+        return self.assemble(ACK, namespace, self.encode(event_arguments(result)), id)
+
+    def decode(self, message: str | bytes) -> Incoming:
+        if isinstance(message, str):
+            raise BadPacket("a text message in place of msgpack")
+        fields = self._load(message)
+        if not isinstance(fields, dict) or not _is_plain(fields):
+            raise BadPacket(
+                "msgpack that is not a packet, is nested too deeply or has keys that are not text"
+            )
+        kind, id, namespace = fields.get("type"), fields.get("id"), fields.get("nsp", "/")
+        if type(kind) is not int or not 0 <= kind <= CONNECT_ERROR or type(namespace) is not str:
+            raise BadPacket("a packet with a bad type or namespace")
+        if id is not None and (type(id) is not int or not 0 <= id <= MAX_ID):
+            raise BadPacket("a bad id")
+        return Incoming(kind, namespace.partition("?")[0] or "/", id, fields.get("data"))
+
+    def join(self, data: Any, attachments: list[bytes]) -> Any:
+        return data
+
+    def _load(self, message: bytes) -> Any:
+        try:
+            whole = msgpack.Unpacker(max_buffer_size=len(message))
+            whole.feed(message)
+            whole.skip()  # for an array as long as it says it is memory is set aside: see first that it is
+            return msgpack.unpackb(
+                message,
+                ext_hook=_Extensions(message, self._ext_hook),
+                timestamp=3,  # as a datetime
+                unicode_errors="surrogatepass",  # notepack.io writes half an emoji as it is
+            )
+        except BadPacket:
+            raise
+        except Exception as error:  # of many kinds: msgpack's own, ValueError, OverflowError, the hook's
+            raise BadPacket(f"a message that is not msgpack: {type(error).__name__} {error!s:.100}") from None
+
+
+class _PlainMsgpack(Plain):
+    def __init__(self, default: Callable[[Any], Any] | None) -> None:
+        super().__init__("msgpack")
+        self._default = default
+
+    def integer(self, value: int) -> Any:
+        if -(2**63) <= value < 2**64:
+            return value
+        raise NotEncodable("is an integer of more than 64 bits, which msgpack does not have") from None
+
+    def other(self, value: Any) -> Any:
+        if isinstance(value, (msgpack.ExtType, msgpack.Timestamp)):
+            return value
+        if isinstance(value, datetime):
+            if value.tzinfo is None:
+                raise NotEncodable("is a datetime without a time zone: send its astimezone()") from None
+            milliseconds = (value - EPOCH) // MILLISECOND
+            return msgpack.ExtType(TYPE_0, milliseconds.to_bytes(8, "big", signed=True))
+        try:
+            return super().other(value)
+        except NotEncodable:
+            if self._default is None:
+                raise
+        return self.plain(self._default(value))
+
+
+class _Extensions:
+    """Called with the extensions of one message, in their order."""
+
+    def __init__(self, message: bytes, hook: Hook) -> None:
+        self._message = message
+        self._hook = hook
+        self._position = 0
+
+    def __call__(self, code: int, data: bytes) -> Any:
+        if code != TYPE_0:
+            return self._hook(code, data)
+        if len(data) == 1 and self._is_in(UNDEFINED, data):
+            return None
+        if len(data) == 8 and self._is_in(DATE, data):
+            return EPOCH + int.from_bytes(data, "big", signed=True) * MILLISECOND
+        return data
+
+    def _is_in(self, head: bytes, data: bytes) -> bool:
+        """Whether an extension is in the format with this head, which the hook is not told.
+
+        Extensions come in their order, so the message is gone through once. Other data that look like an
+        extension can only mislead about the sender's own next one.
+        """
+        buffers = BUFFERS[len(data)]
+        while (at := self._message.find(b"\0" + data, self._position)) >= 0:
+            self._position = at + 1
+            if self._message.endswith(head, 0, at + 1):
+                return True
+            if self._message.endswith(buffers, 0, at + 1):
+                return False
+        return False
+
+
+def _replace(error: UnicodeError) -> tuple[bytes, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    return "\ufffd".encode() * (error.end - error.start), error.end
+
+
+codecs.register_error("asyncsock.replacement", _replace)  # for half an emoji, which is not UTF-8
+
+
+def _refuse_extension(code: int, data: bytes) -> Any:
+    raise BadPacket(f"an extension of type {code}")
+
+
+def _is_plain(data: Any) -> bool:
+    """Whether data are not nested too deeply and have text for keys."""
+    try:
+        orjson.dumps(data, lambda value: None)  # the quickest walk there is
+        return True
+    except TypeError:  # perhaps for half an emoji
+        pass
+    level = [data]
+    for _ in range(MAX_DEPTH):
+        inner: list[Any] = []
+        for value in level:
+            if isinstance(value, dict):
+                if not all(type(key) is str for key in value):
+                    return False
+                inner += value.values()
+            elif isinstance(value, list):
+                inner += value
+        if not inner:
+            return True
+        level = inner
+    return False
