@@ -1,7 +1,8 @@
 """Run the core tests over the Python versions of this machine, and with the oldest supported libraries.
 
 Each combination has a virtualenv of its own in .venv-matrix/, which is used again while pyproject.toml and
-the constraints stay as they are; the newest libraries are looked up once a day. Two combinations run at once.
+the versions in asyncsock/engine/tested.py stay as they are; the newest libraries are looked up once a day.
+Two combinations run at once. The oldest libraries include those of the message brokers.
 
     python scripts/test_matrix.py                 all of them (make test-matrix)
     python scripts/test_matrix.py 3.12-newest     some of them
@@ -14,6 +15,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import os
+import runpy
 import subprocess
 import sys
 import time
@@ -26,7 +28,8 @@ from pythons import VERSIONS, find_python
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".venv-matrix"
 TOOLS = ROOT / "tests" / "matrix.txt"
-CONSTRAINTS = ROOT / "tests" / "oldest.txt"
+VERSIONS_FILE = ROOT / "asyncsock" / "engine" / "tested.py"
+TESTED: dict[str, tuple[str, str]] = runpy.run_path(str(VERSIONS_FILE))["TESTED"]
 # The oldest libraries go with the first of these that is here: there are no wheels for later versions.
 OLDEST_ON = ("3.10", "3.11")
 AT_ONCE = 2
@@ -40,6 +43,7 @@ MODULES = (
     "engineio_protocol",
     "environ",
     "flask_handlers",
+    "frames",
     "loops",
     "migration",
     "options",
@@ -52,11 +56,21 @@ MODULES = (
     "surface",
     "test_client",
     "threads",
+    "uvicorn_probe",
     "wsgi",
+)
+# One module for each message broker, with the broker.
+BROKERS = (
+    "test_cluster",
+    "test_kafka",
+    "test_kombu",
+    "test_nats",
+    "test_rabbitmq",
+    "test_redis_streams",
+    "test_zmq",
 )
 # The servers that take the ordinary way are tested with one combination, by `make test`.
 LEFT_OUT = "hypercorn or wsproto or granian"
-SHOWN = ("Flask", "Werkzeug", "python-socketio", "uvicorn", "websockets")
 
 
 @dataclass
@@ -88,26 +102,35 @@ class Environment:
             run([self.python, "-m", "venv", "--clear", str(self.folder)])
         pip = [str(self.bin), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         if self.oldest:
-            pip += ["--constraint", str(CONSTRAINTS)]
+            constraints = self.folder / "oldest.txt"
+            constraints.write_text("".join(f"{name}=={oldest}\n" for name, (oldest, _) in TESTED.items()))
+            pip += ["--constraint", str(constraints), "--editable", ".[all]"]
         else:
-            pip += ["--upgrade", "--upgrade-strategy", "eager"]
-        run([*pip, "--editable", ".", "--requirement", str(TOOLS)])
+            pip += ["--upgrade", "--upgrade-strategy", "eager", "--editable", "."]
+        run([*pip, "--requirement", str(TOOLS)])
         stamp.write_text(wanted)
 
     def _ingredients(self) -> str:
         digest = hashlib.sha256((ROOT / "pyproject.toml").read_bytes() + TOOLS.read_bytes())
-        digest.update(CONSTRAINTS.read_bytes() if self.oldest else str(datetime.date.today()).encode())
+        digest.update(VERSIONS_FILE.read_bytes() if self.oldest else str(datetime.date.today()).encode())
         return f"{self.python} {digest.hexdigest()}"
 
     def installed(self) -> str:
-        """The versions that matter, for the report."""
-        code = f"from importlib.metadata import version; print(*map(version, {SHOWN}))"
-        versions = run([str(self.bin), "-c", code]).split()
-        return ", ".join(f"{name} {version}" for name, version in zip(SHOWN, versions, strict=True))
+        """The versions that matter, for the report; those that the table does not know yet are marked."""
+        freeze = run([str(self.bin), "-m", "pip", "list", "--format=freeze", "--disable-pip-version-check"])
+        versions = dict(line.lower().split("==") for line in freeze.splitlines() if "==" in line)
+        return ", ".join(
+            f"{name} {versions[name]}"
+            + ("" if self.oldest or versions[name] == newest else " (newer or older)")
+            for name, (_, newest) in TESTED.items()
+            if name in versions
+        )
 
     def test(self) -> str:
         """Run the core tests; returns pytest's last line."""
         files = [ROOT / "tests" / f"test_{module}.py" for module in MODULES]
+        if self.oldest:
+            files += [ROOT / "tests" / "queues" / f"{module}.py" for module in BROKERS]
         output = run(
             [
                 *(str(self.bin), "-m", "pytest", "-q", "-p", "no:cacheprovider"),

@@ -21,8 +21,13 @@ if TYPE_CHECKING:
 else:
     try:
         from websockets.speedups import apply_mask
-    except ImportError:
-        from websockets.utils import apply_mask
+    except ImportError:  # not compiled, or not called so
+
+        def apply_mask(data: bytes, mask: bytes) -> bytes:
+            size = len(data)
+            repeated = mask * (size // 4) + mask[: size % 4]
+            return (int.from_bytes(data, "big") ^ int.from_bytes(repeated, "big")).to_bytes(size, "big")
+
 
 TEXT = 0x81
 BINARY = 0x82

@@ -6,13 +6,16 @@ Warnings about a package whose insides have changed name this range.
 
 from __future__ import annotations
 
+import logging
+from functools import cache
+
 # The oldest, which the matrix installs, and the newest that has been tried.
 TESTED = {
     "flask": ("3.0.0", "3.1.3"),
     "werkzeug": ("3.0.0", "3.1.9"),
     "python-socketio": ("5.14.0", "5.18.1"),
     "uvicorn": ("0.52.1", "0.54.0"),
-    "websockets": ("16.0", "17.4"),
+    "websockets": ("13.0", "17.4"),
     "asgiref": ("3.8.0", "3.13.0"),
     "orjson": ("3.10.0", "3.13.0"),
     "msgspec": ("0.19.0", "0.22.0"),
@@ -32,3 +35,9 @@ def range_of(package: str) -> str:
 
     oldest, newest = TESTED[package]
     return f"{package} {version(package)} is installed, tested are {oldest} to {newest}"
+
+
+@cache
+def warn_once(logger: logging.Logger, text: str, package: str) -> None:
+    """Warn that the insides of a package are not as they were when it was tested."""
+    logger.warning("%s (%s)", text, range_of(package))

@@ -32,19 +32,58 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from flask import Flask, Request
-from flask.ctx import AppContext, RequestContext
-from flask.globals import _cv_app, _cv_request
 from flask.sessions import SecureCookieSessionInterface, SessionMixin
 from flask.signals import appcontext_popped, appcontext_pushed, appcontext_tearing_down, request_tearing_down
 from werkzeug.routing import MapAdapter
 from werkzeug.utils import cached_property
 
+from ..engine.tested import range_of
 from .threads import Beginning
+
+try:
+    from flask.ctx import AppContext, RequestContext
+    from flask.globals import _cv_app, _cv_request
+except ImportError as error:
+    raise ImportError(
+        f"asyncsock cannot replay contexts with this Flask: {error} ({range_of('flask')})"
+    ) from error
 
 Environ = dict[str, Any]
 
+# What Flask's own code takes from a context, and a replayed one has in its place.
+PARTS: dict[type, tuple[str, ...]] = {
+    AppContext: ("_cv_tokens", "app", "g", "url_adapter"),
+    RequestContext: (
+        "_after_request_functions",
+        "_cv_tokens",
+        "app",
+        "flashes",
+        "request",
+        "session",
+        "url_adapter",
+    ),
+}
+
 _new = object.__new__
 _first_session = threading.Lock()  # held for an assignment, never while a store is asked
+
+
+def check_parts() -> None:
+    """Look whether Flask's contexts have the parts that a replayed one has.
+
+    Raises:
+        ImportError: They have not: every handler would fail where it uses them.
+    """
+    for cls, names in PARTS.items():
+        for name in names:
+            if name not in cls.__init__.__code__.co_names and not hasattr(cls, name):  # type: ignore[misc]
+                raise ImportError(
+                    "asyncsock cannot replay contexts with this Flask: "
+                    f"{cls.__name__} has no {name} ({range_of('flask')})"
+                )
+
+
+check_parts()
 
 
 class ManagedSession(dict[str, Any], SessionMixin):

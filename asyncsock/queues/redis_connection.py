@@ -9,9 +9,12 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
 
+from ..engine.tested import warn_once
 from .driver import LoginRefused, require
+from .health import logger
 
 READ_BYTES = 256 * 1024
+ONE_REPLY = 3600.0  # seconds to wait for a reply, where `watch` is what notices a silence
 SILENCE = 5.0  # seconds after which a server is asked whether it is there, and then given up
 CONNECT_TIMEOUT = 4.0  # seconds, divided among the servers that the URL names
 SENTINEL_PORT = 26379
@@ -46,6 +49,7 @@ class RedisConnection:
             raise ValueError(f"bad Redis URL: {error}") from None
         self._connection: Any = None
         self._parser: Any = None
+        self._stream: Any = None  # the reader of redis-py's connection
         self._heard = False
 
     def _parse(self, url: str) -> list[Any]:
@@ -110,6 +114,14 @@ class RedisConnection:
                 if not left:
                     raise
         self._parser = self._hiredis.Reader(replyError=self._redis.ResponseError)
+        # redis-py has it for itself: its own method reads one reply at a time.
+        self._stream = getattr(self._connection, "_reader", None)
+        if not hasattr(self._stream, "read"):
+            self._stream = None
+            text = (
+                "redis-py's connections have no _reader: replies are read one by one, which takes more time"
+            )
+            warn_once(logger, text, "redis")
 
     async def _open(self, server: Any) -> None:
         connection = self._connection = server.make_connection()
@@ -137,10 +149,11 @@ class RedisConnection:
             ConnectionError: The connection is lost.
             redis.ResponseError: A command failed.
         """
+        if self._stream is None:
+            return [await self._read_one()]
         gets = self._parser.gets
         while True:
-            # The reader of redis-py's connection, for its own method reads one reply at a time.
-            received = await self._connection._reader.read(READ_BYTES)
+            received = await self._stream.read(READ_BYTES)
             if not received:
                 raise ConnectionError("Redis closed the connection")
             self._heard = True
@@ -152,6 +165,14 @@ class RedisConnection:
                 replies.append(reply)
             if replies:
                 return replies
+
+    async def _read_one(self) -> Any:
+        try:
+            reply = await self._connection.read_response(disable_decoding=True, timeout=ONE_REPLY)
+        except self._redis.ResponseError as error:
+            raise self._login_refused(error) or error
+        self._heard = True
+        return reply
 
     async def execute(self, *commands: Sequence[bytes | str | int]) -> list[Any]:
         """Send commands and return one reply for each."""
