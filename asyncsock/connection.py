@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from enum import IntEnum
 from typing import Any
 
 from .engine.packet import NOOP, Packet
 from .engine.session import Session
-from .engine.transport import HOLDING
+from .engine.transport import HOLDING, NO_TRANSPORT
 from .packets import Incoming
 
 NO_ROOMS: dict[Hashable, None] = {}  # of all clients that have joined none; never changed
@@ -71,7 +71,7 @@ class State(IntEnum):
     CONNECTING = 1  # its connect handler runs
     CONNECTED = 2
     DISCONNECTING = 3  # its disconnect handler runs
-    GONE = 4  # it left while its connect handler ran
+    GONE = 4  # it left, or was sent away, while its connect handler ran, which still does
 
 
 CONNECTED = State.CONNECTED  # for hot paths: looking up a member of an enumeration takes as long as a call
@@ -94,7 +94,24 @@ class Held:
         return self.outbox[1:]
 
 
-Target = Session | Held
+class Dropped:
+    """Stands for the session of a client that leaves: what is sent to it goes nowhere.
+
+    Attributes:
+        reason: Why it leaves, where its connect handler still runs.
+        kept: What was sent to it before it was sent away, where it has to be let in first.
+    """
+
+    __slots__ = ("kept", "outbox", "reason")
+    transport = NO_TRANSPORT
+
+    def __init__(self, reason: str = "", kept: Sequence[Packet] = ()) -> None:
+        self.reason = reason
+        self.kept = kept
+        self.outbox: list[Packet] = []
+
+
+Target = Session | Held | Dropped
 
 
 class Client:

@@ -16,6 +16,7 @@ from socketio import packet as socketio_packet
 from socketio.async_namespace import AsyncNamespace
 
 from .codec import make_codec
+from .connecting import Connecting, asking
 from .connection import CONNECTED, Connection, Environs, Partial, Target
 from .engine import EngineServer
 from .engine.arguments import option_names, refuse_unknown
@@ -40,6 +41,9 @@ from .shortcut import make_shortcut
 
 Handler = Callable[..., Any]
 
+# Seconds for which a client is let in that its connect handler sent away: python-socketio's clients ignore
+# a DISCONNECT that comes before their connect() has returned.
+LET_IN = 0.05
 ATTACHMENTS = 10  # times max_http_buffer_size that the attachments of one packet may have together
 
 
@@ -85,6 +89,7 @@ class ReceivingServer(BaseServer):
         self.codec = make_codec(self.packet_class, json)
         self._ours = isinstance(self.manager, Rooms)
         self._verbose = logger is not False and self.logger.isEnabledFor(logging.INFO)
+        self._theirs = None if self._ours else Connecting(self.manager)
         self._connect_deadlines: Deadlines[Connection] = Deadlines(connect_timeout, self._no_namespace)
         if (
             self._ours
@@ -192,6 +197,8 @@ class ReceivingServer(BaseServer):
         if sid is None:
             if not connection.greeted:
                 raise BadPacket("a packet before CONNECT")
+            if kind == DISCONNECT and self._leaves_early(connection, namespace):
+                return
             eio_sid = connection.session.sid
             self.logger.warning("packet for %.100r ignored: session %s is not in it", namespace, eio_sid)
         elif kind in EVENTS:
@@ -210,12 +217,27 @@ class ReceivingServer(BaseServer):
             client = connection.clients.get(namespace)
             return client.sid if client is not None and client.state is CONNECTED else None
         sid: str | None = self.manager.sid_from_eio_sid(connection.session.sid, namespace)
-        return sid if sid is not None and self.manager.is_connected(sid, namespace) else None
+        if sid is None or (self._theirs is not None and (sid, namespace) in self._theirs):
+            return None
+        return sid if self.manager.is_connected(sid, namespace) else None
 
-    def _connected_clients(self, connection: Connection) -> list[tuple[str, str]]:
+    def _leaves_early(self, connection: Connection, namespace: str) -> bool:
+        """Note that a client leaves while its connect handler runs; False if none runs."""
+        sid: str | None = self.manager.sid_from_eio_sid(connection.session.sid, namespace)
+        return sid is not None and self._send_away(sid, namespace, self.reason.CLIENT_DISCONNECT)
+
+    def _send_away(self, sid: str, namespace: str, reason: str) -> bool:
+        """Note that a client is to leave when its connect handler has ended; False if none runs.
+
+        From here on it is sent nothing, and it never comes to be connected: what it sends is ignored.
+        """
+        connecting = self._theirs or self.manager
+        return bool(connecting.send_away(sid, namespace, reason))
+
+    def _connected_clients(self, connection: Connection, reason: str) -> list[tuple[str, str]]:
         """The sid and the namespace of each client of a session that has ended."""
         if self._ours:
-            return [(client.sid, client.namespace) for client in self.manager.abandon(connection)]
+            return [(client.sid, client.namespace) for client in self.manager.abandon(connection, reason)]
         named = [(self._connected_sid(connection, name), name) for name in self.manager.get_namespaces()]
         return [(sid, name) for sid, name in named if sid is not None]
 
@@ -227,7 +249,7 @@ class ReceivingServer(BaseServer):
             self.manager.forget(connection)
             del self.connections[eio_sid]
             return None
-        for sid, namespace in self._connected_clients(connection):
+        for sid, namespace in self._connected_clients(connection, reason):
             self.manager.pre_disconnect(sid, namespace)
             self._leave(connection, sid, namespace, reason)
         handlers, connection.handlers = connection.handlers, None
@@ -285,18 +307,49 @@ class ReceivingServer(BaseServer):
             return
         if self.always_connect:
             await self._accept(connection, sid, namespace)
-        refusal = await self._ask_connect_handler(session.sid, sid, namespace, auth)
-        if refusal is None:
-            if not self.always_connect:
-                await self._accept(connection, sid, namespace)
-            if not session.is_open:
-                await self._handle_gone(sid, namespace)
-            return
-        if self.always_connect:
+        elif self._theirs is not None:
+            self._theirs.begin(sid, namespace)
+        try:
+            refusal = await self._ask_connect_handler(session.sid, sid, namespace, auth)
+            if refusal is not None:
+                await self._refuse(session, sid, namespace, refusal)
+            elif reason := (self._theirs or self.manager).why_gone(sid, namespace):
+                await self._let_in_and_out(connection, sid, namespace, reason)
+            else:
+                if not self.always_connect:
+                    await self._accept(connection, sid, namespace)
+                if not session.is_open:
+                    await self._handle_gone(sid, namespace)
+        finally:
+            if self._theirs is not None:
+                self._theirs.end(sid, namespace)
+
+    async def _refuse(self, session: Session, sid: str, namespace: str, refusal: Any) -> None:
+        if not self.always_connect:
+            self._put(session, CONNECT_ERROR, namespace, refusal)
+        elif self.manager.is_connected(sid, namespace):
             self._put(session, DISCONNECT, namespace)
         else:
-            self._put(session, CONNECT_ERROR, namespace, refusal)
+            return  # it has left, or was disconnected, as any client that is connected
         await self.manager.disconnect(sid, namespace, ignore_queue=True)
+
+    async def _let_in_and_out(self, connection: Connection, sid: str, namespace: str, reason: str) -> None:
+        """End what an accepted client's connect handler has begun: it left meanwhile, or was sent away.
+
+        Clients understand DISCONNECT only after CONNECT.
+        """
+        session = connection.session
+        if reason == self.reason.SERVER_DISCONNECT and session.is_open:
+            self._connect_deadlines.discard(connection)
+            self._put(session, CONNECT, namespace, {"sid": sid})
+            await asyncio.sleep(LET_IN)
+            if self._ours:
+                client = self.manager.clients[sid]
+                for packet in client.target.kept:
+                    session.put(packet)
+                self.manager.make_way(client)
+            self._put(session, DISCONNECT, namespace)
+        await self._run_disconnect(sid, namespace, reason)
 
     async def _accept(self, connection: Connection, sid: str, namespace: str) -> None:
         self._connect_deadlines.discard(connection)
@@ -308,7 +361,8 @@ class ReceivingServer(BaseServer):
         """None if the client is accepted, else what to tell it."""
         environ = self.environ.get(eio_sid)
         try:
-            result = await self._trigger_event("connect", namespace, sid, environ, auth or None)
+            with asking(sid):
+                result = await self._trigger_event("connect", namespace, sid, environ, auth or None)
         except exceptions.ConnectionRefusedError as error:
             return error.error_args
         except builtins.ConnectionRefusedError:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from socketio import AsyncManager
 
-from .connection import NO_ROOMS, Client, Connection, Held, State, Target
+from .connection import NO_ROOMS, Client, Connection, Dropped, Held, State, Target
 from .encoding import Body, NotEncodable
 from .engine.ids import is_id
 from .engine.sent import SENT, Sent, SentAndWaiting, counts_as_coroutine, sent_and_yielding
@@ -229,11 +229,16 @@ class Rooms(AsyncManager):
     def _release(self, client: Client) -> None:
         held = client.target
         if isinstance(held, Held) and client.sid in self.clients:
-            client.target = held.session
-            for room in (None, *client.rooms):
-                self.rooms[client.namespace][room][client.sid] = held.session
+            self._redirect(client, held.session)
             if held.kept:
                 self.server.eio.fanout.fan_out([held.session], held.kept)
+
+    def _redirect(self, client: Client, target: Target) -> None:
+        """Let what is sent to a client, or to its rooms, go elsewhere."""
+        client.target = target
+        rooms = self.rooms[client.namespace]
+        for room in (None, *client.rooms):
+            rooms[room][client.sid] = target
 
     def release_all(self, connection: Connection) -> None:
         """Send at once what is kept for a session's clients that are connected."""
@@ -247,14 +252,39 @@ class Rooms(AsyncManager):
         return client is not None and client.state is State.CONNECTED and client.namespace == namespace
 
     def pre_disconnect(self, sid: str, namespace: str) -> str:
-        """Note that a client is about to leave; it stays in its rooms while its handler runs."""
+        """Note that a client is about to leave.
+
+        It stays in its rooms while its handler runs, but nothing is sent to it any more.
+        """
         client = self.clients[sid]
         self._release(client)
         client.state = State.DISCONNECTING
-        self._make_way(client)
+        self._redirect(client, Dropped())
+        self.make_way(client)
         return client.eio_sid
 
-    def _make_way(self, client: Client) -> None:
+    def send_away(self, sid: str, namespace: str, reason: str) -> bool:
+        """Note that a client whose connect handler runs is to leave when that has ended.
+
+        Returns:
+            Whether there is such a client.
+        """
+        client = self.clients.get(sid)
+        if client is None or client.namespace != namespace:
+            return False
+        if client.state is State.CONNECTING:
+            held = client.target
+            client.state = State.GONE
+            self._redirect(client, Dropped(reason, held.kept if isinstance(held, Held) else ()))
+        return client.state is State.GONE
+
+    def why_gone(self, sid: str, namespace: str) -> str | None:
+        """Why a client left, or was sent away, while its connect handler ran, if it did."""
+        client = self.clients.get(sid)
+        target = client.target if client is not None and client.state is State.GONE else None
+        return target.reason if isinstance(target, Dropped) else None
+
+    def make_way(self, client: Client) -> None:
         """Let the client's session connect to the namespace again."""
         clients = client.connection.clients
         if clients.get(client.namespace) is client:
@@ -268,7 +298,7 @@ class Rooms(AsyncManager):
         client = self.clients.pop(sid, None)
         if client is not None:
             self._leave_rooms(client)
-            self._make_way(client)
+            self.make_way(client)
 
     def _leave_rooms(self, client: Client) -> None:
         rooms = self.rooms[client.namespace]
@@ -285,8 +315,8 @@ class Rooms(AsyncManager):
             self._leave_rooms(client)
         connection.clients.clear()
 
-    def abandon(self, connection: Connection) -> list[Client]:
-        """Note that a session has ended.
+    def abandon(self, connection: Connection, reason: str) -> list[Client]:
+        """Note that a session has ended, and why.
 
         Returns:
             The clients to disconnect; where a connect handler still runs, that is left to whoever runs it.
@@ -297,6 +327,7 @@ class Rooms(AsyncManager):
                 connected.append(client)
             elif client.state is State.CONNECTING:
                 client.state = State.GONE
+                self._redirect(client, Dropped(reason))
         return connected
 
     def sid_from_eio_sid(self, eio_sid: str, namespace: str) -> str | None:

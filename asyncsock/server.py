@@ -11,6 +11,8 @@ from typing import Any, TypeVar, overload
 
 from socketio.async_namespace import AsyncNamespace
 
+from .connecting import in_connect_handler_of
+from .connection import Connection
 from .engine.arguments import trim
 from .engine.sent import SENT, Sent, SentAndWaiting, counts_as_coroutine
 from .engine.server import running_loop
@@ -202,13 +204,20 @@ class AsyncServer(ReceivingServer):
         Raises:
             ValueError: No client was named.
             RuntimeError: With ``async_handlers=False``, the answer could not be handled meanwhile; or this
-                process only writes to a message queue, and gets no answers.
+                process only writes to a message queue, and gets no answers; or this is the client's own
+                connect handler, until whose end the client gets no event.
             socketio.exceptions.TimeoutError: The client did not answer in time.
         """
         if getattr(self.manager, "write_only", False):
             raise RuntimeError(
                 "call() needs a server, and this process only writes to the message queue: answers go to the "
                 "servers. Have a handler of the server call the client, or emit without a callback"
+            )
+        client = to or sid
+        if client is not None and not self.always_connect and in_connect_handler_of(client):
+            raise RuntimeError(
+                "call() cannot be answered in the client's own connect handler: until that has ended, the "
+                "client gets no event. Call it from a background task, or use always_connect=True"
             )
         return self._result(super().call(event, data, to, sid, namespace, timeout, ignore_queue))
 
@@ -254,21 +263,38 @@ class AsyncServer(ReceivingServer):
 
     @counts_as_coroutine
     def disconnect(self, sid: str, namespace: str | None = None, ignore_queue: bool = False) -> Sent:
-        """Disconnect a client from a namespace. Awaiting waits for its disconnect handler."""
+        """Disconnect a client from a namespace. Awaiting waits for its disconnect handler.
+
+        While the client's connect handler runs, it is only noted: from here on the client is sent nothing and
+        cannot send, and it is disconnected when that handler has ended, for which awaiting does not wait.
+        """
         namespace = namespace or "/"
         if not self._ours:
+            if self._run_on_loop(self._send_away, sid, namespace, SERVER_DISCONNECT):
+                return SENT
             return self._await_soon(super().disconnect(sid, namespace, ignore_queue))
         sent: Sent = self._run_on_loop(self._disconnect, sid, namespace, ignore_queue)
         return sent
 
     def _disconnect(self, sid: str, namespace: str, ignore_queue: bool) -> Sent:
         if not self.manager.is_connected(sid, namespace):
+            if self._send_away(sid, namespace, SERVER_DISCONNECT):
+                return SENT
             sent: Sent = SENT if ignore_queue else self.manager.disconnect_elsewhere(sid, namespace)
             return sent
         connection = self.connections[self.manager.pre_disconnect(sid, namespace)]
         self._put(connection.session, DISCONNECT, namespace)
         task = self._leave(connection, sid, namespace, SERVER_DISCONNECT)
-        return SentAndWaiting(lambda: self._wait_for(task)) if task is not None else SENT
+        if task is None or self._waits_for_caller(connection):
+            return SENT
+        return SentAndWaiting(lambda: self._wait_for(task))
+
+    def _waits_for_caller(self, connection: Connection) -> bool:
+        """Whether a handler of a session that is begun now waits until the caller, another one, has ended."""
+        if self.async_handlers:
+            return False
+        running = [task for task, sid in self.eio.tasks.values() if sid == connection.session.sid]
+        return asyncio.current_task() in running
 
     async def _wait_for(self, task: asyncio.Task[Any]) -> None:
         loop = task.get_loop()

@@ -58,6 +58,14 @@ def connect_comes_before_the_events_of_the_connect_handler(step: str, records: R
 
 
 @difference
+def a_disconnect_handler_does_not_reach_the_client_that_leaves(step: str, records: Records) -> Records:
+    """Clients throw away events in a namespace that they have left."""
+    if step in ("leaving a namespace", "a method that disconnects"):
+        records = {**records, "b": [each for each in records["b"] if "departed" not in (each[3] or ())]}
+    return records
+
+
+@difference
 def a_connect_error_is_an_object(step: str, records: Records) -> Records:
     """The protocol says so, and that the message for a namespace without handlers is "Invalid namespace"."""
     message = "Unable to connect" if step == "connecting twice" else "Invalid namespace"
