@@ -339,10 +339,8 @@ def test_a_namespace_is_a_name_and_no_wildcard(namespace: Any, accepted: Any, re
         return set(server.connections["session"].clients) if session.is_open else set()
 
     found = asyncio.run(connect())
-    path = namespace.partition("?")[0] or "/" if isinstance(namespace, str) else "/"
-    allowed = path == "/" or (accepted == "*" and path != "*")
-    if isinstance(namespace, (int, bytes)):
-        allowed = False
+    path = namespace.partition("?")[0] or "/" if isinstance(namespace, str) else None
+    allowed = path == "/" or (accepted == "*" and path not in ("*", None))
     assert found == ({path} if allowed else set())
     assert entered == ([path] if allowed and registered != "nothing" else [])
 
