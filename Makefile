@@ -16,13 +16,17 @@ INSTALL := $(BIN)/python $(PIP_INSTALL)
 # Folders whose npm packages the tests use.
 NPM_DIRS := $(patsubst %/package.json,%,$(wildcard tests/js/package.json tests/browser/package.json tests/typed/package.json))
 
+# Programs that others wrote, each with its current release in a virtualenv of its own.
+PROGRAMS := $(patsubst %/requirements.txt,%,$(wildcard programs/*/requirements.txt))
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-matrix lint format bench bench-quick parts npm clean
+.PHONY: help demo test test-matrix test-programs lint format bench bench-quick parts npm clean
 
 help:
 	@echo "make demo     a chat page on http://$(HOST):$(PORT) (PORT=... for another port)"
 	@echo "make test     all tests (PYTEST_ARGS='-k name' for some of them)"
 	@echo "make test-matrix   the core tests with each Python that is here, and with the oldest libraries"
+	@echo "make test-programs   programs that others wrote for python-socketio, on asyncsock (downloads them)"
 	@echo "make lint     ruff format --check, ruff check, mypy"
 	@echo "make format   ruff format, and the fixes of ruff check"
 	@echo "make bench    this server and its peers, compared (half an hour); make bench-quick in two minutes"
@@ -86,6 +90,16 @@ test: $(VENV)/installed-dev npm
 test-matrix:
 	$(PYTHON) scripts/test_matrix.py $(MATRIX)
 
+# `make clean` forgets their releases, so that the next run installs the current ones.
+programs/%/.venv/installed: programs/%/requirements.txt pyproject.toml
+	@echo "Installing the current release of $*"
+	@$(PYTHON) -m venv --clear $(@D)
+	@$(@D)/bin/python $(PIP_INSTALL) --editable . --requirement $<
+	@touch $@
+
+test-programs: $(VENV)/installed-dev npm $(addsuffix /.venv/installed,$(PROGRAMS))
+	$(BIN)/python -m pytest programs $(PYTEST_ARGS)
+
 lint: $(VENV)/installed-dev
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m ruff check .
@@ -110,5 +124,5 @@ bench-quick: $(BENCH_VENV)/installed parts
 	$(BENCH_VENV)/bin/python benchmarks/run.py --quick $(BENCH_ARGS)
 
 clean:
-	rm -rf $(VENV) $(BENCH_VENV) .venv-matrix .pytest_cache .mypy_cache .ruff_cache .hypothesis artifacts tests/js/node_modules tests/browser/node_modules tests/typed/node_modules \
+	rm -rf $(VENV) $(BENCH_VENV) .venv-matrix $(addsuffix /.venv,$(PROGRAMS)) .pytest_cache .mypy_cache .ruff_cache .hypothesis artifacts tests/js/node_modules tests/browser/node_modules tests/typed/node_modules \
 		benchmarks/.peers benchmarks/apps/node_modules benchmarks/results/raw
