@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Generator, Sequence
+from contextlib import contextmanager
 
 
 class LoginRefused(ConnectionError):
@@ -69,16 +68,22 @@ class Driver(ABC):
         """Let go of the connection, whatever state it is in."""
 
 
-def require(module: str, extra: str, scheme: str) -> Any:
-    """Import a broker's package.
+@contextmanager
+def needed(extra: str, scheme: str) -> Generator[None, None, None]:
+    """Import a broker's package in a `with` block, by statements that bundlers such as PyInstaller see.
+
+    Args:
+        extra: The extra of asyncsock that installs the package.
+        scheme: Whose URL needs it.
 
     Raises:
         ImportError: It is not installed; the message says how to install it.
     """
     try:
-        return importlib.import_module(module)
+        yield
     except ImportError as error:
+        package = (error.name or extra).partition(".")[0]
         raise ImportError(
-            f"message queues with {scheme}:// need the package {module.partition('.')[0]!r}: "
+            f"message queues with {scheme}:// need the package {package!r}: "
             f"pip install 'asyncsock[{extra}]' ({error})"
         ) from error

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from . import tls
-from .driver import Driver, LoginRefused, MessageRefused, require
+from .driver import Driver, LoginRefused, MessageRefused, needed
 
 SILENCE = 5.0  # seconds that a broker may take to answer
 WATCH = 1.0  # seconds without messages after which it is asked whether it is there
@@ -48,10 +48,12 @@ class KafkaDriver(Driver):
 
     def __init__(self, url: str, channel: str) -> None:
         super().__init__(url, channel)
-        self._kafka = require("aiokafka", "kafka", "kafka")
-        self._admin_module = require("aiokafka.admin", "kafka", "kafka")
-        self._errors = require("aiokafka.errors", "kafka", "kafka")
-        self._connection_module = require("aiokafka.conn", "kafka", "kafka")
+        with needed("kafka", "kafka"):
+            import aiokafka.admin
+            import aiokafka.conn
+            import aiokafka.errors
+        self._kafka: Any = aiokafka
+        self._errors: Any = aiokafka.errors
         self._hosts = _hosts(url)
         self._security = _security(url)
         self._options = {
@@ -77,7 +79,7 @@ class KafkaDriver(Driver):
         self._first_records: dict[Any, list[Any]] = {}
 
     async def connect(self, *, subscribe: bool) -> None:
-        self._admin = self._admin_module.AIOKafkaAdminClient(**self._options)
+        self._admin = self._kafka.admin.AIOKafkaAdminClient(**self._options)
         try:
             await self._admin.start()
         except Exception:
@@ -99,7 +101,7 @@ class KafkaDriver(Driver):
         for host in self._hosts:
             name, _, port = host.rpartition(":")
             try:
-                connection = await self._connection_module.create_conn(
+                connection = await self._kafka.conn.create_conn(
                     name.strip("[]"), int(port), request_timeout_ms=int(SILENCE * 1000), **self._security
                 )
                 connection.close()
@@ -118,7 +120,7 @@ class KafkaDriver(Driver):
     async def _create_topic(self) -> None:
         """Create the topic, unless it exists, or we may not."""
         for replication in (DEFAULT_REPLICATION, 1):
-            topic = self._admin_module.NewTopic(self.channel, 1, 1)
+            topic = self._kafka.admin.NewTopic(self.channel, 1, 1)
             topic.replication_factor = replication  # which does not take the broker's default, as brokers do
             answer = await self._admin.create_topics([topic])
             if answer.topic_errors[0][1] != self._errors.InvalidReplicationFactorError.errno:

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from .driver import Driver, LoginRefused, require
+from .driver import Driver, LoginRefused, needed
 
 Result = TypeVar("Result")
 
@@ -35,8 +35,9 @@ class KombuDriver(Driver):
 
     def __init__(self, url: str, channel: str) -> None:
         super().__init__(url, channel)
-        self._kombu = require("kombu", "kombu", urlsplit(url).scheme)
-        require("kombu.transport", "kombu", urlsplit(url).scheme)
+        with needed("kombu", urlsplit(url).scheme):
+            import kombu.transport
+        self._kombu: Any = kombu
         # The names are those of python-socketio's `KombuManager`.
         exchange = self._kombu.Exchange(channel, type="fanout", durable=False)
         expires = {"x-expires": QUEUE_EXPIRES}

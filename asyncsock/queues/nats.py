@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 import orjson
 
-from .driver import Driver, LoginRefused, MessageRefused, require
+from .driver import Driver, LoginRefused, MessageRefused, needed
 
 SILENCE = 5.0  # seconds after which a server is asked whether it is there, and then given up
 # What a process can be behind and lose nothing. Each such message of NATS is a batch of ours.
@@ -32,8 +32,10 @@ class NatsDriver(Driver):
     def __init__(self, url: str, channel: str) -> None:
         super().__init__(url, channel)
         parts = urlsplit(url)
-        self._nats = require("nats", "nats", parts.scheme)
-        self._errors = require("nats.js.errors", "nats", parts.scheme)
+        with needed("nats", parts.scheme):
+            import nats.js.errors
+        self._nats: Any = nats
+        self._errors: Any = nats.js.errors
         if parts.path.strip("/"):
             raise ValueError("bad NATS URL: it has to be nats://host:port, or nats://host:port,host:port")
         login, _, hosts = parts.netloc.rpartition("@")

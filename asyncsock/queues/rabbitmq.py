@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Coroutine, Sequence
 from typing import Any
 
 from . import tls
-from .driver import Driver, LoginRefused, MessageRefused, require
+from .driver import Driver, LoginRefused, MessageRefused, needed
 
 HEARTBEAT = 5  # seconds, unless the URL says otherwise; aiormq gives up after thrice that and 3 s
 QUEUE_EXPIRES = 300_000  # milliseconds that a queue outlives its process, or waits for it
@@ -40,7 +40,9 @@ class RabbitMQDriver(Driver):
 
     def __init__(self, url: str, channel: str) -> None:
         super().__init__(url, channel)
-        aio_pika = self._aio_pika = require("aio_pika", "rabbitmq", "amqp")
+        with needed("rabbitmq", "amqp"):
+            import aio_pika
+        self._aio_pika: Any = aio_pika
         for name in ("aio_pika", "aiormq"):
             quiet = logging.getLogger(name)
             if quiet.level == logging.NOTSET:
@@ -77,12 +79,13 @@ class RabbitMQDriver(Driver):
         """Why connecting again would not help, if it would not."""
         if isinstance(error.__cause__, ssl.SSLCertVerificationError):
             return f"RabbitMQ's certificate is not trusted: {error.__cause__}"
-        access_refused = require("aiormq.exceptions", "rabbitmq", "amqp").ChannelAccessRefused
-        if isinstance(error, (self._aio_pika.exceptions.ProbableAuthenticationError, access_refused)):
+        with needed("rabbitmq", "amqp"):
+            from aiormq.exceptions import ChannelAccessRefused
+            from pamqp.exceptions import AMQPInternalError  # raised by aiormq before 7
+        if isinstance(error, (self._aio_pika.exceptions.ProbableAuthenticationError, ChannelAccessRefused)):
             return f"RabbitMQ refused the login: {error}"
         # What came instead of a virtual host's opening is told by neither.
-        unexpected = require("pamqp.exceptions", "rabbitmq", "amqp").AMQPInternalError  # aiormq before 7
-        if isinstance(error, (self._aio_pika.exceptions.InvalidFrameError, unexpected)):
+        if isinstance(error, (self._aio_pika.exceptions.InvalidFrameError, AMQPInternalError)):
             vhost = self._address.path[1:].replace("%2F", "/") or "/"
             return f"RabbitMQ refused the login to the virtual host {vhost!r}"
         return None
@@ -250,7 +253,9 @@ def _complete(url: str) -> Any:
     scheme, _, rest = url.partition("://")
     if not rest or rest[0] in "/?":
         url = f"{scheme}://localhost{rest}"
-    parsed = require("yarl", "rabbitmq", "amqp").URL(url)
+    with needed("rabbitmq", "amqp"):
+        from yarl import URL
+    parsed = URL(url)
     options = {"heartbeat": str(HEARTBEAT), "name": "asyncsock", **parsed.query}
     if not 0 <= int(options["heartbeat"]) < 65535:
         raise ValueError("heartbeat has to be between 0 and 65534 seconds")

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
 
 from ..engine.tested import warn_once
-from .driver import LoginRefused, require
+from .driver import LoginRefused, needed
 from .health import logger
 
 READ_BYTES = 256 * 1024
@@ -36,9 +36,13 @@ class RedisConnection:
 
     def __init__(self, url: str) -> None:
         scheme = urlsplit(url).scheme
-        self._redis = require("redis.asyncio", "redis", scheme)
-        self._exceptions = require("redis.exceptions", "redis", scheme)
-        self._hiredis = require("hiredis", "redis", scheme)
+        with needed("redis", scheme):
+            import hiredis
+            import redis.asyncio
+            import redis.exceptions
+        self._redis: Any = redis.asyncio
+        self._exceptions: Any = redis.exceptions
+        self._hiredis: Any = hiredis
         self._service = ""  # that Sentinel is asked for
         self._master: Any = None  # makes the connections to it
         try:

@@ -2,31 +2,75 @@
 
 from __future__ import annotations
 
-import importlib
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
 from .base import QueueManager
-from .driver import require
+from .driver import Driver, needed
+
+# Each driver is imported where a URL asks for it, by a statement that bundlers such as PyInstaller see.
+
+
+def _redis() -> type[Driver]:
+    from .redis import RedisDriver
+
+    return RedisDriver
+
+
+def _redis_streams() -> type[Driver]:
+    from .redis_streams import RedisStreamsDriver
+
+    return RedisStreamsDriver
+
+
+def _rabbitmq() -> type[Driver]:
+    from .rabbitmq import RabbitMQDriver
+
+    return RabbitMQDriver
+
+
+def _kafka() -> type[Driver]:
+    from .kafka import KafkaDriver
+
+    return KafkaDriver
+
+
+def _nats() -> type[Driver]:
+    from .nats import NatsDriver
+
+    return NatsDriver
+
+
+def _zmq() -> type[Driver]:
+    from .zmq import ZmqDriver
+
+    return ZmqDriver
+
+
+def _kombu() -> type[Driver]:
+    from .kombu import KombuDriver
+
+    return KombuDriver
+
 
 DRIVERS = {
-    "redis": "redis:RedisDriver",
-    "rediss": "redis:RedisDriver",
-    "unix": "redis:RedisDriver",
-    "redis+sentinel": "redis:RedisDriver",
-    "rediss+sentinel": "redis:RedisDriver",
-    "redis+cluster": "redis:RedisDriver",
-    "rediss+cluster": "redis:RedisDriver",
-    "redis+streams": "redis_streams:RedisStreamsDriver",
-    "rediss+streams": "redis_streams:RedisStreamsDriver",
-    "amqp": "rabbitmq:RabbitMQDriver",
-    "amqps": "rabbitmq:RabbitMQDriver",
-    "kafka": "kafka:KafkaDriver",
-    "kafkas": "kafka:KafkaDriver",
-    "nats": "nats:NatsDriver",
-    "tls": "nats:NatsDriver",
-    "zmq+tcp": "zmq:ZmqDriver",
+    "redis": _redis,
+    "rediss": _redis,
+    "unix": _redis,
+    "redis+sentinel": _redis,
+    "rediss+sentinel": _redis,
+    "redis+cluster": _redis,
+    "rediss+cluster": _redis,
+    "redis+streams": _redis_streams,
+    "rediss+streams": _redis_streams,
+    "amqp": _rabbitmq,
+    "amqps": _rabbitmq,
+    "kafka": _kafka,
+    "kafkas": _kafka,
+    "nats": _nats,
+    "tls": _nats,
+    "zmq+tcp": _zmq,
 }
 EXAMPLES = {
     "redis": "redis://:password@localhost:6379/0",
@@ -62,9 +106,8 @@ def from_url(url: str, channel: str = "socketio", write_only: bool = False, json
     driver = DRIVERS.get(scheme)
     if driver is None:
         _check_kombu_knows(scheme)
-        driver = "kombu:KombuDriver"
-    module, _, name = driver.partition(":")
-    make_driver = partial(getattr(importlib.import_module(f".{module}", __package__), name), url, channel)
+        driver = _kombu
+    make_driver = partial(driver(), url, channel)
     try:
         make_driver()  # what is wrong with the URL is said now, and not when it is used
     except ValueError as error:
@@ -98,7 +141,8 @@ def _advice(scheme: str) -> str:
 def _check_kombu_knows(scheme: str) -> None:
     known = ", ".join(f"{name}://" for name in DRIVERS)
     try:
-        transports = require("kombu.transport", "kombu", scheme).TRANSPORT_ALIASES
+        with needed("kombu", scheme):
+            from kombu.transport import TRANSPORT_ALIASES as transports
     except ImportError:
         raise ImportError(
             f"no message queue for {scheme}://; known are {known}, and with "

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import orjson
 
-from .driver import Driver, require
+from .driver import Driver, needed
 
 SILENCE = 5.0  # seconds after which a probe is sent, and after which it counts as lost
 PROBE_AGAIN = 0.05
@@ -55,7 +55,9 @@ class ZmqDriver(Driver):
 
     def __init__(self, url: str, channel: str) -> None:
         super().__init__(url, channel)
-        self._zmq = require("zmq", "zmq", "zmq+tcp")
+        with needed("zmq", "zmq+tcp"):
+            import zmq
+        self._zmq: Any = zmq
         match = re.fullmatch(r"zmq\+(tcp://[^/@+]+):([0-9]+)\+([0-9]+)/?", url)
         if match is None or not all(0 < int(port) < 65536 for port in match.groups()[1:]):
             raise ValueError("bad ZeroMQ URL: it has to be zmq+tcp://host:sinkport+sourceport")
@@ -68,6 +70,7 @@ class ZmqDriver(Driver):
         self._sink: Any = None
         self._source: Any = None
         self._watched: list[Any] = []
+        self._watcher: Any = None
         self._wake = asyncio.Event()
         self._lost = False
         self._was_connected = False
@@ -76,6 +79,7 @@ class ZmqDriver(Driver):
     async def connect(self, *, subscribe: bool) -> None:
         zmq = self._zmq
         self._wake, self._lost = asyncio.Event(), False
+        self._watcher = _watcher_of(asyncio.get_running_loop())
         self._context = zmq.Context()
         sink = self._sink = self._context.socket(zmq.PUSH)
         sink.immediate = True  # without a peer it takes nothing
@@ -123,7 +127,7 @@ class ZmqDriver(Driver):
             if socket.events & self._zmq.POLLIN:
                 on_readable()
 
-        asyncio.get_running_loop().add_reader(socket.fd, on_event)
+        self._watcher.add_reader(socket.fd, on_event)
         on_event()
         self._watched.append(socket)
 
@@ -199,8 +203,23 @@ class ZmqDriver(Driver):
 
     async def close(self) -> None:
         for socket in self._watched:
-            asyncio.get_running_loop().remove_reader(socket.fd)
+            self._watcher.remove_reader(socket.fd)
         self._watched.clear()
         context, self._context = self._context, None
         if context is not None:
+            if self._watcher is not asyncio.get_running_loop():
+                self._watcher.close()
             context.destroy(linger=0)
+
+
+def _watcher_of(loop: asyncio.AbstractEventLoop) -> Any:
+    """Who watches descriptors: the event loop, or a thread where it cannot, as asyncio's own on Windows.
+
+    Raises:
+        ImportError: The thread's package is not installed.
+    """
+    if getattr(type(loop), "add_reader", None) is not asyncio.AbstractEventLoop.add_reader:
+        return loop
+    with needed("zmq", "zmq+tcp"):
+        from tornado.platform.asyncio import SelectorThread
+    return SelectorThread(loop)

@@ -6,8 +6,10 @@ import asyncio
 import importlib.util
 import json
 import sys
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 import zmq
@@ -92,6 +94,53 @@ async def test_python_socketio_and_we_hear_each_other(zmq_proxy: ZmqProxy, chann
         await publisher.publish([envelope("end")])
         heard = [json.loads(message)["data"][0] for message in await listener.until(envelope("end"))]
         assert heard == [*range(25), "end"]
+
+
+class WindowsLoop(asyncio.SelectorEventLoop):
+    """As asyncio's event loop is on Windows: it watches no descriptors."""
+
+    add_reader = asyncio.AbstractEventLoop.add_reader
+    remove_reader = asyncio.AbstractEventLoop.remove_reader
+
+
+def run_on_windows_loop(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    loop = WindowsLoop()
+    try:
+        loop.run_until_complete(asyncio.wait_for(main(), 30))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+    finally:
+        loop.close()
+
+
+def test_an_event_loop_that_watches_no_descriptors_has_a_thread_for_it(
+    zmq_proxy: ZmqProxy, channel: str
+) -> None:
+    async def main() -> None:
+        for _ in range(2):  # the second connects again
+            async with (
+                listening(ZmqDriver(zmq_proxy.url, channel)) as listener,
+                publishing(ZmqDriver(zmq_proxy.url, channel)) as publisher,
+            ):
+                for first in range(0, 2000, 500):
+                    await publisher.publish(numbered(500, first=first))
+                    assert await listener.until(envelope(first + 499)) == numbered(500, first=first)
+        assert not [thread for thread in threading.enumerate() if thread.name == "Tornado selector"]
+
+    run_on_windows_loop(main)
+
+
+def test_without_the_package_of_that_thread_the_error_names_it(
+    zmq_proxy: ZmqProxy, channel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "tornado.platform.asyncio", None)
+
+    async def main() -> None:
+        driver = ZmqDriver(zmq_proxy.url, channel)
+        with pytest.raises(ImportError, match=r"need the package 'tornado': pip install 'asyncsock\[zmq\]'"):
+            await driver.connect(subscribe=True)
+        await driver.close()
+
+    run_on_windows_loop(main)
 
 
 async def test_channels_share_a_proxy_and_hear_only_their_own(zmq_proxy: ZmqProxy, channel: str):
