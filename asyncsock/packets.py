@@ -213,10 +213,7 @@ def check_shape(packet: Incoming) -> None:
     elif kind in ACKS:
         if not isinstance(data, list) or packet.id is None:
             raise BadPacket("an acknowledgement without an id or an array")
-    elif kind == CONNECT:
-        if data is not None and not isinstance(data, dict):
-            raise BadPacket("a CONNECT packet whose payload is not an object")
-    elif kind != DISCONNECT:
+    elif kind not in (CONNECT, DISCONNECT):
         raise BadPacket(f"an unexpected packet of type {kind}")
 
 

@@ -61,6 +61,12 @@ async def auth_that_is_not_an_object(script: Script) -> None:
 
 
 @step
+async def auth_that_is_a_list(script: Script) -> None:
+    guest = await script.guest(None)
+    await guest.enter(["text", {"n": 1}])
+
+
+@step
 async def connecting_twice(script: Script) -> None:
     guest = await script.guest("/quiet")
     await guest.connect("/quiet")

@@ -789,6 +789,56 @@ def test_logger_false_shows_warnings_only(
     assert capsys.readouterr().err == "careful\n"
 
 
+def test_logger_false_is_silent_under_a_root_logger_at_info(
+    make: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    server = make(logger=False)
+    server.logger.propagate = True
+    with caplog.at_level(logging.DEBUG):
+        server.logger.info("hello")
+        server.logger.debug("hello")
+        server.logger.warning("careful")
+    assert caplog.messages == ["careful"]
+
+
+@pytest.mark.parametrize("level", [logging.DEBUG, logging.ERROR, logging.WARNING])
+def test_logger_false_leaves_a_level_that_is_set(make: Callable[..., Any], level: int) -> None:
+    above = logging.getLogger("asyncsock")
+    above.setLevel(level)
+    try:
+        assert make(logger=False).logger.getEffectiveLevel() == level
+    finally:
+        above.setLevel(logging.NOTSET)
+
+
+def test_logger_true_shows_what_another_server_has_silenced(make: Callable[..., Any]) -> None:
+    server = make(logger=False)
+    assert not server.logger.isEnabledFor(logging.INFO)
+    assert type(server)(logger=True).logger.isEnabledFor(logging.INFO)
+    assert type(server)(logger=False).logger.isEnabledFor(logging.INFO)
+
+
+async def test_by_default_a_session_logs_nothing_under_a_root_logger_at_info(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    names = ("asyncsock.server", "asyncsock.engine")
+    with ExitStack() as stack:
+        for name in names:
+            stack.enter_context(unconfigured(name))
+            logging.getLogger(name).propagate = True
+        stack.enter_context(caplog.at_level(logging.INFO))
+        server = AsyncServer(logger=False, engineio_logger=False)
+        server.on("say", lambda sid, data: data)
+        async with Socket(server.handle_request) as socket:
+            for packet in ("40", '420["say","hello"]'):
+                socket.send(packet)
+            for _ in range(3):
+                await socket.receive()
+            await server.emit("news")
+            await server.shutdown()
+    assert [record.getMessage() for record in caplog.records if record.name in names] == []
+
+
 @pytest.mark.parametrize("kind", [EngineServer, AsyncServer])
 def test_a_logger_that_is_given_is_used(kind: Callable[..., Any]) -> None:
     mine = logging.getLogger("tests.mine")

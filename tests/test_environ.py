@@ -8,8 +8,12 @@ from wsgiref.validate import check_environ  # type: ignore[attr-defined]
 
 import pytest
 
+from asyncsock import ASGIApp, AsyncServer
 from asyncsock.engine import environ as module
 from asyncsock.engine.environ import build_environ
+
+from .raw import TEXT, RawSocket, frame
+from .test_asgi_app import HANDSHAKE, Socket, request, running
 
 
 def scope(*headers: tuple[bytes, bytes], **changes: Any) -> dict[str, Any]:
@@ -154,3 +158,35 @@ def test_the_cache_of_header_names_is_bounded() -> None:
     build_environ(scope((b"x-" + b"a" * 5000, b"1")))
     assert len(module._KEYS) <= module._MAX_KEYS
     assert max(map(len, module._KEYS)) <= module._MAX_NAME
+
+
+@pytest.mark.parametrize("kind", ["http", "websocket"])
+async def test_over_asgi_the_environ_has_receive_and_send(kind: str) -> None:
+    environs: list[dict[str, Any]] = []
+    server = AsyncServer()
+    server.on("connect", lambda sid, environ: environs.append(environ))
+    if kind == "websocket":
+        async with Socket(server.handle_request) as socket:
+            socket.send("40")
+            await socket.receive()
+            await socket.receive()
+    else:
+        handshake = await request(server.handle_request)
+        sid = handshake.text.split('"')[3]
+        await request(server.handle_request, "POST", query=f"{HANDSHAKE}&sid={sid}", body=b"40")
+    (environ,) = environs
+    assert callable(environ["asgi.receive"])
+    assert callable(environ["asgi.send"])
+    assert environ["asgi.scope"]["type"] == kind
+
+
+async def test_without_asgi_the_environ_has_neither() -> None:
+    environs: list[dict[str, Any]] = []
+    server = AsyncServer()
+    server.on("connect", lambda sid, environ: environs.append(environ))
+    async with running(ASGIApp(server)) as local:
+        async with await RawSocket.websocket(local, "/socket.io/") as raw:  # type: ignore[arg-type]
+            await raw.send(frame(TEXT, b"40"))
+            await raw.read_frame()
+    (environ,) = environs
+    assert not {"asgi.receive", "asgi.send"} & set(environ)

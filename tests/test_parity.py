@@ -92,14 +92,6 @@ def without_nan(data: Any) -> Any:
 
 
 @difference
-def auth_has_to_be_an_object(step: str, records: Records) -> Records:
-    """The protocol says so; whoever breaks it is disconnected."""
-    if step == "auth that is not an object":
-        records = {"problem": "the connection of guest has ended", "a": [], "b": [], "guest": []}
-    return records
-
-
-@difference
 def an_event_that_is_named_like_the_wildcard_is_an_event(step: str, records: Records) -> Records:
     """There it runs the catch-all handler as the client that its first argument names."""
     if step == "an event that is named like a catch-all handler":

@@ -741,6 +741,43 @@ async def test_the_connect_handler_gets_the_auth(any_server: AsyncServer) -> Non
     assert got == [(sid, "/socket.io/", {"token": "t"})]
 
 
+AUTHS = ["a token", ["a", {"b": 1}], True, 1.5, {"token": "t"}]
+
+
+@pytest.mark.parametrize("auth", AUTHS, ids=repr)
+@pytest.mark.parametrize("serializer", ["default", "msgpack"])
+async def test_an_auth_of_any_type_reaches_the_connect_handler(auth: Any, serializer: str) -> None:
+    if auth == 1.5 and serializer == "default":
+        auth = -1.5  # the digits of others would be an acknowledgement id
+    got: list[Any] = []
+    server = AsyncServer(serializer=serializer)
+
+    @server.event
+    async def connect(sid: str, environ: Environ, auth: Any) -> None:
+        got.append(auth)
+
+    async with Socket(server.handle_request) as socket:
+        await socket.receive()
+        if serializer == "default":
+            socket.send(f"40{json.dumps(auth)}")
+            assert (await socket.receive())[:2] == "40"
+        else:
+            client = MsgPackClient(socket)
+            client.send(0, auth)
+            assert (await client.receive())[0] == 0
+    assert got == [auth]
+
+
+@pytest.mark.parametrize("auth", ['""', "[]", "{}", "false", "null", "0", ""])
+async def test_an_empty_auth_is_none_as_in_python_socketio(server: AsyncServer, auth: str) -> None:
+    got: list[Any] = []
+    server.on("connect", lambda sid, environ, auth: got.append(auth))
+    async with opened(server) as client:
+        client.send(f"40{auth}")
+        assert (await client.receive())[:2] == "40"
+    assert got == [None]
+
+
 async def test_a_connect_handler_may_do_without_the_auth(any_server: AsyncServer) -> None:
     got: list[str] = []
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from .environ import build_environ
+from .environ import CHANNEL, build_environ
 from .exchange import Exchange
 from .http import (
     CORS,
@@ -60,6 +60,7 @@ class Endpoint:
 
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI ``http`` or ``websocket`` request."""
+        scope[CHANNEL] = receive, send
         request = request_of(scope)
         if scope["type"] == "websocket":
             await self._websocket(request, receive, send)

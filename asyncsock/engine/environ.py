@@ -7,6 +7,9 @@ import sys
 from collections.abc import MutableMapping
 from typing import Any
 
+CHANNEL = (
+    "asyncsock.channel"  # in a scope that came over ASGI: receive and send, as python-engineio keeps them
+)
 _SCHEMES = {"ws": "http", "wss": "https"}
 _SINGLE = frozenset(("CONTENT_TYPE", "CONTENT_LENGTH"))
 
@@ -55,7 +58,8 @@ def build_environ(scope: MutableMapping[str, Any]) -> dict[str, Any]:
     """Build the WSGI environ of an HTTP request or a WebSocket handshake.
 
     Args:
-        scope: an ASGI scope of type "http" or "websocket". It is kept as `environ["asgi.scope"]`.
+        scope: an ASGI scope of type "http" or "websocket". It is kept as `environ["asgi.scope"]`, and the two
+            functions that `CHANNEL` names, if any, as `environ["asgi.receive"]` and `environ["asgi.send"]`.
 
     Returns:
         A new dict. `wsgi.input` is empty: whoever serves a request body puts its own stream there.
@@ -89,6 +93,8 @@ def build_environ(scope: MutableMapping[str, Any]) -> dict[str, Any]:
         "wsgi.run_once": False,
         "asgi.scope": scope,
     }
+    if CHANNEL in scope:
+        environ["asgi.receive"], environ["asgi.send"] = scope[CHANNEL]
     raw_path = scope.get("raw_path")
     if raw_path:
         uri = raw_path.decode("latin-1")

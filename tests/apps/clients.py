@@ -16,6 +16,7 @@ from socketio.exceptions import ConnectionRefusedError
 from asyncsock import ASGIApp, AsyncServer
 
 logging.basicConfig(level=logging.INFO)
+logging.getLogger("asyncsock").setLevel(logging.INFO)
 logging.getLogger("asyncsock.engine").setLevel(logging.DEBUG)
 
 Environ = dict[str, Any]
