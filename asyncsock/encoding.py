@@ -19,6 +19,7 @@ import orjson
 
 # What orjson would write in its own way goes through `simpler` or is refused.
 OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_SUBCLASS
+LINE = 300  # characters of an error of the user's JSON module
 BINARY = (bytes, bytearray, memoryview)
 
 # By an attribute of the type, what to do with a value that cannot be sent.
@@ -42,17 +43,12 @@ class Body(msgspec.Struct, gc=False):
 
 
 class NotEncodable(TypeError):
-    """A value that cannot be sent.
-
-    Attributes:
-        what: Which value, as ``data[0]["user"]``, and why.
-    """
+    """A value that cannot be sent. Its text says which, as ``data[0]["user"]``, and why."""
 
     def __init__(self, why: str) -> None:
         super().__init__(why)
         self._why = why
         self._path: list[Any] = []  # the innermost index or key first
-        self._event = ""
 
     @classmethod
     def of_type(cls, kind: type, form: str) -> NotEncodable:
@@ -60,31 +56,36 @@ class NotEncodable(TypeError):
         return cls(f"is of type {kind.__name__}, which is not {form} serializable: {remedy}")
 
     def within(self, at: Any) -> None:
-        """Note the index or the key of the value around the value."""
+        """Note the index or the key of the value in what is around it."""
         self._path.append(at)
 
-    def in_event(self, event: str, data: Any, arguments_at: int) -> NotEncodable:
-        """The same error, for those who know the event.
+    def from_data(self, data: Any, arguments_at: int) -> NotEncodable:
+        """Make the path begin at what was to be sent, rather than at the array that was encoded.
 
         Args:
-            event: Its name.
             data: What was to be sent, in which a tuple stands for several arguments.
-            arguments_at: The index of the first argument in what was encoded.
+            arguments_at: The index of the first argument in the array.
         """
-        self._event = event
         if self._path:
             first = self._path.pop() - arguments_at
             if isinstance(data, tuple):
                 self._path.append(first)
         return self
 
-    @property
-    def what(self) -> str:
+    def at_call(self, event: str, data: Any, arguments_at: int) -> TypeError:
+        """The error for who emits an event: one of json's kind, as programs may look at that."""
+        return TypeError(f"event {_key(event)}: {self.from_data(data, arguments_at)}")
+
+    def __str__(self) -> str:
         path = "".join([f"[{_key(at)}]" for at in reversed(self._path)])
         return f"data{path} {self._why}"
 
-    def __str__(self) -> str:
-        return f"event {_key(self._event)}: {self.what}" if self._event else self.what
+
+def describe_failure(error: Exception) -> str:
+    """Why something could not be encoded, in one line."""
+    if isinstance(error, NotEncodable):
+        return str(error)
+    return f"{type(error).__name__}: {error}".partition("\n")[0][:LINE]
 
 
 def encode_json(data: Any) -> Body:
@@ -137,6 +138,17 @@ def encode_json_with(json: Any) -> Callable[[Any], Body]:
         return Body(text.encode() if isinstance(text, str) else text, attachments)
 
     return encode
+
+
+class JSONModule:
+    """`encode_json` in the form of a module, for python-socketio's own packets."""
+
+    loads = staticmethod(stdlib_json.loads)
+
+    @staticmethod
+    def dumps(data: Any, **options: Any) -> str:
+        encoded: bytes = encode_json(data).data
+        return encoded.decode()
 
 
 def simpler(value: Any, form: str) -> Any:
@@ -292,5 +304,5 @@ def _without_binary(data: Any, attachments: list[bytes]) -> Any:
 
 def _key(at: Any) -> str:
     """An index, or a key as it is written in Python but not longer than fits in a line."""
-    text = repr(at) if not isinstance(at, str) else stdlib_json.dumps(str.__str__(at))
+    text = repr(at).replace("\n", " ") if not isinstance(at, str) else stdlib_json.dumps(str.__str__(at))
     return text if len(text) <= 100 else f"{text[:97]}..."

@@ -18,6 +18,7 @@ from socketio.async_namespace import AsyncNamespace
 from .codec import make_codec
 from .connecting import Connecting, asking
 from .connection import CONNECTED, Connection, Environs, Partial, Target
+from .encoding import JSONModule, NotEncodable, describe_failure
 from .engine import EngineServer
 from .engine.arguments import option_names, refuse_unknown
 from .engine.heartbeat import Deadlines
@@ -88,6 +89,8 @@ class ReceivingServer(BaseServer):
                 self.packet_class = type("Packet", (self.packet_class,), {"json": json})
         self.codec = make_codec(self.packet_class, json)
         self._ours = isinstance(self.manager, Rooms)
+        if not self._ours and json is None and self.packet_class is socketio_packet.Packet:
+            self.packet_class = type("Packet", (self.packet_class,), {"json": JSONModule})
         self._verbose = logger is not False and self.logger.isEnabledFor(logging.INFO)
         self._theirs = None if self._ours else Connecting(self.manager)
         self._connect_deadlines: Deadlines[Connection] = Deadlines(connect_timeout, self._no_namespace)
@@ -326,12 +329,20 @@ class ReceivingServer(BaseServer):
 
     async def _refuse(self, session: Session, sid: str, namespace: str, refusal: Any) -> None:
         if not self.always_connect:
-            self._put(session, CONNECT_ERROR, namespace, refusal)
+            self._put_refusal(session, namespace, refusal)
         elif self.manager.is_connected(sid, namespace):
             self._put(session, DISCONNECT, namespace)
         else:
             return  # it has left, or was disconnected, as any client that is connected
         await self.manager.disconnect(sid, namespace, ignore_queue=True)
+
+    def _put_refusal(self, session: Session, namespace: str, refusal: Any) -> None:
+        try:
+            self._put(session, CONNECT_ERROR, namespace, refusal)
+        except Exception as error:
+            why = describe_failure(error)
+            self.eio.result_failed(TypeError(f"the reason for refusing a client cannot be sent: {why}"))
+            self._put(session, CONNECT_ERROR, namespace, exceptions.ConnectionRefusedError().error_args)
 
     async def _let_in_and_out(self, connection: Connection, sid: str, namespace: str, reason: str) -> None:
         """End what an accepted client's connect handler has begun: it left meanwhile, or was sent away.
@@ -443,20 +454,31 @@ class ReceivingServer(BaseServer):
                     await result
                     result = None
             if packet.id is not None:
-                self._acknowledge(connection, sid, packet.namespace, packet.id, result)
+                self._acknowledge(connection, sid, packet, packet.id, handler, result)
         except Exception as error:
             self.eio.handler_failed(error)
         finally:
             self.eio.tasks.pop(packet, None)
 
-    def _acknowledge(self, connection: Connection, sid: str, namespace: str, id: int, result: Any) -> None:
+    def _acknowledge(
+        self, connection: Connection, sid: str, packet: Incoming, id: int, handler: Handler, result: Any
+    ) -> None:
         target: Target = connection.session
         if self._ours:
             client = self.manager.clients.get(sid)
             if client is None:
                 return
             target = client.target  # what its connect handler has sent is kept there, and goes first
-        for answer in self.codec.acknowledge(namespace, id, result):
+        try:
+            answers = self.codec.acknowledge(packet.namespace, id, result)
+        except Exception as error:
+            if isinstance(error, NotEncodable):
+                error.from_data(result, 0)
+            event, why = packet.data[0], describe_failure(error)
+            whose = f"the result of {_name_of(handler, event):.200} for event {event!r:.100}"
+            self.eio.result_failed(TypeError(f"{whose} cannot be sent: {why}"))
+            return
+        for answer in answers:
             self.eio.fanout.put(target, answer)
 
     def _find_handler(
@@ -500,6 +522,15 @@ class ReceivingServer(BaseServer):
         body = self.codec.encode(data) if data is not None else None
         for packet in self.codec.assemble(kind, namespace, body, id):
             session.put(packet)
+
+
+def _name_of(handler: Handler, event: str) -> str:
+    """Which function of the application's a handler is."""
+    function = getattr(handler, "function", handler)
+    owner = getattr(function, "__self__", None)
+    if owner is not None and hasattr(type(owner), f"on_{event}"):
+        return f"{type(owner).__module__}.{type(owner).__qualname__}.on_{event}"
+    return f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', repr(function))}"
 
 
 def _check_manager(manager: Any) -> None:

@@ -85,7 +85,7 @@ class Rooms(AsyncManager):
         """Encode an event for `deliver`, in any thread.
 
         Raises:
-            NotEncodable: The data cannot be encoded; it is a TypeError.
+            TypeError: The data cannot be encoded.
         """
         return self.server.codec.detach(self._encode(event, data))
 
@@ -93,7 +93,7 @@ class Rooms(AsyncManager):
         try:
             return self.server.codec.encode([event, *event_arguments(data)])
         except NotEncodable as error:
-            raise error.in_event(event, data, 1) from None
+            raise error.at_call(event, data, 1) from None
 
     def deliver(
         self,

@@ -50,8 +50,10 @@ def make_shortcut(server: ReceivingServer) -> Callable[[Session, str | bytes], b
         if client is None or client.state is not CONNECTED or connection.partial is not None:
             return False
         data[0] = sid = client.sid  # from here on, the arguments
+        args = tuple(data)
+        data[0] = event  # as in every packet
         packet = Incoming(EVENT, "/", id, data)
-        eio.start(server._run_event(handler, tuple(data), connection, sid, packet), packet, session.sid)
+        eio.start(server._run_event(handler, args, connection, sid, packet), packet, session.sid)
         return True
 
     return handle

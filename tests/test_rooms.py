@@ -1613,6 +1613,21 @@ async def test_a_namespace_class_may_serve_any_namespace() -> None:
         ]
 
 
+async def test_a_client_is_refused_also_where_the_reason_cannot_be_sent(
+    server: AsyncServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def connect(sid: str, environ: dict[str, Any]) -> None:
+        raise socketio.exceptions.ConnectionRefusedError("no", {"until": object()})
+
+    server.on("connect", connect)
+    async with opened(server) as client:
+        client.send("40")
+        assert await client.receive() == '44{"message":"Connection rejected by server"}'
+    (line,) = recorded(caplog, logging.ERROR)
+    assert 'data["data"]["until"] is of type object' in line
+    assert errors(caplog) == []
+
+
 # Serializers
 
 

@@ -208,6 +208,14 @@ class EngineServer(ChangeableOptions):
     def handler_failed(self, error: Exception) -> None:
         """Log what a handler raised, with its traceback."""
         self.logger.error("error in a handler", exc_info=error)
+        self._tell_hook(error)
+
+    def result_failed(self, error: Exception) -> None:
+        """Log why the result of a handler cannot be sent, in one line."""
+        self.logger.error("%s", error)
+        self._tell_hook(error)
+
+    def _tell_hook(self, error: Exception) -> None:
         if self.error_hook is not None:
             self.error_hook(error)
 

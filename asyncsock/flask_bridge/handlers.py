@@ -96,7 +96,7 @@ class FlaskServer(AsyncServer):
                 await result
                 result = None
             if packet.id is not None:
-                self._acknowledge(connection, sid, packet.namespace, packet.id, result)
+                self._acknowledge(connection, sid, packet, packet.id, handler, result)
         except Exception as error:
             self.eio.handler_failed(error)
         finally:
@@ -202,7 +202,10 @@ def make_server_handler(
             data = data[-takes:] if takes else ()
         return run(context, handler, real_namespace, data)
 
-    return handle if usual else handle_any
+    made = handle if usual else handle_any
+    for attribute in ("__module__", "__qualname__"):  # whose result it is that cannot be sent
+        setattr(made, attribute, getattr(handler, attribute, repr(handler)))
+    return made
 
 
 def make_callback(

@@ -127,8 +127,11 @@ class QueueManager(Rooms):
         try:
             arguments = self._wire_codec.encode(event_arguments(data))
         except NotEncodable as error:
-            raise error.in_event(event, data, 0) from None
-        return QueuedEvent(self._body(event, arguments), event, arguments)
+            raise error.at_call(event, data, 0) from None
+        try:
+            return QueuedEvent(self._body(event, arguments), event, arguments)
+        except NotEncodable as error:  # in msgpack
+            raise error.at_call(event, data, 1) from None
 
     def deliver(
         self,

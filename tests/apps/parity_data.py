@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections import OrderedDict
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+from werkzeug.datastructures import MultiDict
+
+
+class Point(NamedTuple):
+    x: int
+    y: int
+
+
+class Size(IntEnum):
+    LARGE = 3
+
 
 DEEP: Any = "bottom"
 for level in range(60):
@@ -37,6 +51,8 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "integers beyond 64 bits": (2**64, -(2**64) - 1, 10**40),
     "floats": (0.1, -0.0, 1.0, 1e300, 5e-324, 1 / 3),
     "no numbers": (float("nan"), float("inf")),
+    "no numbers beside what is rare": ({"a": float("nan"), 1: [float("-inf")]}, 2**64, "\ud800"),
+    "named tuples and the like": (Point(1, 2), OrderedDict(b=1), Size.LARGE, MultiDict([("a", 1), ("a", 2)])),
     "not ASCII": ("Žluťoučký kůň", "日本語", "\U0001f600", "\u2028", "\x00\x1f\x7f", "\ufeff"),
     "a lone surrogate": ("\ud800",),
     "escapes": ('"\\/\b\f\n\r\t', "</script>", "\x1e"),
