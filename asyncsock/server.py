@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import inspect
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar, overload
@@ -13,7 +12,7 @@ from socketio.async_namespace import AsyncNamespace
 
 from .connecting import in_connect_handler_of
 from .connection import Connection
-from .engine.arguments import trim
+from .engine.arguments import fit
 from .engine.sent import SENT, Sent, SentAndWaiting, counts_as_coroutine
 from .engine.server import running_loop
 from .engine.session import SERVER_DISCONNECT
@@ -59,9 +58,9 @@ class AsyncServer(ReceivingServer):
         def register(handler: Handler) -> Handler:
             adapted = handler
             if event == "connect":
-                adapted = _without_optional(handler, 3 if namespace != "*" else 4)
+                adapted = fit(handler, 3 if namespace != "*" else 4)
             elif event == "disconnect":
-                adapted = _without_optional(handler, 2 if namespace != "*" else 3)
+                adapted = fit(handler, 2 if namespace != "*" else 3)
             register_as_it_is(event, adapted, namespace)
             return handler
 
@@ -87,7 +86,7 @@ class AsyncServer(ReceivingServer):
             if method is not None:
                 if namespace_handler.namespace == "*":
                     count += 1
-                setattr(namespace_handler, f"on_{event}", _without_optional(method, count))
+                setattr(namespace_handler, f"on_{event}", fit(method, count))
 
     def instrument(self, *args: Any, **kwargs: Any) -> Any:
         """Not available: python-socketio's admin interface patches the internals of its own engine."""
@@ -454,23 +453,3 @@ class UserSession:
     async def __aexit__(self, *error: object) -> None:
         sid, namespace = self._client
         await self._server.save_session(sid, self._session, namespace)
-
-
-def _without_optional(handler: Handler, most: int) -> Handler:
-    """A connect or disconnect handler that may be called with its last argument, taken or not.
-
-    Decided here and once, from the signature: to call it and see would hide the handler's own TypeErrors.
-    """
-    if trim(handler, most, most - 1) == most:
-        return handler
-    if inspect.iscoroutinefunction(handler):
-
-        async def call_coroutine(*args: Any) -> Any:
-            return await handler(*args[: most - 1])
-
-        return call_coroutine
-
-    def call(*args: Any) -> Any:
-        return handler(*args[: most - 1])
-
-    return call

@@ -292,6 +292,14 @@ async def an_acknowledgement_that_cannot_be_sent(script: Script) -> None:
     await script.a.arrived(1)
 
 
+@step
+async def a_connect_handler_behind_a_decorator_without_wraps(script: Script) -> None:
+    for client, auth in ((script.a, None), (script.b, {"token": "t"})):
+        for number, namespace in enumerate(("/decorated", "/decorated-with-auth"), 1):
+            await client.connect(namespace, auth)
+            await client.arrived(2 * number)
+
+
 # Catch-all handlers
 
 joined("/all")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
-from .arguments import option_names, refuse_unknown, trim
+from .arguments import fit, option_names, refuse_unknown
 from .endings import Endings
 from .endpoint import TRANSPORTS, Endpoint, known_transports
 from .fanout import Fanout
@@ -170,8 +170,7 @@ class EngineServer(ChangeableOptions):
             raise ValueError(f"invalid event {event!r}: it must be one of {', '.join(self.event_names)}")
 
         def register(handler: Callable[..., Any]) -> Callable[..., Any]:
-            without_reason = event == "disconnect" and trim(handler, 2, 1) == 1
-            self.handlers[event] = (lambda sid, reason: handler(sid)) if without_reason else handler
+            self.handlers[event] = fit(handler, 2) if event == "disconnect" else handler
             return handler
 
         return register if handler is None else register(handler)

@@ -177,7 +177,7 @@ class SocketIO(Registry):
         wrapped = make_server_handler(
             self.server, handler, message, namespace, self.errors, any_event=message == ANY
         )
-        self.server.on(message, wrapped, namespace=namespace)
+        self.server.register(message, wrapped, namespace)
 
     # Sending
 

@@ -12,7 +12,7 @@ from flask import Flask
 from socketio.exceptions import ConnectionRefusedError
 
 from ..connection import Connection
-from ..engine.arguments import trim
+from ..engine.arguments import fit
 from ..engine.sent import SENT_TYPES
 from ..packets import ANY, Incoming
 from ..server import AsyncServer
@@ -45,6 +45,10 @@ class FlaskServer(AsyncServer):
         self.app = app
         self.threads = threads
         self.manage_session = manage_session
+
+    def register(self, message: str, handler: Handler, namespace: str) -> None:
+        """Register a handler that takes all that `on` makes optional."""
+        super(AsyncServer, self).on(message, handler, namespace)
 
     def start_background_task(self, target: Handler, *args: Any, **kwargs: Any) -> Any:
         """Run a coroutine function as a task, or a function in a thread, as `SocketIO` does."""
@@ -177,14 +181,16 @@ def make_server_handler(
     gets neither the sid nor, for ``connect``, the environ: they are in ``flask.request``.
     """
     any_namespace = namespace == ANY
-    takes = trim(handler, 1, 0) if message in ("connect", "disconnect") else None
-    usual = takes is None and not (any_event or any_namespace)
+    of_server = message in ("connect", "disconnect")
+    usual = not (of_server or any_event or any_namespace)
     if run is None and is_coroutine(handler):
         if usual:
             return CoroutineHandler(server, handler, message, namespace, errors)
         run = coroutine_runner(server, errors)
     elif run is None:
         run = thread_runner(server, errors)
+
+    fitted = fit(handler, 1) if of_server else handler  # it may do without the auth or the reason
 
     def handle(sid: str, *args: Any) -> Any:
         return run(server.event_context(sid, namespace, message, args), handler, namespace, args)
@@ -198,9 +204,7 @@ def make_server_handler(
         sid = args[0]
         data = (event, *args[1:]) if any_event else tuple(args[1:])
         context = server.event_context(sid, real_namespace, message, data)
-        if takes is not None:
-            data = data[-takes:] if takes else ()
-        return run(context, handler, real_namespace, data)
+        return run(context, fitted, real_namespace, data[-1:] if of_server else data)
 
     made = handle if usual else handle_any
     for attribute in ("__module__", "__qualname__"):  # whose result it is that cannot be sent

@@ -78,6 +78,27 @@ def connect_without_auth() -> str:
     return "ignored"
 
 
+def forwarding(function: Any) -> Any:
+    """A decorator without functools.wraps."""
+
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    return wrapper
+
+
+@socketio.on("connect", namespace="/decorated")
+@forwarding
+def connect_decorated() -> None:
+    emit("without auth")
+
+
+@socketio.on("connect", namespace="/decorated-with-auth")
+@forwarding
+def connect_decorated_with_auth(auth: Any) -> None:
+    emit("with auth", auth)
+
+
 # Answers and values
 
 
