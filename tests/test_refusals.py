@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -100,10 +102,85 @@ def test_this_async_mode_is_refused_with_the_remedy(mode: str, early: bool) -> N
             asyncsock.SocketIO(async_mode=mode).init_app(app)
 
 
+GREENLETS = """
+import gevent
+from flask import Flask
+from asyncsock import SocketIO
+
+app = Flask(__name__)
+socketio = SocketIO(app)
+asgi = socketio.asgi_app
+
+
+@socketio.on("nothing")
+def nothing():
+    gevent.sleep(0.01)
+
+
+@socketio.on("function")
+def spawn_in_a_function():
+    gevent.spawn(print, "never")
+
+
+@socketio.on("coroutine")
+async def spawn_in_a_coroutine():
+    gevent.spawn(print, "never")
+
+
+@socketio.on("waiting")
+def wait_for_greenlets():
+    return [job.value for job in gevent.joinall([gevent.spawn(len, "abc")])]
+
+
+@app.get("/view")
+def spawn_in_a_view():
+    gevent.spawn(print, "never")
+    return "a view"
+"""
+
+
+@pytest.mark.parametrize("where", ["function", "coroutine", "view"])
+async def test_a_greenlet_that_is_started_in_a_handler_gets_the_remedy_in_the_log_once(
+    where: str, tmp_path: Path
+) -> None:
+    require_package("gevent")
+    (tmp_path / "greenlets.py").write_text(GREENLETS)
+    with serve("greenlets:asgi", args=["--app-dir", str(tmp_path)]) as server:
+        async with connected(server.url) as client:
+            await client.call("nothing")
+            assert "greenlet" not in server.log()
+            async with httpx.AsyncClient(base_url=server.url, trust_env=False, timeout=WAIT) as http:
+                for _ in range(2):
+                    await (http.get("/view") if where == "view" else client.call(where))
+            assert await client.call("waiting") == [3]
+        log = server.log()
+    assert log.count("has started a greenlet") == 1
+    assert "socketio.start_background_task()" in log
+
+
 # WSGI servers
 
 SOCKETS = "/socket.io/?EIO=4&transport=polling"
 REMEDIES = ("flask --app ... socketio run", "uvicorn module:asgi")
+
+
+def test_waitress_answers_socket_io_requests_with_the_remedy() -> None:
+    require(find_spec("waitress"), "waitress")
+    waitress = importlib.import_module("waitress")
+    app = Flask("app")
+    app.get("/")(lambda: "a view")
+    asyncsock.SocketIO(app)
+    server = waitress.create_server(app, host="127.0.0.1", port=0)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{server.effective_port}", trust_env=False) as http:
+            assert http.get("/").text == "a view"
+            answer = http.get(SOCKETS)
+        assert answer.status_code == 501
+        assert all(remedy in answer.text for remedy in REMEDIES)
+    finally:
+        server.close()
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ from .handlers import FlaskServer, Handler, make_callback, make_server_handler
 from .namespace import Namespace
 from .options import without_unknown
 from .paths import FlaskApp, others_of, register
-from .refusals import refuse_monkey_patching, refuse_other_loops, watch_uvicorn
+from .refusals import refuse_monkey_patching, refuse_other_loops, watch_greenlets, watch_uvicorn
 from .registry import Registry
 from .runner import Runner
 from .testing import AsyncSocketIOTestClient, SocketIOTestClient
@@ -331,6 +331,7 @@ class SocketIO(Registry):
         return AsyncSocketIOTestClient(app, self, *args, **kwargs)
 
     async def _start(self) -> None:
+        watch_greenlets()
         for begin in self._at_start:
             begin()
 

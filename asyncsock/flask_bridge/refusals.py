@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import logging
 import sys
+import threading
 
 ASYNC_MODES = (None, "asgi", "asyncio", "threading")
 START = (
@@ -14,6 +17,12 @@ NOT_ASGI = (
     "the ASGI server was given the Flask application, which is no ASGI application, as in `uvicorn "
     "module:app`: every request fails. Give it socketio.asgi_app: with `asgi = socketio.asgi_app` in the "
     "module, start `uvicorn module:asgi`, or gunicorn with uvicorn's worker and module:asgi"
+)
+
+GREENLET = (
+    "a handler or a view has started a greenlet, as with gevent.spawn(), and no gevent loop runs here: it "
+    "runs only while its thread waits in gevent, otherwise never. Use socketio.start_background_task() for it, "
+    "socketio.sleep() for gevent.sleep(), and queue.Queue or asyncio.Queue for gevent's queues"
 )
 
 logger = logging.getLogger("asyncsock.wsgi")
@@ -74,3 +83,24 @@ _called_as_asgi = _CalledAsASGI()
 def watch_uvicorn() -> None:
     """Have the log say what to start where uvicorn, or gunicorn's uvicorn worker, serves the Flask object."""
     logging.getLogger("uvicorn.error").addFilter(_called_as_asgi)
+
+
+def watch_greenlets() -> None:
+    """Have the log say what to use, once, where a handler or a view starts a greenlet of gevent's.
+
+    gevent tells us of each, so that no event pays for it. Where it is imported later, nobody is told.
+    """
+    gevent = sys.modules.get("gevent")
+    if gevent is not None:
+        gevent.Greenlet.add_spawn_callback(_look_at_greenlet)
+
+
+def _look_at_greenlet(greenlet: object) -> None:
+    on_a_loop = asyncio._get_running_loop() is not None
+    if on_a_loop or threading.current_thread().name.startswith("asyncsock-"):
+        _warn_of_greenlets()
+
+
+@functools.cache
+def _warn_of_greenlets() -> None:
+    logger.warning(GREENLET)
