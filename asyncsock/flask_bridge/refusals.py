@@ -21,7 +21,7 @@ NOT_ASGI = (
 
 GREENLET = (
     "a handler or a view has started a greenlet, as with gevent.spawn(), and no gevent loop runs here: it "
-    "runs only while its thread waits in gevent, otherwise never. Use socketio.start_background_task() for it, "
+    "runs only while its thread waits in gevent, otherwise never. Use socketio.start_background_task(), "
     "socketio.sleep() for gevent.sleep(), and queue.Queue or asyncio.Queue for gevent's queues"
 )
 
