@@ -682,6 +682,19 @@ async def test_a_binary_packet_of_no_attachments_is_an_event_or_closes(sockets: 
             pass
 
 
+async def test_copies_of_an_attachment_count_towards_the_limit_of_all_attachments(sockets: Server) -> None:
+    """Data that look like its placeholder get it too, and a server that sends them on multiplies it."""
+    copies = ",".join([PLACEHOLDER] * 30)
+    async with survives(sockets, warns=False), connected(sockets) as ws:
+        await ws.send(f'451-["message",{copies}]')
+        await ws.send(b"few")
+        assert str(await receive(ws)).startswith('4530-["message-back",')
+    async with survives(sockets), connected(sockets) as ws:
+        await ws.send(f'451-["message",{copies}]')
+        await ws.send(b"x" * 500_000)
+        assert await close_code(ws) is not None
+
+
 async def test_a_client_that_leaves_amid_attachments_is_forgotten(sockets: Server) -> None:
     async with survives(sockets, warns=False), connected(sockets) as ws:
         await ws.send(f'452-["message",{PLACEHOLDER}]')

@@ -162,11 +162,42 @@ def test_the_users_json_module_is_used_for_both_directions() -> None:
 
 
 @pytest.mark.parametrize(
+    ("message", "places"),
+    [
+        ('51-["a",{"_placeholder":true,"num":0},{"_placeholder":true,"num":0}]', [2]),
+        ('52-["a",{"b":{"_placeholder":true,"num":1}},{"_placeholder":true,"num":0,"c":1}]', [1, 1]),
+        (
+            '52-[{"_placeholder":true,"num":1},[{"_placeholder":true,"num":1}],{"_placeholder":true,"num":0}]',
+            [1, 2],
+        ),
+        ('51-["a",{"_placeholder":true,"num":0},{"_placeholder":"true","num":9},{"_placeholder":1}]', [1]),
+    ],
+)  # fmt: skip
+def test_data_that_look_like_a_placeholder_beside_an_attachment_get_the_attachment(
+    message: str, places: list[int]
+) -> None:
+    """As in Node, whose clients write the data of an application as they are."""
+    packet = codec.decode(message)
+    assert packet.attachments == places
+    parts = [b"%d" % number for number in range(len(places))]
+    data = codec.join(packet.data, parts)
+    assert [str(data).count(str(part)) for part in parts] == places
+
+
+def test_data_that_look_like_a_placeholder_are_data_in_a_packet_without_attachments() -> None:
+    data = ["a", {"_placeholder": True, "num": 5}]
+    assert codec.decode("2" + json.dumps(data)).data == data
+
+
+@pytest.mark.parametrize(
     "message",
     [
         "", "7", "9[]", "x", b"binary", "2", "2{}", '2"a"', "2null", "2[", "2[1", '5["a"]', '50-["a"]',
         '51-["a"]', '52-["a",{"_placeholder":true,"num":0}]', '51-["a",{"_placeholder":true,"num":1}]',
         '51-["a",{"_placeholder":true,"num":-1}]', '51-["a",{"_placeholder":true,"num":"0"}]',
+        '51-["a",{"_placeholder":true,"num":{}}]', '51-["a",{"_placeholder":true,"num":0.0}]',
+        '51-["a",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]',
+        '52-["a",{"_placeholder":true,"num":0},{"_placeholder":true,"num":0}]',
         '51-["a",{"_placeholder":true}]', '510000-["a"]', "5" + "9" * 30 + '-["a"]', f'2{2**53}["a"]',
         '2' + "1" * 30 + '["a"]', '2²["a"]', '2-1["a"]', "3[", "30", "31{}", "0[",
         "4{}", "2[NaN]", '2["a",' + "[" * 300 + "]" * 301, "2" + "[" * 100_000,

@@ -112,6 +112,26 @@ check("what msgpack cannot say in the way of Python arrives as it does in JSON",
   assert.deepEqual(await ack(socket, "peculiar"), [{ 1: "a", null: [1, 2], word: "w", half: "x\ufffd" }]);
 }, MSGPACK_ONLY);
 
+check("data that look like a placeholder stay data where there is no attachment", async (client) => {
+  const socket = await client.connected();
+  const lookalike = { _placeholder: true, num: 5 };
+  assert.deepEqual(await ack(socket, "echo", lookalike, [lookalike]), [lookalike, [lookalike]]);
+});
+
+check("data that look like the placeholder of an attachment get it, as in Node", async (client) => {
+  const socket = await client.connected();
+  const binary = Buffer.from([1, 2]);
+  const sent = [{ _placeholder: true, num: 0 }, binary, { _placeholder: false, num: 7 }];
+  assert.deepEqual(await ack(socket, "echo", ...sent), [binary, binary, sent[2]]);
+}, JSON_ONLY);
+
+check("data that look like the placeholder of no attachment end the connection, as in Node", async (client) => {
+  const socket = await client.connected();
+  const gone = next(socket, "disconnect");
+  socket.emit("echo", { _placeholder: true, num: 5 }, Buffer.from([1, 2]));
+  await gone;
+}, JSON_ONLY);
+
 check("the client acknowledges binary data with binary data", async (client) => {
   const socket = await client.connected();
   socket.on("question", (data, answer) => answer({ heard: data, more: [Buffer.from([9, 8])] }));
