@@ -134,6 +134,8 @@ class ASGIApp(BaseApp):
         while True:
             message = await receive()
             stage = message["type"].removeprefix("lifespan.")
+            if stage not in ("startup", "shutdown"):
+                continue
             try:
                 if stage == "startup":
                     await self._start(send)

@@ -246,6 +246,11 @@ class Rooms(AsyncManager):
             if client.state is State.CONNECTED:
                 self._release(client)
 
+    def is_pre_connected(self, sid: str | None, namespace: str) -> bool:
+        """Whether a client's connect handler is running."""
+        client = self.clients.get(sid)  # type: ignore[arg-type]
+        return client is not None and client.state is State.CONNECTING and client.namespace == namespace
+
     def is_connected(self, sid: str | None, namespace: str) -> bool:
         """Whether a client is connected to a namespace and not about to leave it."""
         client = self.clients.get(sid)  # type: ignore[arg-type]

@@ -48,6 +48,7 @@ MODULES = (
     "migration",
     "options",
     "packets",
+    "python_socketio_suite",
     "rooms",
     "running",
     "sent",
