@@ -26,6 +26,7 @@ from .engine.log import make_logger
 from .engine.sent import SENT_TYPES
 from .engine.server import EAGER_TASKS
 from .engine.session import BadPacket, Session
+from .engine.tested import warn_once
 from .packets import (
     ACKS,
     ANY,
@@ -45,6 +46,19 @@ Handler = Callable[..., Any]
 # Seconds for which a client is let in that its connect handler sent away: python-socketio's clients ignore
 # a DISCONNECT that comes before their connect() has returned.
 LET_IN = 0.05
+# Methods of python-socketio's: overridden here, where it or its managers call them, or called.
+PRIVATE = (
+    "_engineio_server_class",
+    "_get_namespace_handler",
+    "_handle_connect",
+    "_handle_eio_connect",
+    "_handle_eio_disconnect",
+    "_handle_eio_message",
+    "_handle_event",
+    "_send_eio_packet",
+    "_send_packet",
+    "_trigger_event",
+)
 ATTACHMENTS = 10  # times max_http_buffer_size that the attachments of one packet may have together
 
 
@@ -67,6 +81,7 @@ class ReceivingServer(BaseServer):
     ) -> None:
         if unknown := options.keys() - self.option_names():
             refuse_unknown(type(self).__name__, unknown, self.option_names())
+        _check_socketio()
         _check_manager(client_manager)
         _check_serializer(options.get("serializer", "default"))
         if isinstance(namespaces, str) and namespaces != ANY:
@@ -531,6 +546,14 @@ def _name_of(handler: Handler, event: str) -> str:
     if owner is not None and hasattr(type(owner), f"on_{event}"):
         return f"{type(owner).__module__}.{type(owner).__qualname__}.on_{event}"
     return f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', repr(function))}"
+
+
+def _check_socketio() -> None:
+    """Look whether python-socketio calls what it called when it was tested; otherwise say where to begin."""
+    lacks = [name for name in PRIVATE if not hasattr(BaseServer, name)]
+    if lacks:
+        text = f"this python-socketio has no AsyncServer.{', '.join(lacks)}, and something may not work"
+        warn_once(logging.getLogger("asyncsock.server"), text, "python-socketio")
 
 
 def _check_manager(manager: Any) -> None:

@@ -9,8 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import socketio
 
-from asyncsock.engine.tested import TESTED
+from asyncsock import AsyncServer, incoming, server
+from asyncsock.engine.tested import TESTED, warn_once
 from asyncsock.flask_bridge import context
 
 from .servers import ROOT
@@ -20,7 +22,7 @@ def lower_bounds() -> dict[str, str]:
     """The packages that pyproject.toml asks for, outside the extra for development."""
     text = (ROOT / "pyproject.toml").read_text()
     text = text.partition("\ndependencies = [")[2].partition("\ndev = [")[0]
-    return dict(re.findall(r'"([a-z0-9-]+)(?:\[\w+\])?>=([\d.]+)', text))
+    return dict(re.findall(r'"([a-z0-9-]+)(?:\[\w+\])?>=([\d.]+)[",]', text))  # for all systems
 
 
 def parsed(version: str) -> list[int]:
@@ -43,6 +45,36 @@ def test_the_drivers_of_the_message_brokers_use_no_private_name_of_their_package
             if isinstance(node, ast.Attribute) and re.match(r"_[a-z]", node.attr):
                 # `_replace` is a named tuple's.
                 assert ast.unparse(node.value) in own or node.attr == "_replace", f"{path.name}: {node.attr}"
+
+
+# python-socketio
+
+
+def test_every_private_method_of_python_socketios_server_that_ours_has_or_calls_is_looked_for() -> None:
+    def private(cls: type) -> set[str]:
+        return {name for name in vars(cls) if re.match(r"_[a-z]", name)}
+
+    theirs = {name for cls in socketio.AsyncServer.__mro__ for name in private(cls)}
+    used = {
+        name for cls in AsyncServer.__mro__ if cls.__module__.startswith("asyncsock") for name in private(cls)
+    }
+    for module in (incoming, server):
+        for node in ast.walk(ast.parse(Path(module.__file__).read_text())):
+            if isinstance(node, ast.Attribute) and ast.unparse(node.value) in ("self", "super()"):
+                used.add(node.attr)
+    assert used & theirs == set(incoming.PRIVATE)
+
+
+def test_a_python_socketio_without_one_of_them_is_one_warning(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    warn_once.cache_clear()
+    monkeypatch.setattr(incoming, "PRIVATE", (*incoming.PRIVATE, "_call_the_police"))
+    for _ in range(2):
+        AsyncServer(async_mode="asgi")
+    (warning,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert "no AsyncServer._call_the_police," in warning
+    assert "tested are {} to {}".format(*TESTED["python-socketio"]) in warning
 
 
 # Flask

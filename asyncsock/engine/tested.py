@@ -22,7 +22,7 @@ TESTED = {
     # The message brokers' packages.
     "redis": ("5.0.0", "8.1.0"),
     "aio-pika": ("9.0.0", "10.2.1"),  # which stands on aiormq 6.7.1 to 7.2.4
-    "aiokafka": ("0.11.0", "0.14.0"),
+    "aiokafka": ("0.13.0", "0.14.0"),
     "pyzmq": ("26.0.0", "27.3.0"),
     "nats-py": ("2.15.0", "2.16.0"),
     "kombu": ("5.3.0", "5.7.0"),

@@ -1,4 +1,4 @@
-"""Redis through a redis-py whose insides are other ones."""
+"""Redis through redis-py, and through one whose insides are other ones."""
 
 from __future__ import annotations
 
@@ -29,6 +29,27 @@ class WithoutReader:
         return getattr(self._connection, name)
 
 
+def url_for(kind: type[Driver], broker: Redis) -> str:
+    return broker.url.replace("redis:", "redis+streams:" if kind is RedisStreamsDriver else "redis:")
+
+
+@pytest.mark.parametrize("kind", [RedisDriver, RedisStreamsDriver])
+async def test_what_is_published_arrives_once_and_in_order_at_every_listener(
+    kind: type[Driver], redis_broker: Redis, channel: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = url_for(kind, redis_broker)
+    async with (
+        listening(kind(url, channel)) as one,
+        listening(kind(url, channel)) as another,
+        publishing(kind(url, channel)) as publisher,
+    ):
+        for start in range(0, 900, 300):
+            await publisher.publish(numbered(300, first=start))
+        for listener in (one, another):
+            assert await listener.until(envelope(899)) == numbered(900)
+    assert not caplog.records
+
+
 @pytest.mark.parametrize("kind", [RedisDriver, RedisStreamsDriver])
 async def test_without_the_reader_of_redis_py_replies_are_read_by_its_own_method_and_one_warning_says_so(
     kind: type[Driver],
@@ -45,8 +66,7 @@ async def test_without_the_reader_of_redis_py_replies_are_read_by_its_own_method
 
     monkeypatch.setattr(RedisConnection, "_open", open_without_reader)
     warn_once.cache_clear()
-    scheme = "redis+streams:" if kind is RedisStreamsDriver else "redis:"
-    url = redis_broker.url.replace("redis:", scheme)
+    url = url_for(kind, redis_broker)
     async with listening(kind(url, channel)) as listener, publishing(kind(url, channel)) as publisher:
         await publisher.publish(numbered(300))
         assert await listener.until(envelope(299)) == numbered(300)
