@@ -202,7 +202,6 @@ async def test_a_packet_out_of_place_in_polling_harms_nobody(engine: Server, pac
         "EIO=4&transport=polling&transport=abc",
         "EIO=&transport=",
         "EIO&transport",
-        "EIO=4&transport=polling&sid=",
         "EIO=4&transport=polling&sid=wrong",
         "EIO=4&transport=polling&sid=a&sid=b",
         "EIO=4&transport=polling&sid=%00%ff",
