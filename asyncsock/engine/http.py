@@ -176,6 +176,8 @@ class CORS:
 
     def allows(self, request: Request, environ: Callable[[], dict[str, Any]]) -> bool:
         """Whether the request's origin, if it has one, may use the server."""
+        if b"origin" not in request.headers:
+            return True
         origin = request.header(b"origin")
         allowed = self.allowed
         if not origin or self._disabled:
@@ -200,7 +202,7 @@ class CORS:
     def headers(self, request: Request) -> Headers:
         """The CORS headers of an answer to an allowed request."""
         origin = request.headers.get(b"origin")
-        if self._disabled or not origin:
+        if not origin or self._disabled:
             return []
         headers = [(b"access-control-allow-origin", origin), (b"vary", b"origin")]
         if self.credentials:
