@@ -55,6 +55,7 @@ class Rooms(AsyncManager):
         super().__init__()
         self.rooms: dict[str, dict[Hashable, dict[str, Target]]] = {}
         self.clients: dict[str, Client] = {}
+        self._nowhere = Dropped()  # for all whose disconnect handler runs
 
     # Sending
 
@@ -235,10 +236,10 @@ class Rooms(AsyncManager):
 
     def _redirect(self, client: Client, target: Target) -> None:
         """Let what is sent to a client, or to its rooms, go elsewhere."""
-        client.target = target
-        rooms = self.rooms[client.namespace]
-        for room in (None, *client.rooms):
-            rooms[room][client.sid] = target
+        sid, rooms = client.sid, self.rooms[client.namespace]
+        client.target = rooms[None][sid] = target
+        for room in client.rooms:
+            rooms[room][sid] = target
 
     def release_all(self, connection: Connection) -> None:
         """Send at once what is kept for a session's clients that are connected."""
@@ -264,7 +265,7 @@ class Rooms(AsyncManager):
         client = self.clients[sid]
         self._release(client)
         client.state = State.DISCONNECTING
-        self._redirect(client, Dropped())
+        self._redirect(client, self._nowhere)
         self.make_way(client)
         return client.eio_sid
 

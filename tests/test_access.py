@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import subprocess
 from collections.abc import Iterator
 
 import pytest
 
+from .parts import require
 from .python_client import TRANSPORTS, Client, arrived, connected, tags
 from .raw import Polling, read_handshake, receive, websocket
 from .servers import Server, serve
-from .test_js_clients import FOLDER, require_clients
+from .test_js_clients import FOLDER
 
 DOORS = {"direct": "uvicorn", "plain ASGI": "hypercorn"}
 NAMESPACES = ["/members", "/coroutine-members"]
@@ -32,7 +34,9 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
 def test_the_javascript_client_of_a_stranger_learns_that_the_server_disconnected_it(
     server: Server, version: str, mode: str, namespace: str
 ) -> None:
-    require_clients()
+    require(shutil.which("node"), "node")
+    for package in ("socket.io-client", "socket.io-client-3"):
+        require((FOLDER / "node_modules" / package).is_dir(), f"npm package {package} in tests/js")
     line = ["node", "access.mjs", server.url, version, mode, namespace, next(tags)]
     run = subprocess.run(line, cwd=FOLDER, capture_output=True, text=True, timeout=45)
     assert run.returncode == 0, run.stderr
