@@ -146,14 +146,22 @@ async def test_a_page_of_nicegui(tmp_path: Path) -> None:
     assert seen[-2:] == ["clicked 3 times", "websocket"]
 
 
-def test_tests_with_the_fixture_of_nicegui(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("tests", "passed"),
+    [("user_tests.py", "6 passed"), ("screen_tests.py", "7 passed")],
+    ids=["without a browser", "with a browser"],
+)
+def test_tests_with_the_fixtures_of_nicegui(tests: str, passed: str, tmp_path: Path) -> None:
     """Each test has an event loop of its own, and all share the module's server."""
+    if tests == "screen_tests.py":
+        require(shutil.which("chromedriver"), "chromedriver")
     for library in LIBRARIES:
         place = copied("nicegui", library, tmp_path)
-        line = [*python("nicegui"), "-m", "pytest", "-p", "no:cacheprovider", "user_tests.py"]
+        main = "main_file=main.py" if tests == "user_tests.py" else "main_file="
+        line = [*python("nicegui"), "-m", "pytest", "-p", "no:cacheprovider", "-o", main, tests]
         ended = subprocess.run(line, cwd=place, env=environment(library), capture_output=True, text=True)
         assert ended.returncode == 0, ended.stdout + ended.stderr
-        assert "6 passed" in ended.stdout
+        assert passed in ended.stdout
 
 
 # Chainlit
