@@ -523,10 +523,11 @@ async def test_a_websocket_message_of_the_limits_size_is_taken(ws: str) -> None:
         assert (await raw.read_frame())[1] == b"4" + b"x" * 99
 
 
-async def test_a_websocket_message_beyond_the_limit_is_closed_with_1009(ws: str) -> None:
+@pytest.mark.parametrize("text", ["x" * 100, "ü" * 50])
+async def test_a_websocket_message_beyond_the_limit_is_closed_with_1009(ws: str, text: str) -> None:
     server = EngineServer(max_http_buffer_size=100)
     async with websocket(server, ws) as raw:
-        await raw.send(frame(1, b"4" + b"x" * 100))
+        await raw.send(frame(1, b"4" + text.encode()))
         assert await raw.close_code() == 1009
 
 
