@@ -1,4 +1,4 @@
-"""A TCP proxy that tests put between a client and a broker, to break the network in several ways."""
+"""A TCP proxy that tests put between a client and a broker or server, to break or slow the network."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from .broker_process import HOST, low_port
 
 CHUNK = 65536
+SLOW_BUFFER = 65536  # bytes that the kernel may hold for a link of limited speed
 Result = TypeVar("Result")
 
 
@@ -41,9 +42,11 @@ class Proxy:
     Args:
         target: the port to forward to. Nothing needs to listen there before the first client comes.
         port: the port to listen on, a free one below 32768 by default.
+        speed: bytes per second from the target to a client, if there is a limit.
     """
 
-    def __init__(self, target: int, port: int | None = None) -> None:
+    def __init__(self, target: int, port: int | None = None, speed: float | None = None) -> None:
+        self.speed = speed
         self.target = target
         self.port = port or low_port()
         self.accepted = 0
@@ -167,10 +170,15 @@ class Proxy:
         try:
             await link.flowing.wait()
             onward_reader, onward_writer = await asyncio.open_connection(HOST, self.target)
+            if self.speed is not None:
+                for side, option in ((onward_writer, socket.SO_RCVBUF), (writer, socket.SO_SNDBUF)):
+                    side.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, option, SLOW_BUFFER)
             link.writers.append(onward_writer)
             if link not in self._links:  # cut meanwhile
                 return
-            await asyncio.gather(pump(link, reader, onward_writer), pump(link, onward_reader, writer))
+            await asyncio.gather(
+                pump(link, reader, onward_writer), pump(link, onward_reader, writer, self.speed)
+            )
             for side in link.writers:
                 side.close()
                 await side.wait_closed()
@@ -181,8 +189,11 @@ class Proxy:
             self._links.discard(link)
 
 
-async def pump(link: Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Copy one direction until its end, and pass the end on."""
+async def pump(
+    link: Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, speed: float | None = None
+) -> None:
+    """Copy one direction until its end, at most so many bytes per second, and pass the end on."""
+    due = asyncio.get_running_loop().time()
     while True:
         data = await reader.read(CHUNK)
         await link.flowing.wait()
@@ -191,3 +202,7 @@ async def pump(link: Link, reader: asyncio.StreamReader, writer: asyncio.StreamW
             return
         writer.write(data)
         await writer.drain()
+        if speed is not None:
+            now = asyncio.get_running_loop().time()
+            due = max(due, now - 0.1) + len(data) / speed
+            await asyncio.sleep(due - now)

@@ -28,10 +28,11 @@ class Recorder:
     def message(self, message: str | bytes) -> None:
         self.messages.append(message)
 
-    def answer(self, data: bytes) -> None:
-        self.answers += data
+    def pong(self, frame: bytes) -> None:
+        self.answers += frame
 
-    def end(self, error: str, code: int) -> None:
+    def end(self, error: str, code: int, answer: bytes) -> None:
+        self.answers += answer
         self.ended.append((error, code))
 
 

@@ -94,6 +94,32 @@ async def test_a_client_that_stops_reading_is_cut_off_while_others_keep_receivin
     deaf.close()
 
 
+async def test_who_opens_a_websocket_without_reading_the_answer_before_is_cut_off_too() -> None:
+    with serve("tests.apps.stopping:asgi") as server:
+        async with raw.Polling(server, PATH) as polling, await joined(server) as reader:
+            sid = (await polling.open())["sid"]
+            await polling.send("40")
+            await polling.receive()
+            for _ in range(8):
+                await broadcast(reader, MEGABYTE)
+            host = b"Host: 127.0.0.1\r\n\r\n"
+            poll = b"GET %b?EIO=4&transport=polling&sid=%b HTTP/1.1\r\n" % (PATH.encode(), sid.encode())
+            deaf = socket.create_connection(("127.0.0.1", server.port))
+            deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+            deaf.sendall(poll + host)
+            deaf.recv(1000)  # the answer has been written
+            start = len(server.log())
+            deaf.sendall(raw.upgrade_request(PATH))
+            log = await asyncio.to_thread(server.wait_for_log, "opened on websocket", start=start)
+            [sid] = re.findall(r"session (\S+) opened on websocket", log[start:])
+            deaf.sendall(raw.frame(raw.TEXT, b"40"))
+            for _ in range(20):
+                await broadcast(reader, MEGABYTE)
+            await asyncio.to_thread(server.wait_for_log, f"session {sid} cut off")
+            deaf.close()
+        assert "Traceback" not in server.log()
+
+
 async def test_a_client_that_reads_a_large_message_slowly_is_left_alone(server: Server) -> None:
     slow = await asyncio.to_thread(Unread, server)
     start = len(server.log())

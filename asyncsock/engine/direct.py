@@ -8,6 +8,9 @@ import hashlib
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 
+from websockets.frames import CloseCode
+
+from .frame_writer import FrameWriter
 from .frames import FrameReader
 from .http import JSON, Headers, HTTPError, Request, status_line
 from .packet import Packet, in_base64
@@ -15,62 +18,39 @@ from .session import SERVER_DISCONNECT, Session, SessionTaken
 from .shutdown import SERVICE_RESTART
 from .subprotocol import HEADER as OFFER
 from .subprotocol import subprotocol
-from .websocket import POLICY_VIOLATION, WebSocketTransport
+from .websocket import POLICY_VIOLATION
 
 if TYPE_CHECKING:
     from .server import EngineServer
 
 ACCEPT_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
-WRITE_SIZE = 262_144  # bytes handed to the transport at once, so that progress shows on any transport
 
 
-class DirectWebSocket(WebSocketTransport, asyncio.Protocol):
-    """A WebSocket on a connection of uvicorn's."""
+class DirectWebSocket(FrameWriter, asyncio.Protocol):
+    """A WebSocket on a connection of uvicorn's: the handshake, and what is read. `FrameWriter` writes."""
 
-    __slots__ = (
-        "_close_code",
-        "_close_sent",
-        "_connections",
-        "_discarding",
-        "_engine",
-        "_frames",
-        "_session",
-        "_transport",
-        "_unsent",
-    )
+    __slots__ = ("_connections", "_frames")
 
     def __init__(self, engine: EngineServer, transport: asyncio.Transport, connections: set[Any]) -> None:
-        super().__init__()
-        self._engine = engine
-        self._transport = transport
+        super().__init__(engine, transport)
         self._connections = connections
         self._frames = FrameReader(engine.max_http_buffer_size)
-        self._session: Session | None = None
-        self._unsent: memoryview | None = None  # the rest of a large write
-        self._close_code = 0
-        self._close_sent = False
-        self._discarding = False
         connections.add(self)
 
     # asyncio.Protocol
 
     def data_received(self, data: bytes) -> None:
-        if not self._discarding:
+        if self._then is None:
             self._frames.feed(data, self)
 
-    def eof_received(self) -> None:
-        pass
-
-    def pause_writing(self) -> None:
-        self.paused = True
-        if self._session is not None:
-            self._engine.stalls.watch(self._session)
-
-    def resume_writing(self) -> None:
-        self.resumed()
-        if self._close_code:
-            self._engine.endings.alive(self)
-        self._continue()
+    def eof_received(self) -> bool:
+        """The client has hung up; return whether a frame that is half written keeps the connection open."""
+        if not self.is_answered:
+            return False
+        if self._then is None:
+            self.end("", CloseCode.ABNORMAL_CLOSURE, b"")
+        self._then = self._transport.close
+        return not self._closed and self._transport.can_write_eof()
 
     def connection_lost(self, error: Exception | None) -> None:
         self._connections.discard(self)
@@ -128,12 +108,16 @@ class DirectWebSocket(WebSocketTransport, asyncio.Protocol):
 
     def _accept(self, agreed: Headers, session: Session) -> None:
         engine = self._engine
+        gone = self._transport.is_closing()  # the client left while its connect handler ran
+        if gone:
+            self.paused = True  # so that nothing is written
+        else:
+            head = _switching(agreed + engine.endpoint.cookie_headers(session))
+            self._transport.write(head + engine.endpoint.open_packet(session, self).frame)
         self.attach(session)
-        head = _switching(agreed + engine.endpoint.cookie_headers(session))
-        self._transport.write(head + engine.endpoint.open_packet(session, self).frame)
         engine.session_opened(session, self)
-        if self._transport.is_closing():  # the client left while its connect handler ran
-            self.lost()
+        if gone:
+            self.connection_lost(None)
 
     def _reject(self, request: Request, error: HTTPError) -> None:
         self._engine.endpoint.log_refusal(request, error)
@@ -143,106 +127,41 @@ class DirectWebSocket(WebSocketTransport, asyncio.Protocol):
             b"Content-Length: %d" % len(body),
             b"Connection: close",
         ]
-        self._transport.write(status_line(error.status) + _head(lines) + body)
-        self._transport.close()
+        if not self._transport.is_closing():  # the client may have left while its connect handler ran
+            self._transport.write(status_line(error.status) + _head(lines) + body)
+            self._transport.close()
+
+    def attach(self, session: Session) -> None:
+        super().attach(session)
+        self._frames.limit = session.terms.max_payload
 
     # Reading: FrameReader's owner
 
     def message(self, message: str | bytes) -> None:
         if self.receiver is not None:
             self.receiver.receive(message)
-        elif self._close_code:
+        elif self._close is not None:
             self._engine.endings.alive(self)
 
-    def answer(self, data: bytes) -> None:
-        if not self._close_sent:
-            self._transport.write(data)
-
-    def end(self, error: str, code: int) -> None:
-        self._close_sent = True
-        if error:
-            if isinstance(self.receiver, Session):
-                self.receiver.reject(error, code)
-            self._drop_input()
-        else:
-            self._transport.close()
-        self.lost()
-
-    def _drop_input(self) -> None:
-        """Read until the client has closed: closing with input unread would take back the close frame."""
-        self._discarding = True
-        self._engine.endings.closing(self)
-        if self._transport.can_write_eof():
-            self._transport.write_eof()
-
-    # Writing: Transport
-
-    def attach(self, session: Session) -> None:
-        self.receiver = self._session = session
-        self._frames.limit = session.terms.max_payload
-
-    def flush(self, session: Session) -> None:
-        if self.paused:
+    def end(self, error: str, code: int, answer: bytes) -> None:
+        transport = self._transport
+        if not self.is_answered:
+            transport.abort()  # it had to wait for the answer to its handshake
             return
-        outbox = session.outbox
-        if len(outbox) == 1:
-            data = outbox.pop().frame
-        else:
-            data = b"".join([packet.frame for packet in outbox])
-            outbox.clear()
-        if len(data) <= WRITE_SIZE:
-            self._transport.write(data)
-        else:
-            self._write_large(memoryview(data))
-
-    def finish(self, outbox: list[Packet], code: int, reason: str) -> None:
-        self._session = None
-        if outbox:
-            left = [self._unsent or b"", *[packet.frame for packet in outbox]]
-            self._unsent = memoryview(b"".join(left))
-        self.close(code)
-
-    def send_now(self, packet: Packet) -> None:
-        self._transport.write(packet.frame)
-
-    def close(self, code: int) -> None:
-        if not self._close_code:
-            self.receiver = None
-            self._close_code = code
-            self._engine.endings.closing(self)
-            self._continue()
-
-    def abort(self) -> None:
-        self.receiver = None
-        self._transport.abort()
+        # After an error the client's input is read and dropped until it has closed: closing with input unread
+        # would take back the close frame.
+        self.break_off(answer, self._end_output if error else transport.close)
+        if error and isinstance(self.receiver, Session):
+            self.receiver.reject(error, code)
+        self.lost()
 
     def unfinished(self) -> int:
         return self._frames.unfinished
 
-    def backlog(self, session: Session) -> int:
-        return (len(self._unsent) if self._unsent else 0) + super().backlog(session)
-
-    def _write_large(self, data: memoryview) -> None:
-        position = 0
-        while position < len(data) and not self.paused:
-            self._transport.write(data[position : position + WRITE_SIZE])
-            position += WRITE_SIZE
-        self._unsent = data[position:] or None
-
-    def _continue(self) -> None:
-        """Write what was left when the client had not read enough, then what has come since."""
-        if self._unsent:
-            self._write_large(self._unsent)
-        session = self._session
-        if session is not None and session.outbox and not self.paused:
-            self.flush(session)
-        if self.paused or self._close_sent:
-            return
-        if session is not None:
-            self._engine.stalls.settled(session)
-        if self._close_code:
-            self._close_sent = True
-            self._transport.write(b"\x88\x02" + self._close_code.to_bytes(2, "big"))
+    def _end_output(self) -> None:
+        transport = self._transport
+        if transport.can_write_eof() and not transport.is_closing():
+            transport.write_eof()
 
 
 class Base64WebSocket(DirectWebSocket):
@@ -254,6 +173,11 @@ class Base64WebSocket(DirectWebSocket):
         if not self.paused:
             session.outbox = in_base64(session.outbox)
         super().flush(session)
+
+    def resume_writing(self) -> None:
+        if self._session is not None:
+            self._session.outbox = in_base64(self._session.outbox)
+        super().resume_writing()
 
     def finish(self, outbox: list[Packet], code: int, reason: str) -> None:
         super().finish(in_base64(outbox), code, reason)

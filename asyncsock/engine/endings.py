@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .transport import Transport
 
 LINGER = 30.0  # seconds that a polling client has to fetch what its ended session left for it
-CLOSE_TIMEOUT = 5.0  # seconds that a client has to take what is left and to answer a close frame
+CLOSE_TIMEOUT = 5.0  # seconds that a client has to take some of what is left, and to answer a close frame
 
 
 class Endings:
@@ -45,6 +45,12 @@ class Endings:
     def alive(self, transport: Transport) -> None:
         """Note that the client of a connection that is being closed reads or sends."""
         self._closing[transport] = asyncio.get_running_loop().time()
+
+    def progress(self, transport: Transport) -> None:
+        """Note that a client has taken some of what was left; it has the full time for the rest."""
+        if self._close_deadlines.discard(transport):
+            self._close_deadlines.add(transport)
+        self.alive(transport)
 
     def gone(self, transport: Transport) -> None:
         """Note that a connection is gone."""

@@ -41,15 +41,16 @@ class FrameOwner(Protocol):
     def message(self, message: str | bytes) -> None:
         """A text or a binary message."""
 
-    def answer(self, data: bytes) -> None:
-        """Bytes to write back."""
+    def pong(self, frame: bytes) -> None:
+        """A ping; `frame` answers it."""
 
-    def end(self, error: str, code: int) -> None:
-        """The peer closed the connection, or broke the protocol; the close frame has been answered.
+    def end(self, error: str, code: int, answer: bytes) -> None:
+        """The peer closed the connection, or broke the protocol.
 
         Args:
             error: What is wrong, or an empty string after a close frame.
             code: The close code.
+            answer: The close frame to send.
         """
 
 
@@ -139,8 +140,8 @@ class FrameReader(msgspec.Struct, gc=False):
         if frame[0] == CLOSE and size in (0, 2):
             payload = apply_mask(frame[6:], frame[2:6])
             if payload in (b"", b"\x03\xe8", b"\x03\xe9"):  # nothing, 1000 or 1001: nothing to judge
-                owner.answer(bytes((CLOSE, size)) + payload)
-                owner.end("", int.from_bytes(payload, "big") or CloseCode.NO_STATUS_RCVD)
+                code = int.from_bytes(payload, "big") or CloseCode.NO_STATUS_RCVD
+                owner.end("", code, bytes((CLOSE, size)) + payload)
                 return False
         return self._parse(frame, owner)
 
@@ -159,15 +160,15 @@ class FrameReader(msgspec.Struct, gc=False):
                 if event.fin and not self._deliver(owner):
                     return False
         answer = b"".join(parser.data_to_send())
-        if answer:
-            owner.answer(answer)
         if parser.close_rcvd is not None:
-            owner.end("", parser.close_rcvd.code)
+            owner.end("", parser.close_rcvd.code, answer)
             return False
         if parser.parser_exc is not None:
             code = parser.close_sent.code if parser.close_sent else CloseCode.PROTOCOL_ERROR
-            owner.end(str(parser.parser_exc), code)
+            owner.end(str(parser.parser_exc), code, answer)
             return False
+        if answer:
+            owner.pong(answer)
         if not self._fragments:
             self._parser = None
         return True
@@ -185,5 +186,4 @@ class FrameReader(msgspec.Struct, gc=False):
 
 
 def _refuse_text(owner: FrameOwner) -> None:
-    owner.answer(b"\x88\x02\x03\xef")  # 1007
-    owner.end("text that is not UTF-8", CloseCode.INVALID_DATA)
+    owner.end("text that is not UTF-8", CloseCode.INVALID_DATA, b"\x88\x02\x03\xef")

@@ -230,6 +230,7 @@ class DirectDoor:
         request = Request(method, headers, query, make_scope)
         kind = Base64WebSocket if request.wants_base64 else DirectWebSocket
         websocket = kind(self.engine, transport, http.connections)
+        websocket.paused = http.flow.write_paused  # by an answer that the client has not read
         http.connections.discard(http)
         transport.set_protocol(websocket)
         return websocket, request, key

@@ -30,6 +30,7 @@ ATTRIBUTES: dict[str, tuple[str, ...]] = {
         "app_state",
         "client",
         "connections",
+        "flow",
         "headers",
         "root_path",
         "scheme",

@@ -169,7 +169,8 @@ class ASGIWebSocket(WebSocketTransport):
                     return
         except Exception as error:  # servers raise what they like when the client has gone
             logger.debug("a WebSocket ended while it was written to: %r", error)
-            self.abort()
+            if self._reader is not None:
+                self._reader.cancel()
 
     def _take(self) -> bool:
         packets, self._now = self._now, []
