@@ -15,6 +15,7 @@ import pytest
 
 from .parts import require
 from .servers import ROOT
+from .test_parity import DIFFERENCES
 
 MIGRATING = ROOT / "docs" / "migrating.md"
 DOCUMENTS = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")), *sorted(ROOT.glob("examples/*/README.md"))]
@@ -82,6 +83,11 @@ def test_every_row_has_a_link_to_its_test(row: tuple[str, str, str]) -> None:
     for name, target in links:
         assert name.startswith("test_")
         assert name in functions_of((MIGRATING.parent / target).resolve()), target
+
+
+def test_every_difference_of_the_parity_script_has_a_row() -> None:
+    shown = [row for row in rows() if "test_the_differences_are_there" in row[2]]
+    assert len(shown) == len(DIFFERENCES)
 
 
 def named(section: str) -> set[str]:
