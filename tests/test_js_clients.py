@@ -56,9 +56,12 @@ def known_checks() -> list[tuple[Run, str]]:
     ]
 
 
-def require_clients() -> None:
+PACKAGES = ("socket.io-client", "socket.io-client-3", "socket.io-msgpack-parser")
+
+
+def require_clients(*packages: str) -> None:
     require(shutil.which("node"), "node")
-    for package in ("socket.io-client", "socket.io-client-3", "socket.io-msgpack-parser"):
+    for package in packages or PACKAGES:
         require((FOLDER / "node_modules" / package).is_dir(), f"npm package {package} in tests/js")
 
 
@@ -198,3 +201,17 @@ def test_a_client_of_a_server_that_stops_sees_its_connection_close(
 ) -> None:
     # "transport error" is what a client says whose request fails
     assert after_restart(version, mode)["reason"] in ("transport close", "transport error")
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_a_refusal_after_always_connect_is_a_disconnection_by_the_server(door: str) -> None:
+    require_clients(*PACKAGES[:2])
+    with serve("tests.apps.always_connect:asgi", server=DOORS[door]) as server:
+        line = ["node", "refused.mjs", server.url]
+        done = subprocess.run(line, cwd=FOLDER, capture_output=True, text=True, timeout=RUN_TIMEOUT)
+    reports = [json.loads(text) for text in done.stdout.splitlines()]
+    assert [(report["version"], report["mode"]) for report in reports] == [
+        (version, mode) for version in VERSIONS for mode in MODES
+    ], done.stderr
+    # With a reason in it, as python-socketio sends it, it is a "parse error", after which they come again.
+    assert {(report["reason"], report["again"]) for report in reports} == {("io server disconnect", False)}
