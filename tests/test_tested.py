@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 import socketio
 
@@ -15,7 +16,7 @@ from asyncsock import AsyncServer, incoming, server
 from asyncsock.engine.tested import TESTED, warn_once
 from asyncsock.flask_bridge import context
 
-from .servers import ROOT
+from .servers import ROOT, serve
 
 
 def lower_bounds() -> dict[str, str]:
@@ -127,3 +128,27 @@ def test_the_code_takes_nothing_else_that_is_private_from_flasks_contexts() -> N
     of_ours |= {name for name in dir(context.EventContext) if name.startswith("_")}
     flasks = {name for names in context.PARTS.values() for name in names if name.startswith("_")}
     assert private - of_ours <= flasks
+
+
+# Werkzeug
+
+WITHOUT_RELOADER = """
+import sys
+sys.modules["werkzeug._reloader"] = None  # importing it raises ImportError
+import os, signal, threading
+from flask import Flask
+from asyncsock import SocketIO
+app = Flask("app")
+socketio = SocketIO(app)
+app.route("/")(lambda: "served")
+socketio.run(app, port=int(os.environ["PORT"]), use_reloader=True, debug=True)
+"""
+
+
+def test_run_serves_without_a_reloader_where_werkzeug_has_it_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(WITHOUT_RELOADER)
+    with serve(str(tmp_path / "program.py"), server="python") as running:
+        assert httpx.get(running.url, trust_env=False).text == "served"
+        log = running.log()
+    assert log.count("the program is not reloaded when it changes, with this Werkzeug") == 1
+    assert "tested are {} to {}".format(*TESTED["werkzeug"]) in log

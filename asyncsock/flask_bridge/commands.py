@@ -9,10 +9,10 @@ import click
 from flask import Flask
 from flask.cli import ScriptInfo, pass_script_info, run_command, show_server_banner
 from flask.helpers import get_debug_flag
-from werkzeug._reloader import run_with_reloader
 from werkzeug.serving import is_running_from_reloader
 
 from .extension import SocketIO
+from .reloader import run_with_reloader
 
 
 @click.group()

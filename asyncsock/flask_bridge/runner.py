@@ -15,13 +15,13 @@ from typing import Any
 
 import uvicorn
 from flask import Flask
-from werkzeug._reloader import run_with_reloader
 from werkzeug.debug import DebuggedApplication
 from werkzeug.serving import generate_adhoc_ssl_context, is_running_from_reloader
 
 from ..asgi import ASGIApp
 from ..engine.shutdown import close_then
 from .paths import FlaskApp
+from .reloader import can_reload, run_with_reloader
 from .signals import ProgramSignals
 
 RELOAD = 3  # the exit code by which Werkzeug's reloader asks to be started again
@@ -114,7 +114,7 @@ class Runner:
         server = _Server(uvicorn.Config(asgi_app, host=host, port=port, **options), asgi_app)
         self._server = server
         try:
-            if app.debug if use_reloader is None else use_reloader:
+            if (app.debug if use_reloader is None else use_reloader) and can_reload():
                 _run_beside_reloader(server, reloader_options)
             else:
                 _run_until_signal(server)
