@@ -53,6 +53,7 @@ MODULES = (
     "running",
     "sent",
     "shortcut",
+    "signals",
     "socketio_protocol",
     "surface",
     "test_client",

@@ -211,7 +211,9 @@ class SocketIO(Registry):
         if sid is not None:
             origin: str = request.namespace  # type: ignore[attr-defined]
             callback = make_callback(self.server, callback, sid, origin, self.errors)
-        data = _data("emit", args, kwargs)
+        if "data" in kwargs:
+            args = _data_by_name("emit", args, kwargs)
+        data = args[0] if len(args) == 1 else args or None
         return server.emit(
             event, data, namespace=namespace, to=to, skip_sid=skip_sid, callback=callback, **kwargs
         )
@@ -256,7 +258,9 @@ class SocketIO(Registry):
         namespace = kwargs.pop("namespace", None) or "/"
         room, to = kwargs.pop("room", None), kwargs.pop("to", None)
         to = room if to is None else to
-        data = _data("call", args, kwargs)
+        if "data" in kwargs:
+            args = _data_by_name("call", args, kwargs)
+        data = args[0] if len(args) == 1 else args or None
         return self._ready().call(event, data, to=to, namespace=namespace, **kwargs)
 
     def close_room(self, room: Any, namespace: str | None = None) -> Sent:
@@ -336,13 +340,11 @@ class SocketIO(Registry):
             begin()
 
 
-def _data(function: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """What to send: the arguments after the event's name, or ``data=``."""
-    if "data" in kwargs:
-        if args:
-            raise TypeError(f"{function}() got multiple values for argument 'data'")
-        return kwargs.pop("data")
-    return args[0] if len(args) == 1 else args or None
+def _data_by_name(function: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+    """What to send, where it is not given after the event's name but as ``data=``."""
+    if args:
+        raise TypeError(f"{function}() got multiple values for argument 'data'")
+    return (kwargs.pop("data"),)
 
 
 def _client_file(path: str | os.PathLike[str]) -> dict[str, str]:
