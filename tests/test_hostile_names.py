@@ -145,26 +145,16 @@ def expected(shape: str, exact: str, sid: str, event: str, args: list[Any]) -> N
 # Two clients of a server in this process
 
 
-class Guests:
-    """A server's attacker and victim, each with a session in this process."""
-
-    def __init__(self, server: AsyncServer) -> None:
-        self.server = server
-        self.attacker = self.enter("attacker")
-        self.victim = self.enter("victim")
-
-    def enter(self, name: str) -> Session:
-        eio = self.server.eio
-        environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "SERVER_NAME": "x", "SERVER_PORT": "80"}
-        environ |= {"wsgi.url_scheme": "http", "SERVER_PROTOCOL": "HTTP/1.1", "QUERY_STRING": ""}
-        session = eio.sessions[name] = Session(eio, name, environ)
-        session.start(Recorder())
-        self.server._handle_eio_connect(name, environ)
-        session.receive("40")
-        return session
-
-    def sid(self, session: Session) -> str:
-        return str(self.server.manager.sid_from_eio_sid(session.sid, "/"))
+def enter(server: AsyncServer, name: str, *packets: str | bytes) -> Session:
+    """A session of that name in this process, which sends some packets."""
+    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "SERVER_NAME": "x", "SERVER_PORT": "80"}
+    environ |= {"wsgi.url_scheme": "http", "SERVER_PROTOCOL": "HTTP/1.1", "QUERY_STRING": ""}
+    session = server.eio.sessions[name] = Session(server.eio, name, environ)
+    session.start(Recorder())
+    server._handle_eio_connect(name, environ)
+    for packet in packets:
+        session.receive(packet)
+    return session
 
 
 async def finished(server: AsyncServer) -> None:
@@ -175,15 +165,14 @@ def run(server: AsyncServer, event: str) -> tuple[str, list[Any], bool]:
     """The attacker's sid, what it sent after the event's name, and whether its session is still open."""
 
     async def send() -> tuple[str, list[Any], bool]:
-        guests = Guests(server)
+        attacker, victim = enter(server, "attacker", "40"), enter(server, "victim", "40")
         await finished(server)
-        sid = guests.sid(guests.attacker)
-        args = [guests.sid(guests.victim), *SPOILS]
-        guests.attacker.receive("42" + json.dumps([event, *args]))
-        await finished(server)
-        guests.attacker.receive("427" + json.dumps([event, *args]))
-        await finished(server)
-        return sid, args, guests.attacker.is_open
+        sid, other = (str(server.manager.sid_from_eio_sid(each.sid, "/")) for each in (attacker, victim))
+        args = [other, *SPOILS]
+        for start in ("42", "427"):
+            attacker.receive(start + json.dumps([event, *args]))
+            await finished(server)
+        return sid, args, attacker.is_open
 
     return asyncio.run(send())
 
@@ -294,10 +283,7 @@ def test_msgpack_has_the_same_reserved_names(name: str, shape: str) -> None:
     server = make("AsyncServer", "coroutine", shape, "pay", notes, serializer="msgpack")
 
     async def send() -> bool:
-        guests = Guests.__new__(Guests)
-        guests.server = server
-        session = guests.enter("attacker")
-        session.receive(msgpack.dumps({"type": 0, "nsp": "/"}))
+        session = enter(server, "attacker", msgpack.dumps({"type": 0, "nsp": "/"}))
         await finished(server)
         session.receive(msgpack.dumps({"type": 2, "nsp": "/", "data": [name, "sid", "environ"]}))
         await finished(server)
@@ -330,11 +316,7 @@ def test_a_namespace_is_a_name_and_no_wildcard(namespace: Any, accepted: Any, re
         server.register_namespace(Any_("*"))
 
     async def connect() -> set[str]:
-        eio = server.eio
-        session = eio.sessions["session"] = Session(eio, "session", {})
-        session.start(Recorder())
-        server._handle_eio_connect("session", {})
-        session.receive(msgpack.dumps({"type": 0, "nsp": namespace}))
+        session = enter(server, "session", msgpack.dumps({"type": 0, "nsp": namespace}))
         await finished(server)
         return set(server.connections["session"].clients) if session.is_open else set()
 
