@@ -19,6 +19,7 @@ TESTED = {
     "asgiref": ("3.8.0", "3.13.0"),
     "orjson": ("3.10.0", "3.13.0"),
     "msgspec": ("0.19.0", "0.22.0"),
+    "msgpack": ("1.0.3", "1.2.4"),
     # The message brokers' packages.
     "redis": ("5.0.0", "8.1.0"),
     "aio-pika": ("9.0.0", "10.2.1"),  # which stands on aiormq 6.7.1 to 7.2.4
