@@ -19,7 +19,7 @@ from asyncsock.engine import EngineServer
 from asyncsock.rooms import Rooms
 
 from .raw import within
-from .test_asgi_app import Closed, Socket
+from .test_asgi_app import Closed, Refused, Socket
 from .test_rooms import Client, connected
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
@@ -192,6 +192,20 @@ def test_many_loops_one_after_another_are_served(server: AsyncServer, new_loop: 
         thread = threading.Thread(target=on_new_loop, args=(new_loop, main))
         thread.start()
         thread.join()
+
+
+def test_a_server_that_was_shut_down_serves_the_next_loop(server: AsyncServer, new_loop: Any) -> None:
+    async def main() -> None:
+        async with connected(server) as client:
+            await server.emit("news")
+            assert await client.event() == ["news"]
+            await server.shutdown()
+            with pytest.raises(Refused):
+                async with connected(server):
+                    pass
+
+    for _ in range(2):
+        on_new_loop(new_loop, main)
 
 
 def test_threads_hand_their_work_to_the_next_loop(with_lost_client: AsyncServer, new_loop: Any) -> None:

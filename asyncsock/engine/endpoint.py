@@ -227,9 +227,9 @@ class Endpoint:
             HTTPError: 401 when the handler refuses, 503 when the server stops; the awaitable raises it too.
         """
         server = self._server
+        server.follow_loop()
         if server.closing:
             raise HTTPError(503, "The server is shutting down")
-        server.follow_loop()
         session = Session(server, server.generate_id(), make_scope=request.make_scope)
         server.sessions[session.sid] = session
         handler = server.handlers.get("connect")

@@ -272,6 +272,7 @@ class EngineServer(ChangeableOptions):
         if before is not loop and (before is None or not self.sessions or not before.is_running()):
             self.loop = loop
             if before is not None:
+                self.closing = self.closing and before.is_running()
                 self._forget_all()
         return loop
 
