@@ -15,10 +15,12 @@ import logging
 import os
 import signal
 import sys
+import tempfile
 import traceback
 from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
@@ -27,6 +29,8 @@ import socketio
 
 from asyncsock import ASGIApp, AsyncServer
 
+AT_ONCE = 2  # much of the time they wait
+PATIENCE = 30.0  # seconds, of which a busy machine may need some
 DERIVED = ("access_log", "direct_h11", "direct_http")
 
 # In uvicorn's source, an object of a class of its own.
@@ -120,16 +124,16 @@ async def exchange(http: str) -> None:
             serving.result()
     port = uvicorn_server.servers[0].sockets[0].getsockname()[1]
     for transport in ("polling", "websocket"):
-        client = socketio.AsyncClient(reconnection=False)
-        await client.connect(f"http://127.0.0.1:{port}", transports=[transport])
-        assert await client.call("echo", "text", timeout=5) == "text"
+        client = socketio.AsyncClient(reconnection=False, request_timeout=PATIENCE)
+        await client.connect(f"http://127.0.0.1:{port}", transports=[transport], wait_timeout=PATIENCE)
+        assert await client.call("echo", "text", timeout=PATIENCE) == "text"
         assert client.transport() == transport
         await client.disconnect()
     # Not all clients are gone when it has to stop.
-    client = socketio.AsyncClient(reconnection=False)
-    await client.connect(f"http://127.0.0.1:{port}", transports=["websocket"])
+    client = socketio.AsyncClient(reconnection=False, request_timeout=PATIENCE)
+    await client.connect(f"http://127.0.0.1:{port}", transports=["websocket"], wait_timeout=PATIENCE)
     os.kill(os.getpid(), signal.SIGTERM)
-    await asyncio.wait_for(serving, 5)
+    await asyncio.wait_for(serving, PATIENCE)
     await client.wait()
 
 
@@ -146,19 +150,32 @@ def check(full_name: str) -> dict[str, Any]:
     signal.signal(signal.SIGTERM, lambda *_: None)  # which uvicorn raises again
     error = ""
     try:
-        asyncio.run(asyncio.wait_for(exchange("h11" if kind == "H11Protocol" else "httptools"), 15))
+        asyncio.run(asyncio.wait_for(exchange("h11" if kind == "H11Protocol" else "httptools"), 2 * PATIENCE))
     except BaseException:
         error = traceback.format_exc()
     return {"name": full_name, "log": records.lines, "error": error}
 
 
 def main(names: list[str]) -> None:
-    for name in names:
-        process = os.fork()
-        if not process:
-            print(json.dumps(check(name)), flush=True)
-            os._exit(0)
-        os.waitpid(process, 0)
+    with tempfile.TemporaryDirectory() as folder:
+        running: dict[int, Path] = {}
+        for number, name in enumerate(names):
+            if len(running) == AT_ONCE:
+                report(running)
+            result = Path(folder, str(number))
+            process = os.fork()
+            if not process:
+                result.write_text(json.dumps(check(name)))
+                os._exit(0)
+            running[process] = result
+        while running:
+            report(running)
+
+
+def report(running: dict[int, Path]) -> None:
+    """Wait for one of these processes, and print what it has found out."""
+    process, _ = os.wait()
+    print(running.pop(process).read_text(), flush=True)
 
 
 if __name__ == "__main__":
