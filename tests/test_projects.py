@@ -16,7 +16,7 @@ import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import aiohttp
 import httpx
@@ -219,6 +219,12 @@ async def test_a_watcher_is_told_which_option_it_may_remove(tmp_path: Path) -> N
 # A dashboard in a notebook
 
 
+def read_until_done(output: IO[bytes]) -> None:
+    """Read a program's output up to its word that an order is carried out; servers write there, too."""
+    while not (line := output.readline()).startswith(b"done"):
+        assert line, "the program has ended"
+
+
 async def test_a_dashboard_that_runs_in_a_thread_moves(tmp_path: Path) -> None:
     async def record(after: bool) -> list[Any]:
         with project(
@@ -230,7 +236,7 @@ async def test_a_dashboard_that_runs_in_a_thread_moves(tmp_path: Path) -> None:
                 assert server.process.stdout is not None
                 server.process.stdin.write(json.dumps(text).encode() + b"\n")
                 server.process.stdin.flush()
-                await asyncio.wait_for(asyncio.to_thread(server.process.stdout.readline), WAIT)
+                await asyncio.wait_for(asyncio.to_thread(read_until_done, server.process.stdout), WAIT)
 
             seen: list[Any] = []
             for again in (False, True):
