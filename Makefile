@@ -84,7 +84,7 @@ npm: parts
 	done
 
 test: $(VENV)/installed-dev npm
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 # MATRIX="3.12-newest" for some of its combinations, MATRIX=--ends for two of them, MATRIX=--list for their names.
 test-matrix:

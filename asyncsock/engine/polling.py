@@ -8,7 +8,7 @@ from .exchange import Exchange
 from .http import HTTPError, Request
 from .packet import CLOSE, NOOP, Packet
 from .payload import decode_payload, encode_payload
-from .session import CLIENT_DISCONNECT, SERVER_DISCONNECT, TRANSPORT_CLOSE, Session
+from .session import CLIENT_DISCONNECT, SERVER_DISCONNECT, TRANSPORT_CLOSE, TRANSPORT_ERROR, Session
 from .transport import Transport
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class Polling(Transport):
     Once the session has ended, the object lives on until the client has fetched what was left for it.
     """
 
-    __slots__ = ("_left", "_poll", "_posting", "_server", "_sid", "_upgrading")
+    __slots__ = ("_at_fault", "_left", "_poll", "_posting", "_server", "_sid", "_upgrading")
     name = "polling"
 
     def __init__(self, server: EngineServer, sid: str) -> None:
@@ -35,6 +35,7 @@ class Polling(Transport):
         self._upgrading = False  # whether it came during an upgrade
         self._posting: Exchange | None = None  # the POST that is being read
         self._left: list[Packet] | None = None  # for the client to fetch after the end of the session
+        self._at_fault = False  # whether the session has ended because of what the client sent
 
     # The session's side
 
@@ -46,6 +47,7 @@ class Polling(Transport):
 
     def finish(self, outbox: list[Packet], code: int, reason: str) -> None:
         self._left = [*outbox, CLOSE]
+        self._at_fault = reason == TRANSPORT_ERROR
         if self._poll is not None:
             self.release()
         elif reason == SERVER_DISCONNECT:  # otherwise the client is gone, or at fault
@@ -162,7 +164,9 @@ class Polling(Transport):
                 return
             session.receive(message)
             if not session.is_open:
-                raise HTTPError(400, "Bad request", logged=True)
+                if self._at_fault:
+                    raise HTTPError(400, "Bad request", logged=True)
+                return  # a handler has closed it, which is no fault of this request
 
     def client_gone(self, exchange: Exchange, session: Session) -> None:
         """The client left instead of waiting for an answer, or of finishing its request."""
