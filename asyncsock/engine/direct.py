@@ -34,7 +34,7 @@ class DirectWebSocket(FrameWriter, asyncio.Protocol):
     def __init__(self, engine: EngineServer, transport: asyncio.Transport, connections: set[Any]) -> None:
         super().__init__(engine, transport)
         self._connections = connections
-        self._frames = FrameReader(engine.max_http_buffer_size)
+        self._frames = FrameReader(engine.terms.max_payload)
         connections.add(self)
 
     # asyncio.Protocol
@@ -198,10 +198,12 @@ def accept_key(method: str, headers: dict[bytes, bytes]) -> bytes | None:
 
 def _agreed(request: Request, key: bytes) -> Headers:
     """What the answer to a handshake agrees to; raises HTTPError where that cannot be."""
-    names = request.make_scope()["subprotocols"] if OFFER in request.headers else []
-    protocol = subprotocol(names)
-    accept = [(b"Sec-WebSocket-Accept", key)]
-    return accept if protocol is None else [*accept, (b"Sec-WebSocket-Protocol", protocol.encode())]
+    agreed = [(b"Sec-WebSocket-Accept", key)]
+    if OFFER in request.headers:
+        protocol = subprotocol(request.make_scope()["subprotocols"])
+        if protocol is not None:
+            agreed.append((b"Sec-WebSocket-Protocol", protocol.encode()))
+    return agreed
 
 
 def _switching(headers: Headers) -> bytes:

@@ -38,9 +38,10 @@ class Endings:
 
     def closing(self, transport: Transport) -> None:
         """Drop a connection that is being closed if that takes too long."""
+        now = asyncio.get_running_loop().time()
         if transport not in self._closing:
-            self._close_deadlines.add(transport)
-        self.alive(transport)
+            self._close_deadlines.add(transport, now)
+        self._closing[transport] = now
 
     def alive(self, transport: Transport) -> None:
         """Note that the client of a connection that is being closed reads or sends."""

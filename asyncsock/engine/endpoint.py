@@ -227,7 +227,8 @@ class Endpoint:
             HTTPError: 401 when the handler refuses, 503 when the server stops; the awaitable raises it too.
         """
         server = self._server
-        server.follow_loop()
+        if server.loop is not asyncio.get_running_loop():
+            server.follow_loop()
         if server.closing:
             raise HTTPError(503, "The server is shutting down")
         session = Session(server, server.generate_id(), make_scope=request.make_scope)

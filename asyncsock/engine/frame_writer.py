@@ -128,6 +128,7 @@ class FrameWriter(WebSocketTransport):
                 was the last.
             then: Called when everything has been handed to the transport, perhaps more than once.
         """
+        behind = self.paused or self._transport.get_write_buffer_size() > 0
         session = self._session
         if session is not None:
             if session.outbox:
@@ -136,12 +137,13 @@ class FrameWriter(WebSocketTransport):
         self._session = self._left = None
         self._pong = b""
         self._then = then
-        self._engine.endings.closing(self)
         if not self._closed:
             self._close = close
             self._write_on()
         if self._closed:
             then()
+        if behind or not self._transport.is_closing():  # otherwise it is about to be gone
+            self._engine.endings.closing(self)
 
     def _write_on(self) -> None:
         """Write what waits, in its order, until the client is behind or nothing is left."""

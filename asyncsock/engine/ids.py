@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
-from base64 import b64decode, urlsafe_b64encode
+from base64 import b64decode
+from binascii import b2a_base64
 from typing import Any
 from zlib import crc32
 
 RANDOM = 11  # bytes, of 15 that are written as 20 characters; the others are their checksum
 LENGTH = 20
+_FOR_URLS = bytes.maketrans(b"+/", b"-_")
 
 
 def make_id() -> str:
     """A new id of 20 characters: 88 random bits, so that nobody can guess it, and their CRC-32."""
     random = os.urandom(RANDOM)
-    return urlsafe_b64encode(random + crc32(random).to_bytes(4, "big")).decode()
+    encoded = b2a_base64(random + crc32(random).to_bytes(4, "big"), newline=False)
+    return encoded.translate(_FOR_URLS).decode()
 
 
 def is_id(name: Any) -> bool:

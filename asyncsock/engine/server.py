@@ -419,9 +419,7 @@ class EngineServer(ChangeableOptions):
         """An asyncio event."""
         return asyncio.Event(*args, **kwargs)
 
-    def generate_id(self) -> str:
-        """A new id of 20 characters that nobody can guess."""
-        return make_id()
+    generate_id = staticmethod(make_id)
 
     async def shutdown(self) -> None:
         """End every session, with what was sent to it, once the handlers of its events have ended."""
