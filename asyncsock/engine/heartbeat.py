@@ -79,9 +79,8 @@ class Heartbeat:
     def __init__(self, interval: float, timeout: float) -> None:
         self._pings: Deadlines[Session] = Deadlines(interval, self._ping)
         self._pongs: Deadlines[Session] = Deadlines(timeout, self._check)
-        self._uploads: dict[
-            Session, tuple[float, int]
-        ] = {}  # since when they hold up a pong, and their bytes
+        # Since when a message that is arriving holds up a pong, and how many bytes of it there are.
+        self._uploads: dict[Session, tuple[float, int]] = {}
 
     def start(self, session: Session) -> None:
         """Begin to ping a session that has just been opened."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .http import CORS, Origins
-from .terms import Terms
 
 if TYPE_CHECKING:
     from .endpoint import Endpoint
+    from .terms import Terms
 
 
 class ChangeableOptions:
@@ -30,7 +31,7 @@ class ChangeableOptions:
     @ping_interval.setter
     def ping_interval(self, interval: float | tuple[float, float]) -> None:
         seconds, grace = interval if isinstance(interval, tuple) else (interval, self.terms.ping_grace)
-        self.terms = Terms(seconds, grace, self.terms.ping_timeout, self.terms.max_payload)
+        self.terms = replace(self.terms, ping_interval=seconds, ping_grace=grace)
 
     @property
     def ping_interval_grace_period(self) -> float:
@@ -39,7 +40,7 @@ class ChangeableOptions:
 
     @ping_interval_grace_period.setter
     def ping_interval_grace_period(self, seconds: float) -> None:
-        self.ping_interval = (self.terms.ping_interval, seconds)
+        self.terms = replace(self.terms, ping_grace=seconds)
 
     @property
     def ping_timeout(self) -> float:
@@ -48,8 +49,7 @@ class ChangeableOptions:
 
     @ping_timeout.setter
     def ping_timeout(self, seconds: float) -> None:
-        terms = self.terms
-        self.terms = Terms(terms.ping_interval, terms.ping_grace, seconds, terms.max_payload)
+        self.terms = replace(self.terms, ping_timeout=seconds)
 
     @property
     def max_http_buffer_size(self) -> int:
@@ -58,8 +58,7 @@ class ChangeableOptions:
 
     @max_http_buffer_size.setter
     def max_http_buffer_size(self, size: int) -> None:
-        terms = self.terms
-        self.terms = Terms(terms.ping_interval, terms.ping_grace, terms.ping_timeout, size)
+        self.terms = replace(self.terms, max_payload=size)
 
     @property
     def cors_allowed_origins(self) -> Origins:

@@ -128,9 +128,8 @@ class EngineServer(ChangeableOptions):
         self.shortcut: Callable[[Session, str | bytes], bool] = lambda session, message: False
         self.sessions: dict[str, Session] = {}
         self.loop: asyncio.AbstractEventLoop | None = None  # the one that it serves on
-        self.left_loop: Callable[[], None] = lambda: (
-            None
-        )  # called when that is over and its sessions forgotten
+        # Called when that is over and its sessions are forgotten.
+        self.left_loop: Callable[[], None] = lambda: None
         self.fanout = Fanout(self.follow_loop)
         self.stalls = Stalls(max_buffered_bytes, self.logger)
         # Running handlers by the keys that `start` got, each with the session whose event it handles.

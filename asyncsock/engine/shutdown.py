@@ -73,9 +73,8 @@ def close_before_uvicorn_stops(server: Any, engine: EngineServer) -> None:
     loop = asyncio.get_running_loop()
     for number in SIGNALS:
         original = signal.getsignal(number)
-        if getattr(original, "__module__", "").startswith(
-            "uvicorn."
-        ):  # Server.handle_exit, of a subclass too
+        of_module = getattr(original, "__module__", "")
+        if of_module.startswith("uvicorn."):  # Server.handle_exit, of a subclass too
             signal.signal(number, _chained(server, engine, loop, original))
 
 

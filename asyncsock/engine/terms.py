@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, field
 
 from .heartbeat import Heartbeat
 
 
+@dataclass(eq=False, slots=True)
 class Terms:
     """The terms of all sessions that open until an option changes.
 
@@ -21,19 +23,18 @@ class Terms:
         handshake: What the ``open`` packet says of the terms, without the brace before it.
     """
 
-    __slots__ = ("handshake", "heartbeat", "max_payload", "ping_grace", "ping_interval", "ping_timeout")
+    ping_interval: float
+    ping_grace: float
+    ping_timeout: float
+    max_payload: int
+    heartbeat: Heartbeat = field(init=False)
+    handshake: bytes = field(init=False)
 
-    def __init__(
-        self, ping_interval: float, ping_grace: float, ping_timeout: float, max_payload: int
-    ) -> None:
-        self.ping_interval = ping_interval
-        self.ping_grace = ping_grace
-        self.ping_timeout = ping_timeout
-        self.max_payload = max_payload
-        self.heartbeat = Heartbeat(ping_interval, ping_timeout)
+    def __post_init__(self) -> None:
+        self.heartbeat = Heartbeat(self.ping_interval, self.ping_timeout)
         handshake = {
-            "pingInterval": round((ping_interval + ping_grace) * 1000),
-            "pingTimeout": round(ping_timeout * 1000),
-            "maxPayload": max_payload,
+            "pingInterval": round((self.ping_interval + self.ping_grace) * 1000),
+            "pingTimeout": round(self.ping_timeout * 1000),
+            "maxPayload": self.max_payload,
         }
         self.handshake = json.dumps(handshake, separators=(",", ":"))[1:].encode()

@@ -10,10 +10,8 @@ from urllib.parse import urlsplit
 from ..encoding import NotEncodable
 
 LINE = 300  # characters of an error that are logged
-logger = logging.getLogger("asyncsock.queues")
-
-
 IGNORED_INTERVAL = 60.0  # seconds at least between two log lines about messages that were ignored
+logger = logging.getLogger("asyncsock.queues")
 
 
 class Health:
