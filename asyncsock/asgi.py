@@ -14,8 +14,8 @@ from socketio import AsyncServer as BaseServer
 
 from .engine import EngineServer
 from .engine.http import ASGI, Message, Receive, Scope, Send, answer
-from .engine.shutdown import close_before_uvicorn_stops
-from .engine.uvicorn import install
+from .uvicorn.install import install
+from .uvicorn.signals import close_before_uvicorn_stops
 
 Hook = Callable[[], Any]
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from enum import IntEnum
 from typing import Any
 
+from .codec.base import Incoming
 from .engine.packet import NOOP, Packet
 from .engine.session import Session
-from .engine.transport import HOLDING, NO_TRANSPORT
-from .packets import Incoming
+from .engine.transports.base import HOLDING, NO_TRANSPORT
 
 NO_ROOMS: dict[Hashable, None] = {}  # of all clients that have joined none; never changed
 

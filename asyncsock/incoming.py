@@ -16,28 +16,20 @@ from socketio import packet as socketio_packet
 from socketio.async_namespace import AsyncNamespace
 
 from .codec import make_codec
+from .codec.base import ACKS, ANY, CONNECT, CONNECT_ERROR, DISCONNECT, EVENTS, Incoming, check_shape
+from .codec.json_codec import JSONCodec
+from .codec.values import JSONModule, NotEncodable, describe_failure
 from .connecting import Connecting, asking
 from .connection import CONNECTED, Connection, Environs, Partial, Target
-from .encoding import JSONModule, NotEncodable, describe_failure
 from .engine import EngineServer
-from .engine.arguments import option_names, refuse_unknown
-from .engine.heartbeat import Deadlines
+from .engine.awaitables import SENT_TYPES
+from .engine.deadlines import Deadlines
+from .engine.errors import BadPacket
 from .engine.log import make_logger
-from .engine.sent import SENT_TYPES
 from .engine.server import EAGER_TASKS
-from .engine.session import BadPacket, Session
-from .engine.tested import warn_once
-from .packets import (
-    ACKS,
-    ANY,
-    CONNECT,
-    CONNECT_ERROR,
-    DISCONNECT,
-    EVENTS,
-    Incoming,
-    JSONCodec,
-    check_shape,
-)
+from .engine.session import Session
+from .engine.signatures import option_names, refuse_unknown
+from .engine.tested_versions import warn_once
 from .rooms import Rooms
 from .shortcut import make_shortcut
 
@@ -494,7 +486,7 @@ class ReceivingServer(BaseServer):
             self.eio.result_failed(TypeError(f"{whose} cannot be sent: {why}"))
             return
         for answer in answers:
-            self.eio.fanout.put(target, answer)
+            self.eio.outboxes.put(target, answer)
 
     def _find_handler(
         self, event: str, namespace: str, args: tuple[Any, ...]

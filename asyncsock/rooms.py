@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from socketio import AsyncManager
 
+from .codec.base import EVENT, event_arguments
+from .codec.values import Body, NotEncodable
 from .connection import NO_ROOMS, Client, Connection, Dropped, Held, State, Target
-from .encoding import Body, NotEncodable
+from .engine.awaitables import SENT, Sent, SentAndWaiting, counts_as_coroutine, sent_and_yielding
 from .engine.ids import is_id
-from .engine.sent import SENT, Sent, SentAndWaiting, counts_as_coroutine, sent_and_yielding
-from .packets import EVENT, event_arguments
 
 if TYPE_CHECKING:
+    from .codec.base import Codec
     from .engine import EngineServer
-    from .packets import Codec
 
 # Seconds between the CONNECT packet and what the connect handler sent. Clients that read both at once
 # deliver both before the application has seen the first; the protocol's test suite is such a client.
@@ -116,7 +116,7 @@ class Rooms(AsyncManager):
         recipients: dict[str, Target],
         callback: Callable[..., Any] | None,
     ) -> Sent:
-        fanout = self.server.eio.fanout
+        fanout = self.server.eio.outboxes
         if callback is None:
             fanout.fan_out(recipients.values(), self.server.codec.assemble(EVENT, namespace, body))
         else:
@@ -232,7 +232,7 @@ class Rooms(AsyncManager):
         if isinstance(held, Held) and client.sid in self.clients:
             self._redirect(client, held.session)
             if held.kept:
-                self.server.eio.fanout.fan_out([held.session], held.kept)
+                self.server.eio.outboxes.fan_out([held.session], held.kept)
 
     def _redirect(self, client: Client, target: Target) -> None:
         """Let what is sent to a client, or to its rooms, go elsewhere."""

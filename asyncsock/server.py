@@ -10,14 +10,14 @@ from typing import Any, TypeVar, overload
 
 from socketio.async_namespace import AsyncNamespace
 
+from .codec.base import DISCONNECT
 from .connecting import in_connect_handler_of
 from .connection import Connection
-from .engine.arguments import fit
-from .engine.sent import SENT, Sent, SentAndWaiting, counts_as_coroutine
+from .engine.awaitables import SENT, Sent, SentAndWaiting, counts_as_coroutine
+from .engine.reasons import SERVER_DISCONNECT
 from .engine.server import running_loop
-from .engine.session import SERVER_DISCONNECT
+from .engine.signatures import fit
 from .incoming import ReceivingServer
-from .packets import DISCONNECT
 from .rooms import refuse_sid_room
 
 Handler = Callable[..., Any]

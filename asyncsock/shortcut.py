@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from .codec.base import EVENT, SHALLOW, WITHOUT_HANDLER, Incoming
+from .codec.json_codec import NOT_DECODED, decode_json, may_be_deep
 from .connection import CONNECTED
 from .engine.session import Session
-from .packets import EVENT, NOT_DECODED, SHALLOW, WITHOUT_HANDLER, Incoming, decode_json, may_be_deep
 
 if TYPE_CHECKING:
     from .incoming import ReceivingServer

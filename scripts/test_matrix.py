@@ -1,7 +1,7 @@
 """Run the core tests over the Python versions of this machine, and with the oldest supported libraries.
 
 Each combination has a virtualenv of its own in .venv-matrix/, which is used again while pyproject.toml and
-the versions in asyncsock/engine/tested.py stay as they are; the newest libraries are looked up once a day.
+the versions in asyncsock/engine/tested_versions.py stay; the newest libraries are looked up once a day.
 Two combinations run at once. The oldest libraries include those of the message brokers.
 
     python scripts/test_matrix.py                 all of them (make test-matrix)
@@ -28,7 +28,7 @@ from pythons import VERSIONS, find_python
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".venv-matrix"
 TOOLS = ROOT / "tests" / "matrix.txt"
-VERSIONS_FILE = ROOT / "asyncsock" / "engine" / "tested.py"
+VERSIONS_FILE = ROOT / "asyncsock" / "engine" / "tested_versions.py"
 TESTED: dict[str, tuple[str, str]] = runpy.run_path(str(VERSIONS_FILE))["TESTED"]
 # The oldest libraries go with the first of these that is here: there are no wheels for later versions.
 OLDEST_ON = ("3.10", "3.11")
@@ -37,10 +37,11 @@ AT_ONCE = 2
 MODULES = (
     "application_json",
     "asgi_app",
+    "awaitables",
+    "codec",
     "context",
     "data",
     "drop_in",
-    "encoding",
     "engine_options",
     "engineio_protocol",
     "environ",
@@ -50,11 +51,9 @@ MODULES = (
     "migration",
     "msgpack",
     "options",
-    "packets",
     "python_socketio_suite",
     "rooms",
     "running",
-    "sent",
     "shortcut",
     "signals",
     "socketio_protocol",
@@ -62,6 +61,7 @@ MODULES = (
     "test_client",
     "threads",
     "uvicorn_probe",
+    "values",
     "wsgi",
 )
 # One module for each message broker, with the broker.

@@ -31,7 +31,7 @@ from asyncsock import ASGIApp, AsyncServer
 
 AT_ONCE = 2  # much of the time they wait
 PATIENCE = 30.0  # seconds, of which a busy machine may need some
-DERIVED = ("access_log", "direct_h11", "direct_http")
+DERIVED = tuple(f"asyncsock.uvicorn.{name}" for name in ("access_log", "h11", "httptools"))
 
 # In uvicorn's source, an object of a class of its own.
 OWN = {
@@ -140,7 +140,7 @@ async def exchange(http: str) -> None:
 def check(full_name: str) -> dict[str, Any]:
     kind, _, Loader.name_to_change = full_name.partition(".")
     for name in list(sys.modules):
-        if name.partition(".")[0] == "uvicorn" or name.rpartition(".")[2] in DERIVED:
+        if name.partition(".")[0] == "uvicorn" or name in DERIVED:
             del sys.modules[name]
     sys.meta_path.insert(0, Finder())
     records = Records()

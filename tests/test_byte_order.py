@@ -27,10 +27,11 @@ from websockets.protocol import OPEN
 from websockets.uri import parse_uri
 
 from asyncsock import ASGIApp
-from asyncsock.engine import EngineServer, frame_writer
-from asyncsock.engine.direct import Base64WebSocket, DirectWebSocket, accept_key
+from asyncsock.engine import EngineServer
 from asyncsock.engine.http import Request
 from asyncsock.engine.session import Session
+from asyncsock.uvicorn import frame_writer
+from asyncsock.uvicorn.websocket import Base64WebSocket, UvicornWebSocket, accept_key
 
 from . import raw
 from .simulated_transports import AsyncioTransport, SimulatedTransport, UvloopTransport
@@ -144,7 +145,7 @@ def opened(server: EngineServer, transport: SimulatedTransport, door: str) -> No
     if door != "plain ASGI":
         lines = request.rstrip().split(b"\r\n")
         headers = {name.lower(): value for name, value in (line.split(b": ", 1) for line in lines[1:])}
-        kind = Base64WebSocket if door == "direct, base64" else DirectWebSocket
+        kind = Base64WebSocket if door == "direct, base64" else UvicornWebSocket
         websocket = kind(server, transport, set())
         transport.protocol = websocket
         key = accept_key("GET", headers)
@@ -216,8 +217,8 @@ async def play(script: list[Any], door: str, transport: SimulatedTransport) -> O
     await ticks()
     assert transport.ended
     session.terms.heartbeat.stop()
-    server.stalls.stop()
-    await server.endings.wait(0)
+    server.slow_clients.stop()
+    await server.closing_clients.wait(0)
     return outcome
 
 

@@ -26,7 +26,8 @@ from markupsafe import Markup
 from werkzeug.datastructures import MultiDict
 
 from asyncsock import AsyncServer, Namespace, SocketIO, emit
-from asyncsock.queues import base, wire
+from asyncsock.queues import wire
+from asyncsock.queues.manager import QueueManager
 
 from .servers import ROOT
 
@@ -245,7 +246,7 @@ def from_a_thread(application: Application, data: Any) -> Any:
 
 def through_a_queue(application: Application, data: Any) -> Any:
     """What a process sends its clients of a message from another one."""
-    manager = base.QueueManager("none://", lambda: pytest.fail("nothing is published"))
+    manager = QueueManager("none://", lambda: pytest.fail("nothing is published"))
     manager.set_server(application.socketio.server)
     event = manager.encode("data", data)
     fields = wire.emit_fields(event.name, event.arguments, "/", None, None, None)

@@ -17,7 +17,7 @@ from flask import Flask
 
 from asyncsock import AsyncServer, Namespace, SocketIO
 from asyncsock.engine import EngineServer
-from asyncsock.engine.arguments import fit
+from asyncsock.engine.signatures import fit
 
 from .raw import within
 from .test_rooms import errors, opened

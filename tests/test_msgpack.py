@@ -13,11 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from socketio.msgpack_packet import MsgPackPacket
 
-from asyncsock.codec import PacketCodec, make_codec
-from asyncsock.encoding import NotEncodable
-from asyncsock.engine.session import BadPacket
-from asyncsock.msgpack_codec import MsgpackCodec
-from asyncsock.packets import ACK, CONNECT, DISCONNECT, EVENT, JSONCodec, check_shape
+from asyncsock.codec import make_codec
+from asyncsock.codec.base import ACK, CONNECT, DISCONNECT, EVENT, check_shape
+from asyncsock.codec.json_codec import JSONCodec
+from asyncsock.codec.msgpack_codec import MsgpackCodec
+from asyncsock.codec.packet_class import PacketCodec
+from asyncsock.codec.values import NotEncodable
+from asyncsock.engine.errors import BadPacket
 
 codec = MsgpackCodec()
 json_codec = JSONCodec()

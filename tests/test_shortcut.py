@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from asyncsock import AsyncServer
 from asyncsock.engine.packet import Packet
 from asyncsock.engine.session import Session
-from asyncsock.engine.transport import Transport
+from asyncsock.engine.transports.base import Transport
 
 SESSION = "session"
 TURN = ""  # stands for a turn of the event loop among messages

@@ -11,7 +11,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from asyncsock.engine.stalls import Stalls
+from asyncsock.engine.slow_clients import SlowClients
 
 from . import raw
 from .lean_clients import memory
@@ -136,7 +136,7 @@ async def test_a_client_that_reads_a_large_message_slowly_is_left_alone(server: 
 async def test_who_has_left_many_times_the_limit_is_cut_off_sooner(unread: int, grace: float) -> None:
     session = Mock(sid="deaf", is_open=True)
     session.transport.backlog.return_value = unread
-    stalls = Stalls(1000, logging.getLogger("asyncsock.engine"))
+    stalls = SlowClients(1000, logging.getLogger("asyncsock.engine"))
     stalls.watch(session)
     for now in (0.0, grace - 0.01):
         stalls._check(lambda now=now: now, stalls._watched)

@@ -19,13 +19,13 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from asyncsock.engine.tested import TESTED
-from asyncsock.engine.uvicorn_probe import ATTRIBUTES, METHODS
+from asyncsock.engine.tested_versions import TESTED
+from asyncsock.uvicorn.probe import ATTRIBUTES, METHODS
 
 from .servers import ROOT, serve
 from .test_doors import exchange
 
-ENGINE = ROOT / "asyncsock" / "engine"
+OURS = ROOT / "asyncsock" / "uvicorn"
 # What asyncio, httptools and logging call, or Python: uvicorn cannot give these other names.
 OF_OTHERS = {
     "__call__",
@@ -83,7 +83,7 @@ def touched(file: str, *holders: str) -> set[str]:
     """The attributes that a module's code takes from expressions like these."""
     return {
         node.attr
-        for node in ast.walk(ast.parse((ENGINE / file).read_text()))
+        for node in ast.walk(ast.parse((OURS / file).read_text()))
         if isinstance(node, ast.Attribute) and ast.unparse(node.value) in holders
     }
 
@@ -101,7 +101,10 @@ async def made(cls: Any) -> set[str]:
 
 @pytest.mark.parametrize(
     ("cls", "file", "our_class"),
-    [(H11Protocol, "direct_h11.py", "DirectH11"), (HttpToolsProtocol, "direct_http.py", "DirectHTTP")],
+    [
+        (H11Protocol, "h11.py", "H11Connection"),
+        (HttpToolsProtocol, "httptools.py", "HTTPToolsConnection"),
+    ],
 )
 async def test_the_tables_have_every_name_of_the_protocols_that_the_code_uses_and_no_other(
     cls: Any, file: str, our_class: str
@@ -109,7 +112,7 @@ async def test_the_tables_have_every_name_of_the_protocols_that_the_code_uses_an
     its_own = await made(cls)
     (definition,) = [
         node
-        for node in ast.walk(ast.parse((ENGINE / file).read_text()))
+        for node in ast.walk(ast.parse((OURS / file).read_text()))
         if isinstance(node, ast.ClassDef) and node.name == our_class
     ]
     inside = {
@@ -118,21 +121,21 @@ async def test_the_tables_have_every_name_of_the_protocols_that_the_code_uses_an
         if isinstance(node, ast.Attribute) and ast.unparse(node.value) in ("self", "super()")
     }
     overridden = {node.name for node in definition.body if isinstance(node, ast.FunctionDef)}
-    used = inside | overridden | touched(file, "self._http") | touched("uvicorn.py", "http")
+    used = inside | overridden | touched(file, "self._http") | touched("install.py", "http")
     used.add("shutdown")  # called by uvicorn, on our WebSockets too
     kind = cls.__name__
     assert used & its_own == set(ATTRIBUTES[kind]) | set(METHODS[kind])
 
 
 def test_the_tables_have_every_name_of_the_other_objects_that_the_code_uses_and_no_other() -> None:
-    assert touched("uvicorn.py", "lifespan") == set(ATTRIBUTES["LifespanOn"])
-    assert touched("uvicorn.py", "config", "self._config") == set(ATTRIBUTES["Config"])
-    assert touched("uvicorn.py", "served", "proxy_headers") == set(ATTRIBUTES["ProxyHeadersMiddleware"])
-    assert touched("direct_http.py", "self.flow") == set(ATTRIBUTES["FlowControl"])
+    assert touched("install.py", "lifespan") == set(ATTRIBUTES["LifespanOn"])
+    assert touched("install.py", "config", "self._config") == set(ATTRIBUTES["Config"])
+    assert touched("install.py", "served", "proxy_headers") == set(ATTRIBUTES["ProxyHeadersMiddleware"])
+    assert touched("httptools.py", "self.flow") == set(ATTRIBUTES["FlowControl"])
     # The rest of its state is what the protocol objects take from it.
-    assert touched("direct_http.py", "self.server_state") | {"connections"} == set(ATTRIBUTES["ServerState"])
+    assert touched("httptools.py", "self.server_state") | {"connections"} == set(ATTRIBUTES["ServerState"])
     cycle = set(ATTRIBUTES["RequestResponseCycle"])
-    assert touched("direct_http.py", "self.cycle") <= cycle <= set(vars_of(RequestResponseCycle))
+    assert touched("httptools.py", "self.cycle") <= cycle <= set(vars_of(RequestResponseCycle))
     assert set(METHODS["ProxyHeadersMiddleware"]) <= set(vars(ProxyHeadersMiddleware))
     formatter = touched("access_log.py", "self", "super()") - {"_line", "_logger", "_make_line", "__dict__"}
     assert formatter == {*ATTRIBUTES["AccessFormatter"], *METHODS["AccessFormatter"]}
@@ -175,10 +178,10 @@ module.{name} = fail
 @pytest.mark.parametrize(
     ("module", "name"),
     [
-        ("asyncsock.engine.direct_http", "DirectHTTP.__init__"),
-        ("asyncsock.engine.direct_http", "DirectHTTP._take_request"),
-        ("asyncsock.engine.uvicorn", "DirectDoor.owns"),
-        ("asyncsock.engine.uvicorn", "Handshake"),
+        ("asyncsock.uvicorn.httptools", "HTTPToolsConnection.__init__"),
+        ("asyncsock.uvicorn.httptools", "HTTPToolsConnection._take_request"),
+        ("asyncsock.uvicorn.install", "Installation.owns"),
+        ("asyncsock.uvicorn.install", "Handshake"),
     ],
 )
 async def test_a_direct_door_that_fails_before_it_has_a_request_loses_none(
@@ -196,7 +199,7 @@ async def test_a_direct_door_that_fails_before_it_has_a_request_loses_none(
 
 async def test_a_direct_door_that_fails_at_an_answer_is_closed(tmp_path: Path) -> None:
     (tmp_path / "failing.py").write_text(
-        FAILING.format(module="asyncsock.engine.direct_http", name="DirectHTTP.answer")
+        FAILING.format(module="asyncsock.uvicorn.httptools", name="HTTPToolsConnection.answer")
     )
     with serve("failing:asgi", env={"PYTHONPATH": f"{ROOT}:{tmp_path}"}) as server:
         with pytest.raises(httpx.TransportError):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from .environ import CHANNEL, build_environ
-from .exchange import Exchange
+from .errors import SessionTaken
 from .http import (
     CORS,
     JSON,
@@ -28,12 +28,14 @@ from .http import (
 from .log import shown
 from .packet import Packet, text_packet
 from .payload import encode_payload
-from .polling import MOST_PACKETS, Polling
-from .session import TRANSPORT_CLOSE, Session, SessionTaken
+from .reasons import TRANSPORT_CLOSE
+from .session import Session
 from .subprotocol import offered, subprotocol
-from .transport import Transport
-from .upgrade import Upgrade
-from .websocket import POLICY_VIOLATION, ASGIWebSocket, WebSocketTransport
+from .transports.base import Transport
+from .transports.poll_request import PollRequest
+from .transports.polling import MOST_PACKETS, Polling
+from .transports.upgrade import Upgrade
+from .transports.websocket import POLICY_VIOLATION, ASGIWebSocket, WebSocketTransport
 
 if TYPE_CHECKING:
     from .server import EngineServer
@@ -70,80 +72,80 @@ class Endpoint:
     # HTTP
 
     async def _http(self, request: Request, receive: Receive, send: Send) -> None:
-        exchange = ASGIExchange(self, request)
+        poll_request = ASGIPollRequest(self, request)
         try:
-            exchange.begin()
-            while exchange.reading:
+            poll_request.begin()
+            while poll_request.reading:
                 message = await receive()
                 if message["type"] == "http.disconnect":
                     return
-                exchange.feed(message.get("body", b""), message.get("more_body", False))
-            if exchange.is_open:
-                await exchange.answered(receive)
+                poll_request.feed(message.get("body", b""), message.get("more_body", False))
+            if poll_request.is_open:
+                await poll_request.answered(receive)
         finally:
-            exchange.gone()
-        if exchange.written is not None:
-            await answer(send, *exchange.written)
+            poll_request.gone()
+        if poll_request.written is not None:
+            await answer(send, *poll_request.written)
 
-    def answer(self, exchange: Exchange) -> None:
+    def answer(self, poll_request: PollRequest) -> None:
         """Answer a polling request, or leave it open for what it has to wait for.
 
         Raises:
             HTTPError: The request is refused.
         """
-        request = exchange.request
+        request = poll_request.request
         if request.method == "OPTIONS":
-            exchange.respond(b"OK")
+            poll_request.respond(b"OK")
             return
         self._check(request, "polling")
         sid = request.query.get("sid")
         if not sid:
-            self._connect_polling(exchange)
+            self._connect_polling(poll_request)
             return
         if request.method not in ("GET", "POST"):
             raise HTTPError(400, "Bad request")
         if request.method == "GET":
-            ended = self._server.endings.fetch(sid)
+            ended = self._server.closing_clients.fetch(sid)
             if ended is not None:
-                exchange.respond(encode_payload(ended.fetch_left(request)))
+                poll_request.respond(encode_payload(ended.fetch_left(request)))
                 return
         session = self._session(sid)
         polling = session.transport
         if not isinstance(polling, Polling):
             raise HTTPError(400, "Bad request")
         if request.method == "GET":
-            polling.get(session, exchange)
+            polling.get(session, poll_request)
         else:
-            polling.post(session, exchange)
+            polling.post(session, poll_request)
 
-    def _connect_polling(self, exchange: Exchange) -> None:
-        if exchange.request.method != "GET":
+    def _connect_polling(self, poll_request: PollRequest) -> None:
+        if poll_request.request.method != "GET":
             raise HTTPError(400, "Bad handshake method", 2)
-        session, connecting = self.connect(exchange.request)
+        session, connecting = self.connect(poll_request.request)
         if connecting is None:
-            self._open_polling(exchange, session)
+            self._open_polling(poll_request, session)
         else:
-            self._server.spawn(self._open_polling_later(exchange, session, connecting), session.sid)
+            self._server.spawn(self._open_polling_later(poll_request, session, connecting), session.sid)
 
     async def _open_polling_later(
-        self, exchange: Exchange, session: Session, connecting: Awaitable[None]
+        self, poll_request: PollRequest, session: Session, connecting: Awaitable[None]
     ) -> None:
         try:
             await connecting
-            self._open_polling(exchange, session)
+            self._open_polling(poll_request, session)
         except HTTPError as error:
-            exchange.refuse(error)
+            poll_request.refuse(error)
         finally:
-            exchange.refuse(HTTPError(503, "The connect handler was cut short"))
+            poll_request.refuse(HTTPError(503, "The connect handler was cut short"))
 
-    def _open_polling(self, exchange: Exchange, session: Session) -> None:
+    def _open_polling(self, poll_request: PollRequest, session: Session) -> None:
         polling = Polling(self._server, session.sid)
         packets = [self.open_packet(session, polling)]
         self._server.session_opened(session, polling)
         if session.outbox:
-            packets += polling.take(session, exchange.request, MOST_PACKETS - 1)
-        if exchange.is_open:
-            exchange.respond(encode_payload(packets), self.cookie_headers(session))
+            packets += polling.take(session, poll_request.request, MOST_PACKETS - 1)
+        if poll_request.is_open:
+            poll_request.respond(encode_payload(packets), self.cookie_headers(session))
         else:  # the client left while its connect handler ran
             session.transport_lost(TRANSPORT_CLOSE)
 
@@ -297,7 +299,7 @@ class Endpoint:
         return session
 
 
-class ASGIExchange(Exchange):
+class ASGIPollRequest(PollRequest):
     """A polling request over ASGI."""
 
     __slots__ = ("_answered", "written")

@@ -1,65 +1,13 @@
-"""Deadlines of many sessions on one timer, and the heartbeat made of them."""
+"""The heartbeat: who is pinged, and who has not answered."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from itertools import takewhile
-from typing import Generic, TypeVar
 
+from .deadlines import Deadlines
 from .packet import PING
-from .session import PING_TIMEOUT, Session
-
-T = TypeVar("T")
-
-
-class Deadlines(Generic[T]):
-    """Calls ``expire(item, deadline)`` for each item, ``delay`` seconds after it was added.
-
-    All items share one delay, so they fall due in the order in which they were added and one timer
-    serves them all. Items that fall due within a hundredth of the delay of each other (a quarter of a
-    second at most) expire together, so that thousands of sessions cost few timers.
-    """
-
-    def __init__(self, delay: float, expire: Callable[[T, float], None]) -> None:
-        self.delay = delay
-        self._expire = expire
-        self._slack = min(delay / 100, 0.25)
-        self._items: dict[T, float] = {}  # and when each falls due, the next one first
-        self._timer: asyncio.TimerHandle | None = None
-
-    def add(self, item: T, start: float | None = None) -> None:
-        """Add an item that is not there yet.
-
-        Args:
-            item: What falls due.
-            start: When its delay begins, in the loop's time (seconds), if not now.
-        """
-        loop = asyncio.get_running_loop()
-        deadline = self._items[item] = (loop.time() if start is None else start) + self.delay
-        if self._timer is None:
-            self._timer = loop.call_at(deadline, self._run, loop, self._items)
-
-    def discard(self, item: T) -> bool:
-        """Take an item away; return whether it was there."""
-        return self._items.pop(item, None) is not None
-
-    def clear(self) -> None:
-        """Forget every item, and the event loop; it may be another thread's, or closed."""
-        self._items = {}
-        self._timer = None
-
-    def _run(self, loop: asyncio.AbstractEventLoop, items: dict[T, float]) -> None:
-        if items is not self._items:
-            return  # they are forgotten
-        due = loop.time() + self._slack
-        self._timer = None
-        for item, deadline in list(takewhile(lambda pair: pair[1] <= due, self._items.items())):
-            if self.discard(item):  # unless the end of another took it away
-                self._expire(item, deadline)
-        if self._items and self._timer is None:
-            self._timer = loop.call_at(next(iter(self._items.values())), self._run, loop, self._items)
-
+from .reasons import PING_TIMEOUT
+from .session import Session
 
 # A pong waits behind the message that its client is sending. This much time a message may take:
 UPLOAD_TIME = 60.0  # seconds, and

@@ -11,8 +11,8 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote_plus
 
-from .arguments import accepts
 from .log import shown
+from .signatures import accepts
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

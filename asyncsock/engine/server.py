@@ -11,28 +11,22 @@ from collections.abc import Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
-from .arguments import fit, option_names, refuse_unknown
-from .endings import Endings
+from .awaitables import SENT, Sent, SentAndWaiting, counts_as_coroutine
+from .closing import ClosingClients
 from .endpoint import TRANSPORTS, Endpoint, known_transports
-from .fanout import Fanout
+from .errors import BadPacket
 from .http import CORS, Origins, Receive, Scope, Send
 from .ids import make_id
 from .log import make_logger
 from .options import ChangeableOptions
+from .outbox import Outboxes
 from .packet import Packet, binary_packet, message_packet, text_packet
-from .sent import SENT, Sent, SentAndWaiting, counts_as_coroutine
-from .session import (
-    CLIENT_DISCONNECT,
-    PING_TIMEOUT,
-    SERVER_DISCONNECT,
-    TRANSPORT_CLOSE,
-    TRANSPORT_ERROR,
-    BadPacket,
-    Session,
-)
-from .stalls import Stalls
+from .reasons import CLIENT_DISCONNECT, PING_TIMEOUT, SERVER_DISCONNECT, TRANSPORT_CLOSE, TRANSPORT_ERROR
+from .session import Session
+from .signatures import fit, option_names, refuse_unknown
+from .slow_clients import SlowClients
 from .terms import Terms
-from .transport import Transport
+from .transports.base import Transport
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -130,15 +124,15 @@ class EngineServer(ChangeableOptions):
         self.loop: asyncio.AbstractEventLoop | None = None  # the one that it serves on
         # Called when that is over and its sessions are forgotten.
         self.left_loop: Callable[[], None] = lambda: None
-        self.fanout = Fanout(self.follow_loop)
-        self.stalls = Stalls(max_buffered_bytes, self.logger)
+        self.outboxes = Outboxes(self.follow_loop)
+        self.slow_clients = SlowClients(max_buffered_bytes, self.logger)
         # Running handlers by the keys that `start` got, each with the session whose event it handles.
         self.tasks: dict[object, tuple[asyncio.Task[Any], str | None]] = {}
         self.error_hook: Callable[[Exception], Any] | None = None  # told of what handlers raise
         self.closing = False
         self.shutdown_grace = 10.0  # seconds that running handlers have when the server stops
         self.leaving: dict[str, Session] = {}  # ended sessions whose disconnect handler runs
-        self.endings = Endings()
+        self.closing_clients = ClosingClients()
         self.endpoint = Endpoint(self, CORS(cors_allowed_origins, cors_credentials))
         self._last_handler: dict[str, asyncio.Task[Any]] = {}
 
@@ -281,9 +275,9 @@ class EngineServer(ChangeableOptions):
         for left in (self.sessions, self.leaving, self.tasks, self._last_handler):
             left.clear()
         self.terms.heartbeat.stop()
-        self.stalls.stop()
-        self.endings.clear()
-        self.fanout.clear()
+        self.slow_clients.stop()
+        self.closing_clients.clear()
+        self.outboxes.clear()
         self.left_loop()
 
     # Sessions
@@ -427,4 +421,4 @@ class EngineServer(ChangeableOptions):
         self.follow_loop()
         await close_sessions(self)
         self.terms.heartbeat.stop()
-        self.stalls.stop()
+        self.slow_clients.stop()

@@ -6,31 +6,17 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .environ import build_environ
-from .fanout import Fanout
 from .http import Scope
+from .outbox import Outboxes
 from .packet import Packet
 from .payload import decode_binary
-from .transport import HOLDING, NO_TRANSPORT, Transport
+from .reasons import CLIENT_DISCONNECT, TRANSPORT_ERROR
+from .transports.base import HOLDING, NO_TRANSPORT, Transport
 
 if TYPE_CHECKING:
     from .server import EngineServer
     from .terms import Terms
-    from .upgrade import Upgrade
-
-# Why a session ended, in the words that python-socketio passes to disconnect handlers.
-CLIENT_DISCONNECT = "client disconnect"
-SERVER_DISCONNECT = "server disconnect"
-PING_TIMEOUT = "ping timeout"
-TRANSPORT_CLOSE = "transport close"
-TRANSPORT_ERROR = "transport error"
-
-
-class SessionTaken(Exception):
-    """A second WebSocket for a session; the protocol wants it accepted and closed."""
-
-
-class BadPacket(ValueError):
-    """Something a client sent that breaks the protocol; its session is closed."""
+    from .transports.upgrade import Upgrade
 
 
 class Session:
@@ -49,10 +35,10 @@ class Session:
     __slots__ = (
         "_environ",
         "_make_scope",
-        "fanout",
         "heard",
         "is_open",
         "outbox",
+        "outboxes",
         "server",
         "sid",
         "terms",
@@ -74,7 +60,7 @@ class Session:
         self._environ = environ
         self._make_scope = make_scope
         self.transport: Transport = HOLDING
-        self.fanout: Fanout = server.fanout
+        self.outboxes: Outboxes = server.outboxes
         self.outbox: list[Packet] = []
         self.is_open = False
         self.heard = False
@@ -101,7 +87,7 @@ class Session:
 
     def put(self, packet: Packet) -> None:
         """Send a packet with the others of this tick."""
-        self.fanout.put(self, packet)
+        self.outboxes.put(self, packet)
 
     def receive(self, message: str | bytes) -> None:
         """Handle one text packet or binary message from the client."""

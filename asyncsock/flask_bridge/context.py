@@ -37,7 +37,7 @@ from flask.signals import appcontext_popped, appcontext_pushed, appcontext_teari
 from werkzeug.routing import MapAdapter
 from werkzeug.utils import cached_property
 
-from ..engine.tested import range_of
+from ..engine.tested_versions import range_of
 from .threads import Beginning
 
 try:

@@ -16,18 +16,18 @@ import flask
 from flask import Flask, has_request_context, request
 
 from ..asgi import ASGIApp
+from ..codec.base import ANY
 from ..engine import EngineServer
-from ..engine.sent import Sent
-from ..packets import ANY
+from ..engine.awaitables import Sent
 from ..queues import from_url
 from ..server import AsyncServer
 from .application_json import ApplicationJSON
-from .handlers import FlaskServer, Handler, make_callback, make_server_handler
+from .checks import refuse_monkey_patching, refuse_other_loops, watch_greenlets, watch_uvicorn
 from .namespace import Namespace
 from .options import without_unknown
 from .paths import FlaskApp, others_of, register
-from .refusals import refuse_monkey_patching, refuse_other_loops, watch_greenlets, watch_uvicorn
 from .registry import Registry
+from .routes import FlaskServer, Handler, make_callback, make_server_handler
 from .runner import Runner
 from .testing import AsyncSocketIOTestClient, SocketIOTestClient
 from .threads import ThreadPool

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask import current_app, has_app_context, has_request_context, request
 
-from ..engine.sent import Sent
+from ..engine.awaitables import Sent
 
 if TYPE_CHECKING:
     from .extension import SocketIO

@@ -8,16 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from socketio.base_namespace import BaseServerNamespace
 
-from ..engine.sent import SENT, Sent
+from ..engine.awaitables import SENT, Sent
 from ..server import UserSession
-from .handlers import (
-    ErrorHandlers,
-    Handler,
-    inline_runner,
-    is_coroutine,
-    make_server_handler,
-    thread_runner,
-)
+from .routes import ErrorHandlers, Handler, inline_runner, is_coroutine, make_server_handler, thread_runner
 
 if TYPE_CHECKING:
     from .extension import SocketIO

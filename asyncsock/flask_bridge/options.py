@@ -6,7 +6,7 @@ import inspect
 import warnings
 from typing import Any
 
-from ..engine.arguments import nearest, refuse_misspelt
+from ..engine.signatures import nearest, refuse_misspelt
 from ..server import AsyncServer
 from .runner import Runner
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from flask import Flask
 
 from ..engine.http import Message, Receive, Scope, Send
-from .refusals import START
+from .checks import START
 from .wsgi import HANDS_OVER, HandOver, WsgiApp, WsgiCallable
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, TypeVar, overload
 
-from .handlers import ErrorHandlers, Handler
 from .namespace import Namespace
+from .routes import ErrorHandlers, Handler
 
 H = TypeVar("H", bound=Handler)
 

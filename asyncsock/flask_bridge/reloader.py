@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from ..engine.tested import warn_once
+from ..engine.tested_versions import warn_once
 
 
 def can_reload() -> bool:

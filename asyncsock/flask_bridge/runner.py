@@ -19,7 +19,7 @@ from werkzeug.debug import DebuggedApplication
 from werkzeug.serving import generate_adhoc_ssl_context, is_running_from_reloader
 
 from ..asgi import ASGIApp
-from ..engine.shutdown import close_then
+from ..uvicorn.signals import close_then
 from .paths import FlaskApp
 from .reloader import can_reload, run_with_reloader
 from .signals import ProgramSignals

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from ..engine.shutdown import SIGNALS
+from ..uvicorn.signals import SIGNALS
 
 
 class ProgramSignals:

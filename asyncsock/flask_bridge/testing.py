@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from flask import Flask
 from flask.testing import EnvironBuilder, FlaskClient
 
+from ..codec.base import ACK, BINARY_ACK, BINARY_EVENT, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT, Incoming
 from ..engine.packet import Packet
-from ..engine.session import CLIENT_DISCONNECT, Session
-from ..engine.transport import Transport
-from ..packets import ACK, BINARY_ACK, BINARY_EVENT, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT, Incoming
+from ..engine.reasons import CLIENT_DISCONNECT
+from ..engine.session import Session
+from ..engine.transports.base import Transport
 
 if TYPE_CHECKING:
     from .extension import SocketIO
@@ -168,11 +169,11 @@ class _Client:
         while running := [task for task, sid in tasks.values() if sid == self.eio_sid]:
             await asyncio.wait(running)
         await asyncio.sleep(0)  # for what other threads have handed to the loop before
-        self.server.eio.fanout.flush()
+        self.server.eio.outboxes.flush()
         connection = self.server.connections.get(self.eio_sid)
         if connection is not None:
             self.server.manager.release_all(connection)
-        self.server.eio.fanout.flush()
+        self.server.eio.outboxes.flush()
 
     def _environ(self, query_string: Any, headers: Any) -> dict[str, Any]:
         query = query_string.removeprefix("?") if isinstance(query_string, str) else query_string

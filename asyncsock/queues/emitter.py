@@ -10,10 +10,10 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from ..engine.sent import Sent, SentAndWaiting
+from ..engine.awaitables import Sent, SentAndWaiting
 from .driver import Driver, LoginRefused
 from .health import Health, describe, logger
-from .links import CLOSE_TIMEOUT, Publisher
+from .reconnecting import CLOSE_TIMEOUT, Publisher
 
 TIMEOUT = 5.0  # seconds that a message may take
 

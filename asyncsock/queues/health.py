@@ -7,7 +7,7 @@ import time
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..encoding import NotEncodable
+from ..codec.values import NotEncodable
 
 LINE = 300  # characters of an error that are logged
 IGNORED_INTERVAL = 60.0  # seconds at least between two log lines about messages that were ignored

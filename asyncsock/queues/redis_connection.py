@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
 
-from ..engine.tested import warn_once
+from ..engine.tested_versions import warn_once
 from .driver import LoginRefused, needed
 from .health import logger
 

@@ -6,8 +6,8 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
-from .base import QueueManager
 from .driver import Driver, needed
+from .manager import QueueManager
 
 # Each driver is imported where a URL asks for it, by a statement that bundlers such as PyInstaller see.
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
-from ..encoding import Body, NotEncodable, encode_json
-from ..packets import JSONCodec, count_places
+from ..codec.json_codec import JSONCodec, count_places
+from ..codec.values import Body, NotEncodable, encode_json
 
 MARK_WITHIN = 80
 BINARY_ARGS = "attachments"  # of a callback message, which has no form of theirs for binary data

@@ -21,7 +21,7 @@ from flask.json.provider import DefaultJSONProvider
 
 from asyncsock import AsyncServer, SocketIO, queues
 from asyncsock.queues import LoginRefused, NotPublished, wire
-from asyncsock.queues.base import QueueManager
+from asyncsock.queues.manager import QueueManager
 
 from ..brokers import Redis, low_port
 from ..python_client import Client, arrived, connected

@@ -13,7 +13,7 @@ import pytest
 
 from asyncsock import AsyncServer, SocketIO, queues
 from asyncsock.queues import MessageRefused
-from asyncsock.queues.links import OUTBOX_BYTES
+from asyncsock.queues.reconnecting import OUTBOX_BYTES
 
 from ..brokers import HOST, Kafka, Nats, RabbitMQ, Redis, ZmqProxy
 from ..proxy import Proxy

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import redis
 
-from asyncsock.engine.tested import TESTED, warn_once
+from asyncsock.engine.tested_versions import TESTED, warn_once
 from asyncsock.queues.driver import Driver
 from asyncsock.queues.redis import RedisDriver
 from asyncsock.queues.redis_connection import RedisConnection

@@ -171,8 +171,8 @@ async def test_a_broker_that_is_away_at_the_start_is_one_warning_without_the_pas
     url: str, channel: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level("INFO")
-    monkeypatch.setattr("asyncsock.queues.links.CONNECT_TIMEOUT", 1.0)
-    monkeypatch.setattr("asyncsock.queues.base.DRAIN_TIMEOUT", 0.1)
+    monkeypatch.setattr("asyncsock.queues.reconnecting.CONNECT_TIMEOUT", 1.0)
+    monkeypatch.setattr("asyncsock.queues.manager.DRAIN_TIMEOUT", 0.1)
     attempts: list[str] = []
     set_down = Health.set_down
 

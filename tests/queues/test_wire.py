@@ -11,7 +11,8 @@ import socketio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncsock.packets import JSONCodec, event_arguments
+from asyncsock.codec.base import event_arguments
+from asyncsock.codec.json_codec import JSONCodec
 from asyncsock.queues import wire
 
 HOST = "0" * 32

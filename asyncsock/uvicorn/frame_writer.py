@@ -1,4 +1,4 @@
-"""Writing to a WebSocket of the direct door: the one place that decides the order of a connection's bytes."""
+"""Writing to a WebSocket on a connection of uvicorn's: the one place that decides the order of its bytes."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from .packet import Packet
-from .session import Session
-from .websocket import WebSocketTransport
+from ..engine.packet import Packet
+from ..engine.session import Session
+from ..engine.transports.websocket import WebSocketTransport
 
 if TYPE_CHECKING:
-    from .server import EngineServer
+    from ..engine.server import EngineServer
 
 WRITE_SIZE = 262_144  # bytes handed to the transport at once, so that progress shows on any transport
 
@@ -48,12 +48,12 @@ class FrameWriter(WebSocketTransport):
     def pause_writing(self) -> None:
         self.paused = True
         if self._session is not None:
-            self._engine.stalls.watch(self._session)
+            self._engine.slow_clients.watch(self._session)
 
     def resume_writing(self) -> None:
         self.resumed()
         if self._close is not None:
-            self._engine.endings.progress(self)
+            self._engine.closing_clients.progress(self)
         self._write_on()
         if self._closed and self._then is not None:
             # Later, because asyncio's transport looks at its state again after this call.
@@ -64,7 +64,7 @@ class FrameWriter(WebSocketTransport):
     def attach(self, session: Session) -> None:
         self.receiver = self._session = session
         if self.paused:
-            self._engine.stalls.watch(session)
+            self._engine.slow_clients.watch(session)
 
     def flush(self, session: Session) -> None:
         if self.paused:
@@ -94,7 +94,7 @@ class FrameWriter(WebSocketTransport):
         if self._close is None:
             self.receiver = None
             self._close = b"\x88\x02" + code.to_bytes(2, "big")
-            self._engine.endings.closing(self)
+            self._engine.closing_clients.closing(self)
             self._write_on()
 
     def abort(self) -> None:
@@ -133,7 +133,7 @@ class FrameWriter(WebSocketTransport):
         if session is not None:
             if session.outbox:
                 self.flush(session)  # a client that is not behind gets what was sent before
-            self._engine.stalls.settled(session)
+            self._engine.slow_clients.settled(session)
         self._session = self._left = None
         self._pong = b""
         self._then = then
@@ -143,7 +143,7 @@ class FrameWriter(WebSocketTransport):
         if self._closed:
             then()
         if behind or not self._transport.is_closing():  # otherwise it is about to be gone
-            self._engine.endings.closing(self)
+            self._engine.closing_clients.closing(self)
 
     def _write_on(self) -> None:
         """Write what waits, in its order, until the client is behind or nothing is left."""
@@ -167,7 +167,7 @@ class FrameWriter(WebSocketTransport):
 
     def _all_written(self) -> None:
         if self._session is not None:
-            self._engine.stalls.settled(self._session)
+            self._engine.slow_clients.settled(self._session)
         if self._close is not None and not self._closed:
             self._closed = True
             self._transport.write(self._close)

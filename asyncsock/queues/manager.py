@@ -9,15 +9,16 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from ..encoding import Body, NotEncodable
-from ..engine.sent import SENT, Sent, SentAndWaiting, counts_as_coroutine
-from ..packets import JSONCodec, event_arguments
+from ..codec.base import event_arguments
+from ..codec.json_codec import JSONCodec
+from ..codec.values import Body, NotEncodable
+from ..engine.awaitables import SENT, Sent, SentAndWaiting, counts_as_coroutine
 from ..rooms import Rooms, refuse_sid_room
 from . import wire
 from .driver import Driver
 from .emitter import Emitter
 from .health import Health, logger
-from .links import Listener, Publisher
+from .reconnecting import Listener, Publisher
 
 READY_TIMEOUT = 5.0  # seconds that a server waits for its broker before it serves without
 DRAIN_TIMEOUT = 5.0  # seconds that a stopping server has to publish what waits

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from .packet import PROBE_ANSWER
+from ..packet import PROBE_ANSWER
+from ..session import Session
 from .polling import Polling
-from .session import Session
 
 if TYPE_CHECKING:
     from .websocket import WebSocketTransport
@@ -62,7 +62,7 @@ class Upgrade:
     def _complete(self) -> None:
         self._stop()
         session = self._session
-        session.server.stalls.settled(session)
+        session.server.slow_clients.settled(session)
         session.transport = self._websocket
         session.server.logger.info("session %s moved to a WebSocket", session.sid)
         self._websocket.attach(session)

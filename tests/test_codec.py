@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from socketio.packet import Packet as LibraryPacket
 
+from asyncsock.codec.base import ACK, EVENT, check_shape
+from asyncsock.codec.json_codec import JSONCodec
+from asyncsock.engine.errors import BadPacket
 from asyncsock.engine.packet import Packet, message_packet, text_packet
 from asyncsock.engine.payload import decode_payload, encode_payload
-from asyncsock.engine.session import BadPacket
-from asyncsock.packets import ACK, EVENT, JSONCodec, check_shape
 
 codec = JSONCodec()
 

@@ -7,7 +7,8 @@ import logging
 import sys
 from typing import TYPE_CHECKING
 
-from .session import TRANSPORT_ERROR, Session
+from .reasons import TRANSPORT_ERROR
+from .session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +19,7 @@ SHORT_GRACE = 1.0  # the same for a backlog of many times the limit, which would
 HUGE = 16
 
 
-class Stalls:
+class SlowClients:
     """Cuts off clients whose backlog stays over a limit without shrinking.
 
     A client that reads, however slowly, a message larger than the limit is left alone: its backlog

@@ -1,4 +1,4 @@
-"""The WebSocket of the direct door: Engine.IO spoken on a connection of uvicorn's."""
+"""A WebSocket on a connection of uvicorn's: its handshake, and reading."""
 
 from __future__ import annotations
 
@@ -10,23 +10,25 @@ from typing import TYPE_CHECKING, Any
 
 from websockets.frames import CloseCode
 
+from ..engine.errors import SessionTaken
+from ..engine.frames import FrameReader
+from ..engine.http import JSON, Headers, HTTPError, Request, status_line
+from ..engine.packet import Packet, in_base64
+from ..engine.reasons import SERVER_DISCONNECT
+from ..engine.session import Session
+from ..engine.shutdown import SERVICE_RESTART
+from ..engine.subprotocol import HEADER as OFFER
+from ..engine.subprotocol import subprotocol
+from ..engine.transports.websocket import POLICY_VIOLATION
 from .frame_writer import FrameWriter
-from .frames import FrameReader
-from .http import JSON, Headers, HTTPError, Request, status_line
-from .packet import Packet, in_base64
-from .session import SERVER_DISCONNECT, Session, SessionTaken
-from .shutdown import SERVICE_RESTART
-from .subprotocol import HEADER as OFFER
-from .subprotocol import subprotocol
-from .websocket import POLICY_VIOLATION
 
 if TYPE_CHECKING:
-    from .server import EngineServer
+    from ..engine.server import EngineServer
 
 ACCEPT_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
 
 
-class DirectWebSocket(FrameWriter, asyncio.Protocol):
+class UvicornWebSocket(FrameWriter, asyncio.Protocol):
     """A WebSocket on a connection of uvicorn's: the handshake, and what is read. `FrameWriter` writes."""
 
     __slots__ = ("_connections", "_frames")
@@ -54,9 +56,9 @@ class DirectWebSocket(FrameWriter, asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._connections.discard(self)
-        self._engine.endings.gone(self)
+        self._engine.closing_clients.gone(self)
         if self._session is not None:
-            self._engine.stalls.settled(self._session)
+            self._engine.slow_clients.settled(self._session)
         self.lost()
         self._session = None
 
@@ -141,7 +143,7 @@ class DirectWebSocket(FrameWriter, asyncio.Protocol):
         if self.receiver is not None:
             self.receiver.receive(message)
         elif self._close is not None:
-            self._engine.endings.alive(self)
+            self._engine.closing_clients.alive(self)
 
     def end(self, error: str, code: int, answer: bytes) -> None:
         transport = self._transport
@@ -164,7 +166,7 @@ class DirectWebSocket(FrameWriter, asyncio.Protocol):
             transport.write_eof()
 
 
-class Base64WebSocket(DirectWebSocket):
+class Base64WebSocket(UvicornWebSocket):
     """One whose client wants binary messages as text: they get this form when its outbox is written."""
 
     __slots__ = ()

@@ -18,7 +18,7 @@ class HasOutbox(Protocol):
     outbox: list[Packet]
 
 
-class Fanout:
+class Outboxes:
     """Hands packets to sessions and flushes each session once per tick of the event loop.
 
     A session's outbox that is not empty is either noted here for the next flush, or its transport sends

@@ -13,7 +13,7 @@ import pytest
 import socketio
 
 from asyncsock import AsyncServer, incoming, server
-from asyncsock.engine.tested import TESTED, warn_once
+from asyncsock.engine.tested_versions import TESTED, warn_once
 from asyncsock.flask_bridge import context
 
 from .servers import ROOT, serve

@@ -13,8 +13,8 @@ from uvicorn.logging import AccessFormatter
 
 from asyncsock import ASGIApp
 from asyncsock.engine import EngineServer
-from asyncsock.engine.access_log import FORMAT, MESSAGE, QuickAccessFormatter
-from asyncsock.engine.direct_http import DirectHTTP
+from asyncsock.uvicorn.access_log import FORMAT, MESSAGE, QuickAccessFormatter
+from asyncsock.uvicorn.httptools import HTTPToolsConnection
 
 from .raw import RawSocket, within
 from .test_asgi_app import Local, other, running
@@ -235,8 +235,8 @@ async def test_a_body_arrives_in_chunks_and_pieces(raw: RawSocket) -> None:
     assert (await response(raw))[2] == "4hello"
 
 
-def http_objects() -> list[DirectHTTP]:
-    return [each for each in gc.get_objects() if isinstance(each, DirectHTTP)]
+def http_objects() -> list[HTTPToolsConnection]:
+    return [each for each in gc.get_objects() if isinstance(each, HTTPToolsConnection)]
 
 
 async def test_a_websocket_leaves_nothing_of_its_http_request_behind(local: Local) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from asyncsock.queues.driver import Driver
 from asyncsock.queues.health import Health
-from asyncsock.queues.links import Listener, Publisher
+from asyncsock.queues.reconnecting import Listener, Publisher
 
 
 class Scripted(Driver):

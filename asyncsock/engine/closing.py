@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from .heartbeat import Deadlines
+from .deadlines import Deadlines
 
 if TYPE_CHECKING:
-    from .polling import Polling
-    from .transport import Transport
+    from .transports.base import Transport
+    from .transports.polling import Polling
 
 LINGER = 30.0  # seconds that a polling client has to fetch what its ended session left for it
 CLOSE_TIMEOUT = 5.0  # seconds that a client has to take some of what is left, and to answer a close frame
 
 
-class Endings:
+class ClosingClients:
     """Waits for clients to take what was left for them, and gives up on those that do not."""
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The direct door on uvicorn's connections that parse HTTP with h11."""
+"""The engine on uvicorn's connections that parse HTTP with h11."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 if TYPE_CHECKING:
     import h11
 
-    from .uvicorn import DirectDoor
+    from .install import Installation
 
 
-class DirectH11(H11Protocol):
+class H11Connection(H11Protocol):
     """uvicorn's protocol, but for the engine's WebSockets; its polling requests go through ASGI."""
 
-    def __init__(self, door: DirectDoor, **arguments: Any) -> None:
+    def __init__(self, installation: Installation, **arguments: Any) -> None:
         super().__init__(**arguments)
-        self._door = door
+        self._installation = installation
 
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
         """Called by uvicorn when a request for a WebSocket has been read."""
-        if not self._door.upgrade(self, event.method.decode("ascii"), event.target):
+        if not self._installation.upgrade(self, event.method.decode("ascii"), event.target):
             super().handle_websocket_upgrade(event)

@@ -1,28 +1,30 @@
-"""Socket.IO packets: encoding and decoding (Socket.IO v5, "Packet encoding")."""
+"""The JSON encoding of packets (Socket.IO v5, "Packet encoding")."""
 
 from __future__ import annotations
 
 import json as stdlib_json
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import msgspec
 import orjson
 
-from .encoding import OPTIONS, Body, encode_json, encode_json_slowly, encode_json_with
-from .engine.packet import Packet, binary_packet, text_packet
-from .engine.session import BadPacket
-
-CONNECT, DISCONNECT, EVENT, ACK, CONNECT_ERROR, BINARY_EVENT, BINARY_ACK = range(7)
-EVENTS = frozenset([EVENT, BINARY_EVENT])
-ACKS = frozenset([ACK, BINARY_ACK])
-RESERVED_EVENTS = frozenset(["connect", "connect_error", "disconnect"])
-ANY = "*"  # what a handler of any event, or of any namespace, is registered for
-WITHOUT_HANDLER = RESERVED_EVENTS | {ANY}  # names of events that are no keys of handlers
-MAX_DEPTH = 200  # levels of nesting; orjson writes 254
-SHALLOW = 2 * MAX_DEPTH  # characters that cannot nest more deeply
-MAX_ID = 2**53 - 1  # the largest integer that JavaScript counts to
+from ..engine.errors import BadPacket
+from ..engine.packet import Packet, binary_packet, text_packet
+from .base import (
+    ACK,
+    BINARY_EVENT,
+    CONNECT,
+    CONNECT_ERROR,
+    DISCONNECT,
+    MAX_DEPTH,
+    MAX_ID,
+    SHALLOW,
+    Incoming,
+    event_arguments,
+)
+from .values import OPTIONS, Body, encode_json, encode_json_slowly, encode_json_with
 
 _KINDS: dict[str | bytes, int] = {str(kind): kind for kind in range(7)}
 _HEADS = [b"4%d" % kind for kind in range(7)]  # a Socket.IO packet is an Engine.IO message, type 4
@@ -30,56 +32,6 @@ _WITHOUT_ARRAY = frozenset([CONNECT, DISCONNECT, CONNECT_ERROR])
 
 decode_json: Callable[[str], Any] = msgspec.json.Decoder().decode
 NOT_DECODED = (ValueError, RecursionError, msgspec.MsgspecError)  # what it raises
-
-
-class Incoming(msgspec.Struct, gc=False, eq=False):
-    """A packet from a client. Its binary attachments, if any, follow in messages of their own.
-
-    It is compared by identity, so that it can name the handler that runs for it.
-
-    Attributes:
-        attachments: For each attachment, how many places of the data it goes to.
-    """
-
-    kind: int
-    namespace: str
-    id: int | None
-    data: Any
-    attachments: Sequence[int] = ()
-
-
-class Codec(Protocol):
-    """How packets are written. `encode` and `assemble` are apart, so that data is encoded once."""
-
-    def encode(self, data: Any) -> Body:
-        """Encode the data of a packet.
-
-        Raises:
-            NotEncodable: A value in the data cannot be encoded.
-        """
-
-    def detach(self, body: Body) -> Body:
-        """Encoded data that later changes to the original do not touch."""
-
-    def assemble(self, kind: int, namespace: str, body: Body | None, id: int | None = None) -> list[Packet]:
-        """The Engine.IO packets of a Socket.IO packet."""
-
-    def acknowledge(self, namespace: str, id: int, result: Any) -> list[Packet]:
-        """The Engine.IO packets of an acknowledgement with what a handler has returned.
-
-        Raises:
-            NotEncodable: A value in it cannot be encoded.
-        """
-
-    def decode(self, message: str | bytes) -> Incoming:
-        """Decode a message.
-
-        Raises:
-            BadPacket: It is not a packet that a client may send.
-        """
-
-    def join(self, data: Any, attachments: list[bytes]) -> Any:
-        """Put binary attachments back into the data they were taken from."""
 
 
 class JSONCodec:
@@ -189,32 +141,6 @@ class JSONCodec:
             except (ValueError, RecursionError):
                 pass
         raise BadPacket("data that is not JSON")
-
-
-def event_arguments(data: Any) -> list[Any]:
-    """The arguments of an event: a tuple stands for several, None for none."""
-    if isinstance(data, tuple):
-        return list(data)
-    return [] if data is None else [data]
-
-
-def check_shape(packet: Incoming) -> None:
-    """Refuse packets whose data is not what their type asks for (Socket.IO v5, "Exchange protocol").
-
-    Raises:
-        BadPacket: The client broke the protocol.
-    """
-    kind, data = packet.kind, packet.data
-    if kind in EVENTS:
-        if not isinstance(data, list) or not data or not isinstance(data[0], str):
-            raise BadPacket("an event without a name")
-        if data[0] in RESERVED_EVENTS:
-            raise BadPacket(f"an event with the reserved name {data[0]!r}")
-    elif kind in ACKS:
-        if not isinstance(data, list) or packet.id is None:
-            raise BadPacket("an acknowledgement without an id or an array")
-    elif kind not in (CONNECT, DISCONNECT):
-        raise BadPacket(f"an unexpected packet of type {kind}")
 
 
 def may_be_deep(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""What the direct door uses of uvicorn's insides, and whether this uvicorn has it.
+"""What our connections use of uvicorn's insides, and whether this uvicorn has it.
 
 uvicorn promises these names to nobody. They are looked at when the server starts: without one of them
 everything is served through plain ASGI, which needs none. The tables are all there is: a test compares them
@@ -81,7 +81,7 @@ METHODS: dict[str, dict[str, int]] = {
 
 
 class Missing(Exception):
-    """uvicorn lacks what the direct door needs; the text is its name."""
+    """uvicorn lacks what our connections need; the text is its name."""
 
 
 def check_attributes(kind: str, holder: Any) -> None:
@@ -119,7 +119,7 @@ def check_protocol(cls: Any, config: Any) -> None:
         config: uvicorn's configuration.
 
     Raises:
-        Missing: It lacks something that the direct door needs.
+        Missing: It lacks something that they need.
     """
     from uvicorn.server import ServerState
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Protocol
 
-from .packet import Packet
+from ..packet import Packet
 
 if TYPE_CHECKING:
-    from .session import Session
+    from ..session import Session
 
 
 class Receiver(Protocol):

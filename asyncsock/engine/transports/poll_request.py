@@ -1,21 +1,21 @@
-"""A polling request and its answer, whichever door the request came through."""
+"""A polling request and its answer, over ASGI or on a connection of uvicorn's."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .http import JSON, TEXT, Headers, HTTPError, Request
+from ..http import JSON, TEXT, Headers, HTTPError, Request
 
 if TYPE_CHECKING:
-    from .endpoint import Endpoint
+    from ..endpoint import Endpoint
+    from ..session import Session
     from .polling import Polling
-    from .session import Session
 
 
-class Exchange:
+class PollRequest:
     """A request that is answered at once, or when it has its body, packets, or its connect handler's word.
 
-    The door that it came through calls `begin`, then `feed` while it is `reading`, and `gone` when the
+    What received it calls `begin`, then `feed` while it is `reading`, and `gone` when the
     client leaves. Subclasses write the answer.
 
     Attributes:
@@ -50,7 +50,7 @@ class Exchange:
         self.reading = False
         self.is_open = True
 
-    # The door's side
+    # The receiver's side
 
     def begin(self) -> None:
         """Answer the request, or wait."""
@@ -82,7 +82,7 @@ class Exchange:
             self.respond(b"ok")
 
     def gone(self) -> None:
-        """The client left; an exchange that has been answered does not mind."""
+        """The client left; an poll_request that has been answered does not mind."""
         if self.is_open:
             self.is_open = self.reading = False
             if self._polling is not None and self.session is not None:

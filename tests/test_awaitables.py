@@ -19,7 +19,7 @@ import pytest
 
 from asyncsock import ASGIApp, AsyncServer
 from asyncsock.engine import EngineServer
-from asyncsock.engine.sent import SENT, Sent, SentAndWaiting
+from asyncsock.engine.awaitables import SENT, Sent, SentAndWaiting
 
 from .raw import RawSocket, frame, within
 from .test_asgi_app import running

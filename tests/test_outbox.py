@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 import uvicorn
 
-from asyncsock import ASGIApp, AsyncServer, packets
-from asyncsock.engine.direct import DirectWebSocket
+from asyncsock import ASGIApp, AsyncServer
+from asyncsock.codec import json_codec
 from asyncsock.engine.packet import Packet
+from asyncsock.uvicorn.websocket import UvicornWebSocket
 
 from .lean_clients import connect_clients
 from .servers import free_port
@@ -57,7 +58,7 @@ async def test_a_broadcast_to_1000_clients_makes_no_task_and_encodes_and_frames_
     clients = await connect_clients(port, CLIENTS)
     encoded: list[Any] = []
     framed: list[bytes] = []
-    encode, text_packet = server.codec.encode, packets.text_packet
+    encode, text_packet = server.codec.encode, json_codec.text_packet
 
     def counting_encode(data: Any) -> Any:
         encoded.append(data)
@@ -68,7 +69,7 @@ async def test_a_broadcast_to_1000_clients_makes_no_task_and_encodes_and_frames_
         return text_packet(data)
 
     monkeypatch.setattr(server.codec, "encode", counting_encode)
-    monkeypatch.setattr(packets, "text_packet", counting_text_packet)
+    monkeypatch.setattr(json_codec, "text_packet", counting_text_packet)
     arrived = asyncio.gather(*[client.has(1) for client in clients])
     loop = asyncio.get_running_loop()
     created = Created()
@@ -91,13 +92,13 @@ async def test_a_burst_is_written_to_each_client_at_once_and_in_order(
 ) -> None:
     clients = await connect_clients(port, 50)
     writes: list[Any] = []
-    flush = DirectWebSocket.flush
+    flush = UvicornWebSocket.flush
 
-    def counting_flush(self: DirectWebSocket, session: Any) -> None:
+    def counting_flush(self: UvicornWebSocket, session: Any) -> None:
         writes.append(session.sid)
         flush(self, session)
 
-    monkeypatch.setattr(DirectWebSocket, "flush", counting_flush)
+    monkeypatch.setattr(UvicornWebSocket, "flush", counting_flush)
     for number in range(100):
         server.emit("n", number)
     await asyncio.gather(*[client.has(100) for client in clients])

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NoReturn
 
-from .exchange import Exchange
-from .http import HTTPError, Request
-from .packet import CLOSE, NOOP, Packet
-from .payload import decode_payload, encode_payload
-from .session import CLIENT_DISCONNECT, SERVER_DISCONNECT, TRANSPORT_CLOSE, TRANSPORT_ERROR, Session
-from .transport import Transport
+from ..http import HTTPError, Request
+from ..packet import CLOSE, NOOP, Packet
+from ..payload import decode_payload, encode_payload
+from ..reasons import CLIENT_DISCONNECT, SERVER_DISCONNECT, TRANSPORT_CLOSE, TRANSPORT_ERROR
+from ..session import Session
+from .base import Transport
+from .poll_request import PollRequest
 
 if TYPE_CHECKING:
-    from .server import EngineServer
+    from ..server import EngineServer
 
 
 MOST_PACKETS = 16  # that python-socketio's client takes in one answer; with more it disconnects
@@ -31,9 +32,9 @@ class Polling(Transport):
         super().__init__()
         self._server = server
         self._sid = sid
-        self._poll: Exchange | None = None  # the GET that hangs
+        self._poll: PollRequest | None = None  # the GET that hangs
         self._upgrading = False  # whether it came during an upgrade
-        self._posting: Exchange | None = None  # the POST that is being read
+        self._posting: PollRequest | None = None  # the POST that is being read
         self._left: list[Packet] | None = None  # for the client to fetch after the end of the session
         self._at_fault = False  # whether the session has ended because of what the client sent
 
@@ -41,7 +42,7 @@ class Polling(Transport):
 
     def flush(self, session: Session) -> None:
         if self._poll is None:
-            self._server.stalls.watch(session)
+            self._server.slow_clients.watch(session)
         else:
             self.release()
 
@@ -51,7 +52,7 @@ class Polling(Transport):
         if self._poll is not None:
             self.release()
         elif reason == SERVER_DISCONNECT:  # otherwise the client is gone, or at fault
-            self._server.endings.linger(self._sid, self)
+            self._server.closing_clients.linger(self._sid, self)
 
     def abort(self) -> None:
         self._left = [CLOSE]
@@ -77,7 +78,7 @@ class Polling(Transport):
 
     # The client's side
 
-    def get(self, session: Session, exchange: Exchange) -> None:
+    def get(self, session: Session, poll_request: PollRequest) -> None:
         """Answer a GET with what waits for the client, or as soon as something does.
 
         Raises:
@@ -86,11 +87,11 @@ class Polling(Transport):
         if self._poll is not None:
             self._refuse(session, "a second GET while one is waiting")
         if session.outbox:
-            exchange.respond(encode_payload(self.take(session, exchange.request)))
+            poll_request.respond(encode_payload(self.take(session, poll_request.request)))
         else:
-            self._poll = exchange
+            self._poll = poll_request
             self._upgrading = session.upgrade is not None
-            exchange.wait(session, self)
+            poll_request.wait(session, self)
 
     def take(self, session: Session, request: Request, most: int = MOST_PACKETS) -> list[Packet]:
         """What waits for the client.
@@ -106,10 +107,10 @@ class Polling(Transport):
         if len(session.outbox) > most and _may_be_python(request):
             packets = session.outbox[:most]
             del session.outbox[:most]
-            self._server.stalls.watch(session)
+            self._server.slow_clients.watch(session)
             return packets
         packets, session.outbox = session.outbox, []
-        self._server.stalls.settled(session)
+        self._server.slow_clients.settled(session)
         self.resumed()
         return packets or [NOOP]
 
@@ -119,14 +120,14 @@ class Polling(Transport):
         if len(left) > MOST_PACKETS and _may_be_python(request):
             packets = left[:MOST_PACKETS]
             del left[:MOST_PACKETS]
-            self._server.endings.linger(self._sid, self)
+            self._server.closing_clients.linger(self._sid, self)
             return packets
         return left
 
     def unfinished(self) -> int:
         return self._posting.size if self._posting is not None else 0
 
-    def post(self, session: Session, exchange: Exchange) -> None:
+    def post(self, session: Session, poll_request: PollRequest) -> None:
         """Begin to read a POST.
 
         Raises:
@@ -134,12 +135,12 @@ class Polling(Transport):
         """
         if self._posting is not None:
             self._refuse(session, "a second POST while one is being read")
-        length = exchange.request.header(b"content-length")
+        length = poll_request.request.header(b"content-length")
         limit = session.terms.max_payload
         if length.isdigit() and int(length) > limit:
             self._refuse(session, "Payload too large", 413)
-        self._posting = exchange
-        exchange.read(session, self, limit)
+        self._posting = poll_request
+        poll_request.read(session, self, limit)
 
     def posted(self, session: Session, body: bytes) -> None:
         """Hand the packets of a POST to the session.
@@ -168,9 +169,9 @@ class Polling(Transport):
                     raise HTTPError(400, "Bad request", logged=True)
                 return  # a handler has closed it, which is no fault of this request
 
-    def client_gone(self, exchange: Exchange, session: Session) -> None:
+    def client_gone(self, poll_request: PollRequest, session: Session) -> None:
         """The client left instead of waiting for an answer, or of finishing its request."""
-        if exchange is self._poll:
+        if poll_request is self._poll:
             self._poll = None
             session.transport_lost(TRANSPORT_CLOSE)
         else:

@@ -1,13 +1,13 @@
-"""The direct door: the engine served straight on uvicorn's connections, without ASGI between.
+"""Serving the engine straight on uvicorn's connections, without ASGI between.
 
 uvicorn makes a protocol object of a class named in its configuration for each connection. Where that is
 one of its default ones and the application it serves is ours and nothing else, `install` puts ours there:
 a subclass that lets uvicorn's own code have every request but the engine's. A WebSocket for the engine
 then needs no task and no queue, and a broadcast's one frame is written to each transport; with httptools
-(direct_http.py, where direct_h11.py is for WebSockets only) neither does a poll.
+(httptools.py; h11.py is for WebSockets only) neither does a poll.
 
 It stands on uvicorn's insides, and so it is a shortcut that must never be in the way: where uvicorn lacks a
-name in uvicorn_probe.py it is not installed, and where it fails at a connection it is closed.
+name in probe.py it is not installed, and where it fails at a connection it is taken out again.
 """
 
 from __future__ import annotations
@@ -19,11 +19,10 @@ from urllib.parse import unquote
 
 import msgspec
 
-from .direct import Base64WebSocket, DirectWebSocket, accept_key
-from .http import ASGI, Request, Scope, Send
-from .subprotocol import offered
-from .tested import range_of
-from .uvicorn_probe import (
+from ..engine.http import ASGI, Request, Scope, Send
+from ..engine.subprotocol import offered
+from ..engine.tested_versions import range_of
+from .probe import (
     Missing,
     check_access_log,
     check_attributes,
@@ -31,17 +30,18 @@ from .uvicorn_probe import (
     check_protocol,
     check_proxy_headers,
 )
+from .websocket import Base64WebSocket, UvicornWebSocket, accept_key
 
 if TYPE_CHECKING:
+    from ..engine.server import EngineServer
     from .access_log import AccessLog
-    from .server import EngineServer
 
 
 FRAMING = (b"connection", b"content-length", b"transfer-encoding")  # headers, as uvicorn was told to add
 
 
 def install(engine: EngineServer, app: ASGI, send: Send, owns: Callable[[Scope], bool]) -> str:
-    """Install the direct door if the server that started `app` is a uvicorn that it fits.
+    """Install our connections if the server that started `app` is a uvicorn that they fit.
 
     Never raises: a uvicorn that ought to fit and does not is named in one warning.
 
@@ -52,7 +52,7 @@ def install(engine: EngineServer, app: ASGI, send: Send, owns: Callable[[Scope],
         owns: Whether a scope belongs to the engine.
 
     Returns:
-        Which door is in use, in words.
+        How requests are served from now on, in words.
     """
     try:
         return _install(engine, app, send, owns)
@@ -104,8 +104,8 @@ def _install(engine: EngineServer, app: ASGI, send: Send, owns: Callable[[Scope]
 
     from .access_log import AccessLog
 
-    door = DirectDoor(engine, owns, proxy_headers, AccessLog(), config, direct)
-    config.http_protocol_class = door.protocol
+    installation = Installation(engine, owns, proxy_headers, AccessLog(), config, direct)
+    config.http_protocol_class = installation.protocol
     if config.timeout_graceful_shutdown is not None:
         engine.shutdown_grace = float(config.timeout_graceful_shutdown)
     polling = "" if hasattr(direct, "answer") else ", but polling through ASGI"
@@ -123,13 +123,13 @@ def _direct_class(http_class: Any) -> Any:
     # They are imported when they are needed: uvicorn can be without httptools.
     module = getattr(http_class, "__module__", "")
     if module == "uvicorn.protocols.http.httptools_impl":
-        from .direct_http import DirectHTTP
+        from .httptools import HTTPToolsConnection
 
-        return DirectHTTP if http_class is DirectHTTP.__base__ else None
+        return HTTPToolsConnection if http_class is HTTPToolsConnection.__base__ else None
     if module == "uvicorn.protocols.http.h11_impl":
-        from .direct_h11 import DirectH11
+        from .h11 import H11Connection
 
-        return DirectH11 if http_class is DirectH11.__base__ else None
+        return H11Connection if http_class is H11Connection.__base__ else None
     return None
 
 
@@ -137,7 +137,7 @@ async def _nothing(scope: Any, receive: Any, send: Any) -> None:
     pass
 
 
-class DirectDoor:
+class Installation:
     """What the connections of one uvicorn server share.
 
     Args:
@@ -180,7 +180,7 @@ class DirectDoor:
             return self._plain(**arguments)
 
     def failed(self, error: Exception) -> None:
-        """Close the door, because it does not do what it should: new connections are uvicorn's own."""
+        """Take it out, because it does not do what it should: new connections are uvicorn's own."""
         if self._config.http_protocol_class != self._plain:
             self._config.http_protocol_class = self._plain
             self.engine.logger.error(
@@ -212,7 +212,7 @@ class DirectDoor:
 
     def _take_over(
         self, http: Any, method: str, target: bytes
-    ) -> tuple[DirectWebSocket, Request, bytes] | None:
+    ) -> tuple[UvicornWebSocket, Request, bytes] | None:
         path, _, query = target.partition(b"?")
         root_path: str = http.root_path
         if not self.owns("websocket", method, root_path, path):
@@ -228,7 +228,7 @@ class DirectDoor:
             self, target, packed, root_path, http.scheme, http.server, http.client, http.app_state
         )
         request = Request(method, headers, query, make_scope)
-        kind = Base64WebSocket if request.wants_base64 else DirectWebSocket
+        kind = Base64WebSocket if request.wants_base64 else UvicornWebSocket
         websocket = kind(self.engine, transport, http.connections)
         websocket.paused = http.flow.write_paused  # by an answer that the client has not read
         http.connections.discard(http)
@@ -285,7 +285,7 @@ class Handshake(msgspec.Struct, gc=False):
     of pairs, and the garbage collector need not look at it.
     """
 
-    door: DirectDoor
+    installation: Installation
     target: bytes
     headers: bytes  # names and values in turn, a line each
     root_path: str
@@ -299,7 +299,7 @@ class Handshake(msgspec.Struct, gc=False):
         path, _, query = self.target.partition(b"?")
         parts = iter(self.headers.split(b"\n"))
         headers = list(zip(parts, parts, strict=True))
-        return self.door.believe_proxies(
+        return self.installation.believe_proxies(
             {
                 "type": "websocket",
                 "asgi": {"version": "3.0", "spec_version": "2.4"},

@@ -1,37 +1,14 @@
-"""Which codec serves a packet class of python-socketio's, or of the user's."""
+"""The encoding of a packet class of the user's, or of one of python-socketio's that has no codec here."""
 
 from __future__ import annotations
 
 import copy
-import sys
 from typing import Any
 
-from socketio import packet as socketio_packet
-
-from .encoding import Body
-from .engine.packet import Packet, message_packet
-from .engine.session import BadPacket
-from .packets import ACK, EVENT, MAX_ID, Codec, Incoming, JSONCodec, event_arguments
-
-
-def make_codec(packet_class: Any, json: Any = None) -> Codec:
-    """The codec for a packet class, and for the user's JSON module where the class uses it."""
-    if packet_class is socketio_packet.Packet:
-        return JSONCodec(json)
-    theirs = sys.modules.get("socketio.msgpack_packet")  # it can be imported only where msgpack is installed
-    if theirs is not None and _has_methods_of(packet_class, theirs.MsgPackPacket):
-        from .msgpack_codec import MsgpackCodec
-
-        own_hook = getattr(packet_class, "ext_hook", None)
-        is_set = own_hook is not getattr(theirs.MsgPackPacket, "ext_hook", None)
-        return MsgpackCodec(getattr(packet_class, "dumps_default", None), own_hook if is_set else None)
-    return PacketCodec(packet_class)
-
-
-def _has_methods_of(packet_class: Any, base: Any) -> bool:
-    return all(
-        getattr(packet_class, name) is getattr(base, name) for name in ("__init__", "encode", "decode")
-    )
+from ..engine.errors import BadPacket
+from ..engine.packet import Packet, message_packet
+from .base import ACK, EVENT, MAX_ID, Incoming, event_arguments
+from .values import Body
 
 
 class PacketCodec:

@@ -1,4 +1,4 @@
-"""The direct door on uvicorn's connections that parse HTTP with httptools.
+"""The engine on uvicorn's connections that parse HTTP with httptools.
 
 uvicorn's protocol object reads the requests. Those of polling clients are answered from its callbacks:
 they need no scope, no task and no queue, and a poll that hangs is one small object. A WebSocket takes the
@@ -16,50 +16,50 @@ from urllib.parse import quote, unquote
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from .exchange import Exchange
-from .http import TEXT, Headers, Request, status_line
+from ..engine.http import TEXT, Headers, Request, status_line
+from ..engine.transports.poll_request import PollRequest
 
 if TYPE_CHECKING:
-    from .uvicorn import DirectDoor
+    from .install import Installation
 
 METHODS = {b"GET": "GET", b"POST": "POST", b"OPTIONS": "OPTIONS"}
 
 
-class DirectHTTP(HttpToolsProtocol):
+class HTTPToolsConnection(HttpToolsProtocol):
     """uvicorn's protocol, but for the engine's requests."""
 
-    cycle: Any  # what answers the latest request: uvicorn's object, or a DirectExchange
+    cycle: Any  # what answers the latest request: uvicorn's object, or a HTTPToolsPollRequest
     scope: Any
     parser: Any
     pipeline: deque[Any]
 
-    def __init__(self, door: DirectDoor, **arguments: Any) -> None:
-        if door.server_state is not arguments["server_state"]:
-            door.server_state = arguments["server_state"]
-            door.shared_attributes = _shared_attributes(arguments)
-        if door.shared_attributes is None:
+    def __init__(self, installation: Installation, **arguments: Any) -> None:
+        if installation.server_state is not arguments["server_state"]:
+            installation.server_state = arguments["server_state"]
+            installation.shared_attributes = _shared_attributes(arguments)
+        if installation.shared_attributes is None:
             super().__init__(**arguments)
         else:
-            self.__dict__.update(door.shared_attributes)
+            self.__dict__.update(installation.shared_attributes)
             self.parser = _parser(self)
             self.pipeline = deque()
-        self.door = door
-        self._exchange: DirectExchange | None = None  # the request that is being read or waits
+        self.installation = installation
+        self._poll_request: HTTPToolsPollRequest | None = None  # the request that is being read or waits
         self._to_websocket = False  # whether the request that is being read asks for a WebSocket
 
     # asyncio.Protocol
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        if self._exchange is not None:
-            self._exchange.advance()
+        if self._poll_request is not None:
+            self._poll_request.advance()
 
     def connection_lost(self, error: Exception | None) -> None:
-        if type(self.cycle) is DirectExchange:
+        if type(self.cycle) is HTTPToolsPollRequest:
             self.cycle = None
         super().connection_lost(error)
-        if self._exchange is not None:
-            self._exchange.gone()
+        if self._poll_request is not None:
+            self._poll_request.gone()
 
     # httptools
 
@@ -75,7 +75,7 @@ class DirectHTTP(HttpToolsProtocol):
         try:
             return self._take_request()
         except Exception as error:
-            self.door.failed(error)
+            self.installation.failed(error)
             return False
 
     def _should_upgrade(self) -> bool:
@@ -83,14 +83,14 @@ class DirectHTTP(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         cycle = self.cycle
-        if type(cycle) is not DirectExchange:
+        if type(cycle) is not HTTPToolsPollRequest:
             super().on_body(body)
         elif cycle.is_open:
             cycle.chunks.append(body)
 
     def on_message_complete(self) -> None:
         cycle = self.cycle
-        if type(cycle) is not DirectExchange:
+        if type(cycle) is not HTTPToolsPollRequest:
             super().on_message_complete()
         else:
             cycle.more_body = False
@@ -102,7 +102,7 @@ class DirectHTTP(HttpToolsProtocol):
         path, _, query = self.url.partition(b"?")
         if (
             method is None
-            or not self.door.owns("http", method, self.root_path, path)
+            or not self.installation.owns("http", method, self.root_path, path)
             or parser.get_http_version() != "1.1"
             or self.expect_100_continue
             or self.limit_concurrency is not None
@@ -112,15 +112,17 @@ class DirectHTTP(HttpToolsProtocol):
             or (self.cycle is not None and not self.cycle.response_complete)
         ):
             return False
-        make_scope = partial(self.door.http_scope, self.scope, method, path, query)
+        make_scope = partial(self.installation.http_scope, self.scope, method, path, query)
         request = Request(method, dict(self.headers), query, make_scope)
-        self._exchange = exchange = DirectExchange(self, request, path, query, parser.should_keep_alive())
-        self.cycle = exchange
+        self._poll_request = poll_request = HTTPToolsPollRequest(
+            self, request, path, query, parser.should_keep_alive()
+        )
+        self.cycle = poll_request
         return True
 
     def handle_websocket_upgrade(self) -> None:
         """Called by uvicorn when a request for a WebSocket has been read."""
-        if self.door.upgrade(self, self.scope["method"], self.url):
+        if self.installation.upgrade(self, self.scope["method"], self.url):
             self.parser = None  # it refers to this object: both would wait for the garbage collector
         else:
             super().handle_websocket_upgrade()
@@ -128,37 +130,42 @@ class DirectHTTP(HttpToolsProtocol):
     # Answers
 
     def answer(
-        self, exchange: DirectExchange, status: int, body: bytes, headers: Headers, content_type: bytes
+        self,
+        poll_request: HTTPToolsPollRequest,
+        status: int,
+        body: bytes,
+        headers: Headers,
+        content_type: bytes,
     ) -> None:
         """Write a response, log the request, and go on as uvicorn does after one."""
-        self._exchange = None
-        exchange.response_complete = True
+        self._poll_request = None
+        poll_request.response_complete = True
         if self.access_log:
-            self._log(exchange, status)
-        parts = [status_line(status), self.door.default_lines(self.server_state.default_headers)]
+            self._log(poll_request, status)
+        parts = [status_line(status), self.installation.default_lines(self.server_state.default_headers)]
         parts.append(
             b"content-type: %b\r\ncontent-length: %d\r\ncache-control: no-store\r\n"
             % (content_type, len(body))
         )
         for name, value in headers:
             parts.append(b"%b: %b\r\n" % (name, value))
-        parts.append(b"\r\n" if exchange.keep_alive else b"connection: close\r\n\r\n")
+        parts.append(b"\r\n" if poll_request.keep_alive else b"connection: close\r\n\r\n")
         parts.append(body)
         self.transport.write(b"".join(parts))
-        if not exchange.keep_alive:
+        if not poll_request.keep_alive:
             self.transport.close()
         self.on_response_complete()
 
-    def _log(self, exchange: DirectExchange, status: int) -> None:
+    def _log(self, poll_request: HTTPToolsPollRequest, status: int) -> None:
         client = self.client
-        request = exchange.request
-        if self.door.believes_proxies and b"x-forwarded-for" in request.headers:
+        request = poll_request.request
+        if self.installation.believes_proxies and b"x-forwarded-for" in request.headers:
             client = request.make_scope()["client"]
-        target = _quoted(self.root_path, exchange.path)
-        if exchange.query:
-            target = f"{target}?{exchange.query.decode()}"
+        target = _quoted(self.root_path, poll_request.path)
+        if poll_request.query:
+            target = f"{target}?{poll_request.query.decode()}"
         address = f"{client[0]}:{client[1]}" if client else ""
-        self.door.access_log(address, request.method, target, status)
+        self.installation.access_log(address, request.method, target, status)
 
 
 def _parser(owner: HttpToolsProtocol) -> Any:
@@ -183,15 +190,15 @@ def _quoted(root_path: str, path: bytes) -> str:
     return quote(root_path + unquote(path.decode()))
 
 
-class DirectExchange(Exchange):
+class HTTPToolsPollRequest(PollRequest):
     """A polling request on a connection, and what uvicorn's protocol asks about the request it is at."""
 
     __slots__ = ("_begun", "_http", "chunks", "keep_alive", "more_body", "path", "query", "response_complete")
 
     def __init__(
-        self, http: DirectHTTP, request: Request, path: bytes, query: bytes, keep_alive: bool
+        self, http: HTTPToolsConnection, request: Request, path: bytes, query: bytes, keep_alive: bool
     ) -> None:
-        super().__init__(http.door.engine.endpoint, request)
+        super().__init__(http.installation.engine.endpoint, request)
         self._http = http
         self._begun = False
         self.path = path
@@ -222,5 +229,5 @@ class DirectExchange(Exchange):
         try:
             self._http.answer(self, status, body, headers, content_type)
         except Exception as error:  # it is nobody else's: this may be called while others are served
-            self._http.door.failed(error)
+            self._http.installation.failed(error)
             self._http.transport.abort()

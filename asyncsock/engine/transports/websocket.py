@@ -1,4 +1,4 @@
-"""The WebSocket transport: what every door has in common, and the one over plain ASGI."""
+"""The WebSocket transport: what all WebSockets have in common, and the one over plain ASGI."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from .http import Receive, Send
-from .packet import Packet, in_base64
-from .session import TRANSPORT_CLOSE, Session
-from .transport import Receiver, Transport
+from ..http import Receive, Send
+from ..packet import Packet, in_base64
+from ..reasons import TRANSPORT_CLOSE
+from ..session import Session
+from .base import Receiver, Transport
 
 if TYPE_CHECKING:
-    from .server import EngineServer
+    from ..server import EngineServer
 
 logger = logging.getLogger("asyncsock.engine")
 
@@ -97,9 +98,9 @@ class ASGIWebSocket(WebSocketTransport):
         finally:
             reader.cancel()
             writer.cancel()
-            self._server.endings.gone(self)
+            self._server.closing_clients.gone(self)
             if self._session is not None:
-                self._server.stalls.settled(self._session)
+                self._server.slow_clients.settled(self._session)
             self.lost()
 
     def attach(self, session: Session) -> None:
@@ -107,7 +108,7 @@ class ASGIWebSocket(WebSocketTransport):
 
     def flush(self, session: Session) -> None:
         if self.paused:
-            self._server.stalls.watch(session)
+            self._server.slow_clients.watch(session)
         self._wakeup.set()
 
     def finish(self, outbox: list[Packet], code: int, reason: str) -> None:
@@ -122,7 +123,7 @@ class ASGIWebSocket(WebSocketTransport):
         self.receiver = None
         self._close_code = code
         self._wakeup.set()
-        self._server.endings.closing(self)
+        self._server.closing_clients.closing(self)
 
     def abort(self) -> None:
         self.receiver = None
@@ -157,10 +158,10 @@ class ASGIWebSocket(WebSocketTransport):
                     while self._batch:
                         await _send(send, self._batch.pop())
                         if self._close_code:
-                            self._server.endings.alive(self)
+                            self._server.closing_clients.alive(self)
                     self.resumed()
                 if self._session is not None:
-                    self._server.stalls.settled(self._session)
+                    self._server.slow_clients.settled(self._session)
                 if self._close_code:
                     if self._reader is not None:  # granian closes only when nobody receives
                         self._reader.cancel()

@@ -12,9 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncsock import encoding
-from asyncsock.encoding import Body, NotEncodable, encode_json, encode_json_with
-from asyncsock.packets import JSONCodec
+from asyncsock.codec.json_codec import JSONCodec
+from asyncsock.codec.values import (
+    Body,
+    NotEncodable,
+    _encode_with_the_standard_library,
+    encode_json,
+    encode_json_with,
+)
 
 codec = JSONCodec()
 
@@ -117,7 +122,7 @@ def not_json(constant: str) -> Any:
 
 @given(values)
 def test_both_encoders_write_the_same_and_refuse_the_same(data: Any) -> None:
-    standard = decoded(encoding._encode_with_the_standard_library, data)
+    standard = decoded(_encode_with_the_standard_library, data)
     assert decoded(encode_json, data) == standard
 
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from flask import Flask
 from socketio.exceptions import ConnectionRefusedError
 
+from ..codec.base import ANY, Incoming
 from ..connection import Connection
-from ..engine.arguments import fit
-from ..engine.sent import SENT_TYPES
-from ..packets import ANY, Incoming
+from ..engine.awaitables import SENT_TYPES
+from ..engine.signatures import fit
 from ..server import AsyncServer
 from .context import ConnectionContext, EventContext, ReplayedContext
 from .threads import Beginning, ThreadPool, call_in_thread

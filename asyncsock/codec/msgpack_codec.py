@@ -15,10 +15,10 @@ from typing import Any
 import msgpack
 import orjson
 
-from .encoding import Body, NotEncodable, Plain
-from .engine.packet import Packet, message_packet
-from .engine.session import BadPacket
-from .packets import ACK, CONNECT_ERROR, MAX_DEPTH, MAX_ID, Incoming, event_arguments
+from ..engine.errors import BadPacket
+from ..engine.packet import Packet, message_packet
+from .base import ACK, CONNECT_ERROR, MAX_DEPTH, MAX_ID, Incoming, event_arguments
+from .values import Body, NotEncodable, Plain
 
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 MILLISECOND = timedelta(milliseconds=1)

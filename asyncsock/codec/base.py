@@ -1,0 +1,98 @@
+"""Socket.IO packets, and what a codec of them does (Socket.IO v5, "Packet encoding")."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from ..engine.errors import BadPacket
+from ..engine.packet import Packet
+from .values import Body
+
+CONNECT, DISCONNECT, EVENT, ACK, CONNECT_ERROR, BINARY_EVENT, BINARY_ACK = range(7)
+EVENTS = frozenset([EVENT, BINARY_EVENT])
+ACKS = frozenset([ACK, BINARY_ACK])
+RESERVED_EVENTS = frozenset(["connect", "connect_error", "disconnect"])
+ANY = "*"  # what a handler of any event, or of any namespace, is registered for
+WITHOUT_HANDLER = RESERVED_EVENTS | {ANY}  # names of events that are no keys of handlers
+MAX_DEPTH = 200  # levels of nesting; orjson writes 254
+SHALLOW = 2 * MAX_DEPTH  # characters that cannot nest more deeply
+MAX_ID = 2**53 - 1  # the largest integer that JavaScript counts to
+
+
+class Incoming(msgspec.Struct, gc=False, eq=False):
+    """A packet from a client. Its binary attachments, if any, follow in messages of their own.
+
+    It is compared by identity, so that it can name the handler that runs for it.
+
+    Attributes:
+        attachments: For each attachment, how many places of the data it goes to.
+    """
+
+    kind: int
+    namespace: str
+    id: int | None
+    data: Any
+    attachments: Sequence[int] = ()
+
+
+class Codec(Protocol):
+    """How packets are written. `encode` and `assemble` are apart, so that data is encoded once."""
+
+    def encode(self, data: Any) -> Body:
+        """Encode the data of a packet.
+
+        Raises:
+            NotEncodable: A value in the data cannot be encoded.
+        """
+
+    def detach(self, body: Body) -> Body:
+        """Encoded data that later changes to the original do not touch."""
+
+    def assemble(self, kind: int, namespace: str, body: Body | None, id: int | None = None) -> list[Packet]:
+        """The Engine.IO packets of a Socket.IO packet."""
+
+    def acknowledge(self, namespace: str, id: int, result: Any) -> list[Packet]:
+        """The Engine.IO packets of an acknowledgement with what a handler has returned.
+
+        Raises:
+            NotEncodable: A value in it cannot be encoded.
+        """
+
+    def decode(self, message: str | bytes) -> Incoming:
+        """Decode a message.
+
+        Raises:
+            BadPacket: It is not a packet that a client may send.
+        """
+
+    def join(self, data: Any, attachments: list[bytes]) -> Any:
+        """Put binary attachments back into the data they were taken from."""
+
+
+def event_arguments(data: Any) -> list[Any]:
+    """The arguments of an event: a tuple stands for several, None for none."""
+    if isinstance(data, tuple):
+        return list(data)
+    return [] if data is None else [data]
+
+
+def check_shape(packet: Incoming) -> None:
+    """Refuse packets whose data is not what their type asks for (Socket.IO v5, "Exchange protocol").
+
+    Raises:
+        BadPacket: The client broke the protocol.
+    """
+    kind, data = packet.kind, packet.data
+    if kind in EVENTS:
+        if not isinstance(data, list) or not data or not isinstance(data[0], str):
+            raise BadPacket("an event without a name")
+        if data[0] in RESERVED_EVENTS:
+            raise BadPacket(f"an event with the reserved name {data[0]!r}")
+    elif kind in ACKS:
+        if not isinstance(data, list) or packet.id is None:
+            raise BadPacket("an acknowledgement without an id or an array")
+    elif kind not in (CONNECT, DISCONNECT):
+        raise BadPacket(f"an unexpected packet of type {kind}")

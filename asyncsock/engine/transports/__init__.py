@@ -1,0 +1,1 @@
+"""The ways to a client: HTTP long-polling, WebSockets, and the upgrade from one to the other."""

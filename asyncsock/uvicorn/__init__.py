@@ -1,0 +1,1 @@
+"""The engine served straight on uvicorn's connections."""

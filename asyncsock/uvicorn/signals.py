@@ -1,0 +1,78 @@
+"""Signals that stop uvicorn: the sessions are closed first."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+from collections.abc import Callable
+from functools import partial
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..engine.server import EngineServer
+
+# What ends a server: SIGTERM of systemd and Docker, SIGINT of Ctrl+C, and SIGBREAK of Ctrl+Break on Windows.
+SIGNALS: tuple[int, ...] = tuple(
+    getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGBREAK") if hasattr(signal, name)
+)
+
+
+def close_before_uvicorn_stops(server: Any, engine: EngineServer) -> None:
+    """Make the `SIGNALS` close the sessions before uvicorn begins to stop.
+
+    uvicorn closes its connections first and tells the application last, when nothing can be sent any
+    more. A second signal reaches it at once.
+
+    Args:
+        server: Whose ``shutdown()`` is called.
+        engine: The engine under it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    loop = asyncio.get_running_loop()
+    for number in SIGNALS:
+        original = signal.getsignal(number)
+        of_module = getattr(original, "__module__", "")
+        if of_module.startswith("uvicorn."):  # Server.handle_exit, of a subclass too
+            signal.signal(number, _chained(server, engine, loop, original))
+
+
+def _chained(
+    server: Any, engine: EngineServer, loop: asyncio.AbstractEventLoop, original: Any
+) -> Callable[[int, FrameType | None], None]:
+    def handle(number: int, frame: FrameType | None) -> None:
+        if engine.closing or loop.is_closed():
+            original(number, frame)
+        else:
+            loop.call_soon_threadsafe(lambda: tasks.append(loop.create_task(stop(number, frame))))
+
+    async def stop(number: int, frame: FrameType | None) -> None:
+        await close_then(
+            partial(original, number, frame), server, engine, getattr(original.__self__, "config", None)
+        )
+
+    tasks: list[asyncio.Task[None]] = []  # the loop itself does not hold them
+    return handle
+
+
+async def close_then(
+    stop_uvicorn: Callable[[], object], server: Any, engine: EngineServer, config: Any
+) -> None:
+    """Close the sessions, then have uvicorn stop, with what is left of the grace period.
+
+    Args:
+        stop_uvicorn: Called when the sessions are closed.
+        server: Whose ``shutdown()`` is called.
+        engine: The engine under it.
+        config: uvicorn's, if it is known.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + engine.shutdown_grace
+    try:
+        await server.shutdown()
+    finally:
+        if getattr(config, "timeout_graceful_shutdown", None) is not None:
+            config.timeout_graceful_shutdown = max(0, deadline - loop.time())
+        stop_uvicorn()
