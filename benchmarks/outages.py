@@ -27,9 +27,9 @@ import socketio
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tests.brokers import Kafka, Nats, RabbitMQ, Redis, ZmqProxy  # noqa: E402
-from tests.proxy import Proxy  # noqa: E402
-from tests.servers import serve  # noqa: E402
+from tests.support.brokers import Kafka, Nats, RabbitMQ, Redis, ZmqProxy  # noqa: E402
+from tests.support.server_process import serve  # noqa: E402
+from tests.support.tcp_proxy import Proxy  # noqa: E402
 
 
 class CutKafka:

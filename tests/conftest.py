@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import pytest
 from hypothesis import settings
 
-from .servers import Server, serve
+from tests.support.server_process import Server, serve
 
 # Timings never fail a test.
 settings.register_profile("asyncsock", deadline=None, max_examples=60)

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from .parts import require
-from .python_client import TRANSPORTS, Client, arrived, connected, tags
-from .raw import Polling, read_handshake, receive, websocket
-from .servers import Server, serve
-from .test_js_clients import FOLDER
+from tests.support.python_socketio_client import TRANSPORTS, Client, arrived, connected, tags
+from tests.support.raw_clients import Polling, read_handshake, receive, websocket
+from tests.support.required_parts import require
+from tests.support.server_process import Server, serve
+from tests.test_js_clients import FOLDER
 
 DOORS = {"direct": "uvicorn", "plain ASGI": "hypercorn"}
 NAMESPACES = ["/members", "/coroutine-members"]

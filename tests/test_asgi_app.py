@@ -23,8 +23,7 @@ import uvicorn
 
 from asyncsock import ASGIApp, AsyncServer, SocketIO
 from asyncsock.engine import EngineServer
-
-from .raw import RawSocket, upgrade_request, within
+from tests.support.raw_clients import RawSocket, upgrade_request, within
 
 Headers = MutableMapping[str, str]
 HANDSHAKE = "EIO=4&transport=polling"
@@ -225,7 +224,7 @@ class Lifespan:
 
 @dataclass
 class Local:
-    """Where a server of this process listens; what the clients of tests/raw.py need to know."""
+    """Where a server of this process listens; what the clients of tests.support.raw_clients need to know."""
 
     port: int
 

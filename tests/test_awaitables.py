@@ -20,10 +20,9 @@ import pytest
 from asyncsock import ASGIApp, AsyncServer
 from asyncsock.engine import EngineServer
 from asyncsock.engine.awaitables import SENT, Sent, SentAndWaiting
-
-from .raw import RawSocket, frame, within
-from .test_asgi_app import running
-from .test_rooms import Client, connected, msgpack_client
+from tests.support.raw_clients import RawSocket, frame, within
+from tests.test_asgi_app import running
+from tests.test_rooms import Client, connected, msgpack_client
 
 LARGE = "x" * 8_000_000  # more than the buffers of both kernels take
 MANY = 600  # emits in one tick: more than what a sender that awaits gets through without a pause

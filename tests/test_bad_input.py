@@ -16,7 +16,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from .raw import (
+from tests.support.raw_clients import (
     BINARY,
     CLOSE,
     PING,
@@ -34,7 +34,7 @@ from .raw import (
     warnings,
     websocket,
 )
-from .servers import Server, serve
+from tests.support.server_process import Server, serve
 
 ENGINE, SOCKETS = "/engine.io/", "/socket.io/"
 LIMIT = 1_000_000

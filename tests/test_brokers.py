@@ -11,10 +11,10 @@ import nats
 import pytest
 import redis
 
-from .broker_process import HOST
-from .brokers import Kafka, Nats, RabbitMQ, Redis
-from .proxy import Proxy
-from .redis_groups import RedisCluster, RedisSentinel, wait_until
+from tests.support.broker_process import HOST
+from tests.support.brokers import Kafka, Nats, RabbitMQ, Redis
+from tests.support.redis_groups import RedisCluster, RedisSentinel, wait_until
+from tests.support.tcp_proxy import Proxy
 
 PING, PONG = b"PING\r\n", b"+PONG\r\n"
 

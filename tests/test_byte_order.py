@@ -32,9 +32,8 @@ from asyncsock.engine.http import Request
 from asyncsock.engine.session import Session
 from asyncsock.uvicorn import frame_writer
 from asyncsock.uvicorn.websocket import Base64WebSocket, UvicornWebSocket, accept_key
-
-from . import raw
-from .simulated_transports import AsyncioTransport, SimulatedTransport, UvloopTransport
+from tests.support import raw_clients
+from tests.support.simulated_transports import AsyncioTransport, SimulatedTransport, UvloopTransport
 
 LIMIT = 1000  # bytes of the largest message that the server accepts
 ALL = 1 << 40
@@ -95,7 +94,7 @@ class Tick:
 
 
 def masked(opcode: Opcode, data: bytes, **changes: Any) -> bytes:
-    return raw.frame(opcode, data, **changes)
+    return raw_clients.frame(opcode, data, **changes)
 
 
 CLOSINGS = [
@@ -141,7 +140,7 @@ def scripts(draw: st.DrawFn) -> list[Any]:
 
 def opened(server: EngineServer, transport: SimulatedTransport, door: str) -> None:
     """Connect a client that has not read the answer to its handshake."""
-    request = raw.upgrade_request()
+    request = raw_clients.upgrade_request()
     if door != "plain ASGI":
         lines = request.rstrip().split(b"\r\n")
         headers = {name.lower(): value for name, value in (line.split(b": ", 1) for line in lines[1:])}

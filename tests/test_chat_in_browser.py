@@ -18,9 +18,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.parts import require
-from tests.restarts import restarted
-from tests.servers import ROOT, Server, serve, stop
+from tests.support.required_parts import require
+from tests.support.server_process import ROOT, Server, serve, stop
+from tests.support.server_restarts import restarted
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 

@@ -22,10 +22,10 @@ from werkzeug.test import Client as WsgiClient
 
 import asyncsock
 from tests.conftest import Start
-from tests.parts import require
-from tests.python_client import WAIT, arrived, connected
-from tests.raw import NO_PROXY, address, query
-from tests.servers import ROOT, Server, serve
+from tests.support.python_socketio_client import WAIT, arrived, connected
+from tests.support.raw_clients import NO_PROXY, address, query
+from tests.support.required_parts import require
+from tests.support.server_process import ROOT, Server, serve
 from tests.test_gunicorn import supervised
 
 # Other event loops

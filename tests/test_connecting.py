@@ -25,9 +25,8 @@ from asyncsock import (
     rooms,
 )
 from asyncsock.rooms import Rooms
-
-from .raw import within
-from .test_rooms import Client, connected, opened
+from tests.support.raw_clients import within
+from tests.test_rooms import Client, connected, opened
 
 Act = Callable[[str], Any]
 KINDS = [

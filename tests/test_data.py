@@ -28,8 +28,7 @@ from werkzeug.datastructures import MultiDict
 from asyncsock import AsyncServer, Namespace, SocketIO, emit
 from asyncsock.queues import wire
 from asyncsock.queues.manager import QueueManager
-
-from .servers import ROOT
+from tests.support.server_process import ROOT
 
 
 class Point(NamedTuple):

@@ -18,9 +18,8 @@ from flask import Flask
 from asyncsock import AsyncServer, Namespace, SocketIO
 from asyncsock.engine import EngineServer
 from asyncsock.engine.signatures import fit
-
-from .raw import within
-from .test_rooms import errors, opened
+from tests.support.raw_clients import within
+from tests.test_rooms import errors, opened
 
 Handler = Callable[..., Any]
 AUTH = {"token": "t"}

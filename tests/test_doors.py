@@ -14,10 +14,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.logs import trouble
-from tests.parts import require
-from tests.python_client import arrived, connected
-from tests.servers import Server, serve
+from tests.support.python_socketio_client import arrived, connected
+from tests.support.required_parts import require
+from tests.support.server_log import trouble
+from tests.support.server_process import Server, serve
 
 TARGET = "tests.apps.doors:asgi"
 DIRECT = "websocket door: direct"

@@ -12,9 +12,8 @@ import socketio
 
 from asyncsock import ASGIApp, AsyncServer
 from asyncsock.engine import EngineServer
-
-from .raw import Polling, RawSocket, upgrade_request
-from .test_asgi_app import Lifespan, Refused, Socket, other, request, running
+from tests.support.raw_clients import Polling, RawSocket, upgrade_request
+from tests.test_asgi_app import Lifespan, Refused, Socket, other, request, running
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -19,9 +19,8 @@ from socketio.msgpack_packet import MsgPackPacket
 
 from asyncsock import ASGIApp, AsyncServer
 from asyncsock.engine import EngineServer
-
-from .raw import CLOSE, SEPARATOR, RawSocket, frame, upgrade_request, within
-from .test_asgi_app import (
+from tests.support.raw_clients import CLOSE, SEPARATOR, RawSocket, frame, upgrade_request, within
+from tests.test_asgi_app import (
     HANDSHAKE,
     WEBSOCKET,
     Answer,

@@ -11,8 +11,8 @@ import base64
 import pytest
 from websockets.asyncio.client import ClientConnection
 
-from .conftest import DOORS
-from .raw import (
+from tests.conftest import DOORS
+from tests.support.raw_clients import (
     BINARY,
     CLOSE,
     PING,
@@ -31,7 +31,7 @@ from .raw import (
     websocket,
     within,
 )
-from .servers import Server
+from tests.support.server_process import Server
 
 HANDSHAKE_KEYS = {"sid", "upgrades", "pingInterval", "pingTimeout", "maxPayload"}
 

@@ -14,9 +14,9 @@ import pytest
 from socketio.exceptions import ConnectionError as RefusedError
 
 import asyncsock
-from tests.python_client import WAIT, Client, arrived, connected, tags
-from tests.raw import CLOSE, TEXT, RawSocket, frame, read_handshake, receive, websocket
-from tests.servers import Server, serve
+from tests.support.python_socketio_client import WAIT, Client, arrived, connected, tags
+from tests.support.raw_clients import CLOSE, TEXT, RawSocket, frame, read_handshake, receive, websocket
+from tests.support.server_process import Server, serve
 
 KINDS = ("coroutine", "function")
 COUNT = 30

@@ -14,11 +14,10 @@ from pathlib import Path
 import pytest
 
 from asyncsock import SocketIO
-
-from .brokers import Redis
-from .parts import require
-from .python_client import arrived, connected
-from .servers import ROOT, START_TIMEOUT, Server, free_port, stop, wait_for_port
+from tests.support.brokers import Redis
+from tests.support.python_socketio_client import arrived, connected
+from tests.support.required_parts import require
+from tests.support.server_process import ROOT, START_TIMEOUT, Server, free_port, stop, wait_for_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

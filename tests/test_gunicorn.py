@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from . import raw
-from .brokers import Redis
-from .python_client import Client, arrived, connected
-from .servers import ROOT, START_TIMEOUT, Server, free_port, stop, wait_for_port
+from tests.support import raw_clients
+from tests.support.brokers import Redis
+from tests.support.python_socketio_client import Client, arrived, connected
+from tests.support.server_process import ROOT, START_TIMEOUT, Server, free_port, stop, wait_for_port
 
 SUPERVISORS = {
     "gunicorn": ["gunicorn", "--worker-class", "uvicorn_worker.UvicornWorker"],
@@ -108,9 +108,9 @@ async def test_a_proxy_on_the_same_machine_is_believed(two_workers: Server) -> N
 async def test_a_poll_that_reaches_the_other_worker_is_refused(two_workers: Server) -> None:
     async with AsyncExitStack() as stack:
         # Each keeps one connection, and so one worker.
-        clients: dict[int, raw.Polling] = {}
+        clients: dict[int, raw_clients.Polling] = {}
         while len(clients) < 2:
-            polling = await stack.enter_async_context(raw.Polling(two_workers, "/socket.io/"))
+            polling = await stack.enter_async_context(raw_clients.Polling(two_workers, "/socket.io/"))
             clients[(await polling.http.get("/where")).json()["process"]] = polling
         first, second = clients.values()
         await first.open()

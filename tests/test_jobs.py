@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.python_client import WAIT, arrived, connected, tags
-from tests.servers import Server, serve
+from tests.support.python_socketio_client import WAIT, arrived, connected, tags
+from tests.support.server_process import Server, serve
 
 COUNT = 30  # of flask_jobs.py, whose import would start its scheduler here
 

@@ -17,10 +17,10 @@ from typing import Any
 
 import pytest
 
-from tests.logs import trouble
-from tests.parts import require
-from tests.restarts import QUICK_STOP, restarted
-from tests.servers import Server, serve
+from tests.support.required_parts import require
+from tests.support.server_log import trouble
+from tests.support.server_process import Server, serve
+from tests.support.server_restarts import QUICK_STOP, restarted
 
 pytestmark = pytest.mark.javascript
 

@@ -15,11 +15,11 @@ import aiohttp
 import pytest
 from socketio.exceptions import ConnectionError as NotConnected
 
-from .broker_process import HOST, low_port
-from .brokers import Redis
-from .parts import require
-from .python_client import Client, arrived, connected
-from .servers import ROOT, START_TIMEOUT, Server, serve, stop, wait_for_port
+from tests.support.broker_process import HOST, low_port
+from tests.support.brokers import Redis
+from tests.support.python_socketio_client import Client, arrived, connected
+from tests.support.required_parts import require
+from tests.support.server_process import ROOT, START_TIMEOUT, Server, serve, stop, wait_for_port
 
 DOCUMENT = ROOT / "docs" / "deployment.md"
 DOCUMENTED = ROOT / "docs" / "nginx.conf"

@@ -11,11 +11,10 @@ import pytest
 
 from asyncsock import ASGIApp, AsyncServer
 from asyncsock.engine import EngineServer
-
-from . import raw as clients
-from .raw import TEXT, Polling, RawSocket, frame, receive, upgrade_request, within
-from .test_asgi_app import running
-from .test_engine_options import FOREIGN, OPTIONS, PATH, Poller, ask, handshake, ws
+from tests.support import raw_clients as clients
+from tests.support.raw_clients import TEXT, Polling, RawSocket, frame, receive, upgrade_request, within
+from tests.test_asgi_app import running
+from tests.test_engine_options import FOREIGN, OPTIONS, PATH, Poller, ask, handshake, ws
 
 __all__ = ["ws"]  # the fixture
 

@@ -13,9 +13,8 @@ from asyncsock import ASGIApp, AsyncServer
 from asyncsock.codec import json_codec
 from asyncsock.engine.packet import Packet
 from asyncsock.uvicorn.websocket import UvicornWebSocket
-
-from .lean_clients import connect_clients
-from .servers import free_port
+from tests.support.many_clients import connect_clients
+from tests.support.server_process import free_port
 
 CLIENTS = 1000
 

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from .parity_script import Record, Records, Script
-from .parity_steps import STEPS
-from .servers import Server, serve
+from tests.support.parity_script import Record, Records, Script
+from tests.support.parity_steps import STEPS
+from tests.support.server_process import Server, serve
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]  # the first test of each system has to wait for all
 

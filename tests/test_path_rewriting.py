@@ -13,11 +13,11 @@ import pytest
 import socketio
 import websockets
 
-from tests import raw
 from tests.conftest import Start
-from tests.logs import trouble
-from tests.python_client import WAIT, Client, connected
-from tests.servers import Server
+from tests.support import raw_clients
+from tests.support.python_socketio_client import WAIT, Client, connected
+from tests.support.server_log import trouble
+from tests.support.server_process import Server
 
 FROM_PROXY = {
     "X-Script-Name": "/pgadmin4",
@@ -127,7 +127,7 @@ async def test_a_path_that_middleware_renames_is_served(server: Server) -> None:
     async with visitor(server) as http:
         assert (await http.get("/live/?EIO=4&transport=polling")).text.startswith('0{"sid":')
     async with websockets.connect(f"{server.ws_url}/live/?EIO=4&transport=websocket", proxy=None) as ws:
-        await raw.read_handshake(ws)
+        await raw_clients.read_handshake(ws)
 
 
 @MODES

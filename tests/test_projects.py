@@ -23,8 +23,8 @@ import httpx
 import pytest
 import socketio
 
-from .python_client import WAIT, Client, arrived, connected
-from .servers import ROOT, START_TIMEOUT, Server, free_port, stop, wait_for_port
+from tests.support.python_socketio_client import WAIT, Client, arrived, connected
+from tests.support.server_process import ROOT, START_TIMEOUT, Server, free_port, stop, wait_for_port
 
 PROJECTS = Path(__file__).parent / "projects"
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]

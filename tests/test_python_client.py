@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from socketio.exceptions import ConnectionError as RefusedError
 
-from tests.python_client import TRANSPORTS, WAIT, Client, arrived, connected, tags
-from tests.restarts import QUICK_STOP, restarted
-from tests.servers import Server, serve
+from tests.support.python_socketio_client import TRANSPORTS, WAIT, Client, arrived, connected, tags
+from tests.support.server_process import Server, serve
+from tests.support.server_restarts import QUICK_STOP, restarted
 
 TARGET = "tests.apps.clients:asgi"
 DOORS = {"direct": "uvicorn", "plain ASGI": "hypercorn"}

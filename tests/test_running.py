@@ -20,9 +20,9 @@ import httpx
 import pytest
 
 import asyncsock
-from tests.parts import require
-from tests.python_client import WAIT, Client, arrived, connected
-from tests.servers import ROOT, Server, serve
+from tests.support.python_socketio_client import WAIT, Client, arrived, connected
+from tests.support.required_parts import require
+from tests.support.server_process import ROOT, Server, serve
 
 PROGRAM = "tests/apps/flask_run.py"
 

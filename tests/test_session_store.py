@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.python_client import WAIT, connected
-from tests.servers import Server, serve
+from tests.support.python_socketio_client import WAIT, connected
+from tests.support.server_process import Server, serve
 
 both_kinds = pytest.mark.parametrize("kind", ["coroutine", "function"])
 

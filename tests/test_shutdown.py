@@ -12,8 +12,8 @@ import pytest
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from . import raw
-from .servers import Server, serve
+from tests.support import raw_clients
+from tests.support.server_process import Server, serve
 
 APP = "tests.apps.stopping:asgi"
 PATH = "/socket.io/"
@@ -26,9 +26,9 @@ def server() -> Iterator[Server]:
 
 
 async def join(ws: ClientConnection) -> None:
-    await raw.read_handshake(ws)
+    await raw_clients.read_handshake(ws)
     await ws.send("40")
-    assert str(await raw.receive(ws)).startswith("40")
+    assert str(await raw_clients.receive(ws)).startswith("40")
 
 
 async def read_to_the_end(ws: ClientConnection) -> list[str]:
@@ -40,7 +40,7 @@ async def read_to_the_end(ws: ClientConnection) -> list[str]:
         return packets
 
 
-async def poll_to_the_end(polling: raw.Polling) -> list[str]:
+async def poll_to_the_end(polling: raw_clients.Polling) -> list[str]:
     packets: list[str] = []
     while "1" not in packets:
         packets += await polling.receive()
@@ -55,14 +55,14 @@ async def test_under_load_every_client_that_reads_gets_what_was_emitted_and_a_pr
     server: Server,
 ) -> None:
     async with (
-        raw.websocket(server, PATH) as first,
-        raw.websocket(server, PATH) as second,
-        await raw.RawSocket.websocket(server, PATH) as deaf,
-        raw.Polling(server, PATH) as polling,
+        raw_clients.websocket(server, PATH) as first,
+        raw_clients.websocket(server, PATH) as second,
+        await raw_clients.RawSocket.websocket(server, PATH) as deaf,
+        raw_clients.Polling(server, PATH) as polling,
     ):
         await join(first)
         await join(second)
-        await deaf.send(raw.frame(raw.TEXT, b"40"))
+        await deaf.send(raw_clients.frame(raw_clients.TEXT, b"40"))
         await polling.open()
         await polling.send("40")
         await polling.receive()
@@ -81,7 +81,7 @@ async def test_under_load_every_client_that_reads_gets_what_was_emitted_and_a_pr
             await first.send('42["broadcast",900000]')
         loading = asyncio.create_task(load())
         reading = [asyncio.create_task(read_to_the_end(ws)) for ws in (first, second)]
-        await raw.within(poll)
+        await raw_clients.within(poll)
         polled_to_the_end = asyncio.create_task(poll_to_the_end(polling))
         await first.send('42["numbers",1000]')
         await asyncio.to_thread(server.wait_for_log, "numbers emitted")
@@ -90,7 +90,7 @@ async def test_under_load_every_client_that_reads_gets_what_was_emitted_and_a_pr
             numbers = [json.loads(packet[2:])[1] for packet in packets if packet.startswith('42["number"')]
             assert numbers == list(range(1000))
         assert (first.protocol.close_code, second.protocol.close_code) == (1012, 1012)
-        polled = await raw.within(polled_to_the_end)
+        polled = await raw_clients.within(polled_to_the_end)
         assert [packet for packet in polled if "number" in packet] == [
             f'42["number",{n}]' for n in range(1000)
         ]
@@ -99,18 +99,18 @@ async def test_under_load_every_client_that_reads_gets_what_was_emitted_and_a_pr
 
 
 async def test_a_hanging_poll_is_answered_at_once(server: Server) -> None:
-    async with raw.Polling(server, PATH) as polling:
+    async with raw_clients.Polling(server, PATH) as polling:
         await polling.open()
         await polling.send("40")
         await polling.receive()
         poll = await polling.pending()
         server.process.send_signal(signal.SIGTERM)
-        assert (await raw.within(poll)).text == "1"
+        assert (await raw_clients.within(poll)).text == "1"
         assert await gone(server, 10) == -signal.SIGTERM
 
 
 async def test_a_handler_in_flight_finishes_and_its_answer_arrives(server: Server) -> None:
-    async with raw.websocket(server, PATH) as ws:
+    async with raw_clients.websocket(server, PATH) as ws:
         await join(ws)
         await ws.send('427["slow",1]')
         await asyncio.to_thread(server.wait_for_log, "slow began")
@@ -122,7 +122,7 @@ async def test_a_handler_in_flight_finishes_and_its_answer_arrives(server: Serve
 
 
 async def test_a_handler_that_outlives_the_grace_period_does_not_keep_the_process(server: Server) -> None:
-    async with raw.websocket(server, PATH) as ws:
+    async with raw_clients.websocket(server, PATH) as ws:
         await join(ws)
         await ws.send('427["slow",600]')
         await asyncio.to_thread(server.wait_for_log, "slow began")
@@ -135,7 +135,7 @@ async def test_a_handler_that_outlives_the_grace_period_does_not_keep_the_proces
 
 async def test_a_second_signal_ends_the_process_at_once() -> None:
     with serve(APP, server="uvicorn", args=["--timeout-graceful-shutdown", "600"]) as server:
-        async with raw.websocket(server, PATH) as ws:
+        async with raw_clients.websocket(server, PATH) as ws:
             await join(ws)
             await ws.send('427["slow",600]')
             await asyncio.to_thread(server.wait_for_log, "slow began")
@@ -147,9 +147,9 @@ async def test_a_second_signal_ends_the_process_at_once() -> None:
 
 async def test_new_sessions_are_refused_while_the_server_stops(server: Server) -> None:
     async with (
-        raw.websocket(server, PATH) as ws,
-        raw.websocket(server, PATH) as idle,
-        raw.Polling(server, PATH) as late,
+        raw_clients.websocket(server, PATH) as ws,
+        raw_clients.websocket(server, PATH) as idle,
+        raw_clients.Polling(server, PATH) as late,
     ):
         await join(ws)
         await join(idle)
@@ -161,7 +161,7 @@ async def test_new_sessions_are_refused_while_the_server_stops(server: Server) -
 
 
 async def test_disconnect_handlers_are_told(server: Server) -> None:
-    async with raw.websocket(server, PATH) as ws:
+    async with raw_clients.websocket(server, PATH) as ws:
         await join(ws)
         server.process.send_signal(signal.SIGTERM)
         await read_to_the_end(ws)
@@ -172,7 +172,7 @@ async def test_disconnect_handlers_are_told(server: Server) -> None:
 @pytest.mark.parametrize("name", ["hypercorn", "uvicorn-wsproto"])
 async def test_the_plain_door_closes_its_clients_too(name: str) -> None:
     with serve(APP, server=name) as server:
-        async with raw.websocket(server, PATH) as ws:
+        async with raw_clients.websocket(server, PATH) as ws:
             await join(ws)
             await ws.send('42["numbers",100]')
             await asyncio.to_thread(server.wait_for_log, "numbers emitted")

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.python_client import arrived, connected
-from tests.servers import ROOT, Server, serve
+from tests.support.python_socketio_client import arrived, connected
+from tests.support.server_process import ROOT, Server, serve
 
 PROGRAM = "tests/apps/signals_run.py"
 NAMES = pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])

@@ -12,10 +12,9 @@ from unittest.mock import Mock
 import pytest
 
 from asyncsock.engine.slow_clients import SlowClients
-
-from . import raw
-from .lean_clients import memory
-from .servers import Server, serve
+from tests.support import raw_clients
+from tests.support.many_clients import memory
+from tests.support.server_process import Server, serve
 
 PATH = "/socket.io/"
 MEGABYTE = 1_000_000
@@ -35,9 +34,9 @@ class Unread:
         self.socket = socket.create_connection(("127.0.0.1", server.port))
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         self.socket.settimeout(10)
-        self.socket.sendall(raw.upgrade_request(PATH))
+        self.socket.sendall(raw_clients.upgrade_request(PATH))
         self._read_past(b'0{"sid"')
-        self.socket.sendall(raw.frame(raw.TEXT, b"40"))
+        self.socket.sendall(raw_clients.frame(raw_clients.TEXT, b"40"))
         self._read_past(b'40{"sid"')
 
     def _read_past(self, beginning: bytes) -> None:
@@ -58,16 +57,16 @@ class Unread:
         self.socket.close()
 
 
-async def broadcast(ws: raw.RawSocket, size: int) -> None:
+async def broadcast(ws: raw_clients.RawSocket, size: int) -> None:
     """Have the server send everybody a message, and read it."""
-    await ws.send(raw.frame(raw.TEXT, f'42["broadcast",{size}]'.encode()))
-    while (await raw.within(ws.read_frame(), 30))[0] != raw.BINARY:
+    await ws.send(raw_clients.frame(raw_clients.TEXT, f'42["broadcast",{size}]'.encode()))
+    while (await raw_clients.within(ws.read_frame(), 30))[0] != raw_clients.BINARY:
         pass
 
 
-async def joined(server: Server) -> raw.RawSocket:
-    ws = await raw.RawSocket.websocket(server, PATH)
-    await ws.send(raw.frame(raw.TEXT, b"40"))
+async def joined(server: Server) -> raw_clients.RawSocket:
+    ws = await raw_clients.RawSocket.websocket(server, PATH)
+    await ws.send(raw_clients.frame(raw_clients.TEXT, b"40"))
     while not (await ws.read_frame())[1].startswith(b"40"):
         pass
     return ws
@@ -96,7 +95,7 @@ async def test_a_client_that_stops_reading_is_cut_off_while_others_keep_receivin
 
 async def test_who_opens_a_websocket_without_reading_the_answer_before_is_cut_off_too() -> None:
     with serve("tests.apps.stopping:asgi") as server:
-        async with raw.Polling(server, PATH) as polling, await joined(server) as reader:
+        async with raw_clients.Polling(server, PATH) as polling, await joined(server) as reader:
             sid = (await polling.open())["sid"]
             await polling.send("40")
             await polling.receive()
@@ -109,10 +108,10 @@ async def test_who_opens_a_websocket_without_reading_the_answer_before_is_cut_of
             deaf.sendall(poll + host)
             deaf.recv(1000)  # the answer has been written
             start = len(server.log())
-            deaf.sendall(raw.upgrade_request(PATH))
+            deaf.sendall(raw_clients.upgrade_request(PATH))
             log = await asyncio.to_thread(server.wait_for_log, "opened on websocket", start=start)
             [sid] = re.findall(r"session (\S+) opened on websocket", log[start:])
-            deaf.sendall(raw.frame(raw.TEXT, b"40"))
+            deaf.sendall(raw_clients.frame(raw_clients.TEXT, b"40"))
             for _ in range(20):
                 await broadcast(reader, MEGABYTE)
             await asyncio.to_thread(server.wait_for_log, f"session {sid} cut off")

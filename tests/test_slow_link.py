@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from websockets.asyncio.client import connect
 
-from . import raw
-from .logs import trouble
-from .parts import require
-from .proxy import Proxy
-from .servers import Server, serve
+from tests.support import raw_clients
+from tests.support.required_parts import require
+from tests.support.server_log import trouble
+from tests.support.server_process import Server, serve
+from tests.support.tcp_proxy import Proxy
 
 APP = "tests.apps.stopping:asgi"
 PATH = "/socket.io/"
@@ -58,7 +58,7 @@ async def test_a_client_with_keepalive_behind_a_slow_link_gets_everything_intact
             await ws.send(f'42["broadcast",{size}]')
         received: list[bytes] = []
         while len(received) < 1 + COUNT:
-            message = await raw.within(ws.recv(), 20)
+            message = await raw_clients.within(ws.recv(), 20)
             if isinstance(message, bytes):
                 received.append(message)
     assert received == [b"x" * LARGE] + [b"x" * SIZE] * COUNT
@@ -72,7 +72,7 @@ async def test_a_ws_client_that_pings_by_itself_behind_a_slow_link_gets_everythi
     process = await asyncio.create_subprocess_exec(
         "node", str(SCRIPT), link, str(LARGE), str(COUNT), str(SIZE), stdout=asyncio.subprocess.PIPE
     )
-    output, _ = await raw.within(process.communicate(), 40)
+    output, _ = await raw_clients.within(process.communicate(), 40)
     report = json.loads(output)
     assert report["error"] is None
     assert report["sizes"] == [LARGE] + [SIZE] * COUNT
@@ -82,42 +82,42 @@ async def test_a_ws_client_that_pings_by_itself_behind_a_slow_link_gets_everythi
     assert report["pongs"] == sorted(set(report["pongs"]))
 
 
-async def reading_little(server: Server) -> raw.RawSocket:
+async def reading_little(server: Server) -> raw_clients.RawSocket:
     """A client that is in the middle of a large message, of which it has read the beginning."""
-    ws = await raw.RawSocket.websocket(server, PATH)
+    ws = await raw_clients.RawSocket.websocket(server, PATH)
     ws.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
-    await ws.send(raw.frame(raw.TEXT, b"40"))
+    await ws.send(raw_clients.frame(raw_clients.TEXT, b"40"))
     await ws.read_frame()
-    await ws.send(raw.frame(raw.TEXT, b'42["broadcast",%d]' % LARGE))
+    await ws.send(raw_clients.frame(raw_clients.TEXT, b'42["broadcast",%d]' % LARGE))
     await ws.read_frame()  # the text before the binary message
-    head = await raw.within(ws.reader.readexactly(10))
+    head = await raw_clients.within(ws.reader.readexactly(10))
     assert head == b"\x82\x7f" + LARGE.to_bytes(8, "big")
     await asyncio.sleep(0.1)  # nothing tells how far the server has come; the rule holds wherever it is
     return ws
 
 
-async def rest_of_the_large_message(ws: raw.RawSocket) -> None:
-    assert await raw.within(ws.reader.readexactly(LARGE), 20) == b"x" * LARGE
+async def rest_of_the_large_message(ws: raw_clients.RawSocket) -> None:
+    assert await raw_clients.within(ws.reader.readexactly(LARGE), 20) == b"x" * LARGE
 
 
 async def test_pings_in_the_middle_of_a_large_message_are_answered_after_it(server: Server) -> None:
     async with await reading_little(server) as ws:
         for number in range(3):
-            await ws.send(raw.frame(raw.PING, b"%d" % number))
+            await ws.send(raw_clients.frame(raw_clients.PING, b"%d" % number))
             await asyncio.sleep(0.02)
         await rest_of_the_large_message(ws)
-        while (answer := await ws.read_frame()) != (raw.PONG, b"2"):
-            assert answer[0] == raw.PONG
+        while (answer := await ws.read_frame()) != (raw_clients.PONG, b"2"):
+            assert answer[0] == raw_clients.PONG
 
 
 async def test_a_client_that_closes_in_the_middle_of_a_large_message_gets_its_end_and_the_close_frame(
     server: Server,
 ) -> None:
     async with await reading_little(server) as ws:
-        await ws.send(raw.frame(raw.CLOSE, (1000).to_bytes(2, "big")))
+        await ws.send(raw_clients.frame(raw_clients.CLOSE, (1000).to_bytes(2, "big")))
         await rest_of_the_large_message(ws)
-        assert await ws.read_frame() == (raw.CLOSE, (1000).to_bytes(2, "big"))
-        assert await raw.within(ws.reader.read()) == b""
+        assert await ws.read_frame() == (raw_clients.CLOSE, (1000).to_bytes(2, "big"))
+        assert await raw_clients.within(ws.reader.read()) == b""
 
 
 async def test_a_client_that_hangs_up_in_the_middle_of_a_large_message_and_reads_on_gets_its_end(
@@ -126,7 +126,7 @@ async def test_a_client_that_hangs_up_in_the_middle_of_a_large_message_and_reads
     async with await reading_little(server) as ws:
         ws.writer.write_eof()
         await rest_of_the_large_message(ws)
-        assert await raw.within(ws.reader.read()) == b""
+        assert await raw_clients.within(ws.reader.read()) == b""
 
 
 async def test_what_is_wrong_in_the_middle_of_a_large_message_is_answered_after_it_and_nothing_follows(
@@ -134,9 +134,12 @@ async def test_what_is_wrong_in_the_middle_of_a_large_message_is_answered_after_
 ) -> None:
     async with await reading_little(server) as ws:
         echoed = b"\x81\x06431[1]"
-        await ws.send(raw.frame(raw.TEXT, b'421["echo",1]') * 3 + raw.frame(raw.TEXT, b"x", rsv=4))
+        await ws.send(
+            raw_clients.frame(raw_clients.TEXT, b'421["echo",1]') * 3
+            + raw_clients.frame(raw_clients.TEXT, b"x", rsv=4)
+        )
         await rest_of_the_large_message(ws)
-        rest = await raw.within(ws.reader.read())
+        rest = await raw_clients.within(ws.reader.read())
         while rest.startswith(echoed):
             rest = rest.removeprefix(echoed)
         if DIRECT in server.log():
@@ -150,26 +153,26 @@ async def test_a_session_that_the_server_ends_in_the_middle_of_a_large_message_g
     server: Server,
 ) -> None:
     async with await reading_little(server) as ws:
-        await ws.send(raw.frame(raw.TEXT, b'42["numbers",3]'))
+        await ws.send(raw_clients.frame(raw_clients.TEXT, b'42["numbers",3]'))
         await asyncio.to_thread(server.wait_for_log, "numbers emitted")
-        await ws.send(raw.frame(raw.TEXT, b"1"))  # Engine.IO's own packet to close
+        await ws.send(raw_clients.frame(raw_clients.TEXT, b"1"))  # Engine.IO's own packet to close
         await rest_of_the_large_message(ws)
         for number in range(3):
-            assert await ws.read_frame() == (raw.TEXT, b'42["number",%d]' % number)
-        assert await ws.read_frame() == (raw.CLOSE, (1000).to_bytes(2, "big"))
+            assert await ws.read_frame() == (raw_clients.TEXT, b'42["number",%d]' % number)
+        assert await ws.read_frame() == (raw_clients.CLOSE, (1000).to_bytes(2, "big"))
 
 
 async def test_a_message_larger_than_allowed_is_refused_with_1009_and_nothing_follows(server: Server) -> None:
-    async with await raw.RawSocket.websocket(server, PATH) as ws:
-        await ws.send(raw.frame(raw.TEXT, b"40"))
+    async with await raw_clients.RawSocket.websocket(server, PATH) as ws:
+        await ws.send(raw_clients.frame(raw_clients.TEXT, b"40"))
         await ws.read_frame()
         start = len(server.log())
-        events = raw.frame(raw.TEXT, b'42["numbers",100]')
-        await ws.send(events + raw.frame(raw.TEXT, b"x" * 1_000_001))
+        events = raw_clients.frame(raw_clients.TEXT, b'42["numbers",100]')
+        await ws.send(events + raw_clients.frame(raw_clients.TEXT, b"x" * 1_000_001))
         frames = []
-        while not frames or frames[-1][0] != raw.CLOSE:
+        while not frames or frames[-1][0] != raw_clients.CLOSE:
             frames.append(await ws.read_frame())
         assert frames[-1][1][:2] == (1009).to_bytes(2, "big")
-        ws.writer.write(raw.frame(raw.CLOSE, (1009).to_bytes(2, "big")))
-        assert await raw.within(ws.reader.read()) == b""
+        ws.writer.write(raw_clients.frame(raw_clients.CLOSE, (1009).to_bytes(2, "big")))
+        assert await raw_clients.within(ws.reader.read()) == b""
         assert not re.search("Traceback", server.log()[start:])

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from websockets.asyncio.client import ClientConnection
 
-from .raw import Polling, close_code, read_handshake, receive, websocket, within
-from .servers import Server
+from tests.support.raw_clients import Polling, close_code, read_handshake, receive, websocket, within
+from tests.support.server_process import Server
 
 PATH = "/socket.io/"
 

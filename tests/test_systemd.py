@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from .python_client import arrived, connected
-from .servers import ROOT, START_TIMEOUT, Server, free_port, stop, wait_for_port
+from tests.support.python_socketio_client import arrived, connected
+from tests.support.server_process import ROOT, START_TIMEOUT, Server, free_port, stop, wait_for_port
 
 UNIT = (ROOT / "docs" / "asyncsock@.service").read_text()
 APP = """

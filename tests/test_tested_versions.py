@@ -15,8 +15,7 @@ import socketio
 from asyncsock import AsyncServer, incoming, server
 from asyncsock.engine.tested_versions import TESTED, warn_once
 from asyncsock.flask_bridge import context
-
-from .servers import ROOT, serve
+from tests.support.server_process import ROOT, serve
 
 
 def lower_bounds() -> dict[str, str]:

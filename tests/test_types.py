@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from .parts import require
-from .servers import ROOT
+from tests.support.required_parts import require
+from tests.support.server_process import ROOT
 
 FOLDER = ROOT / "tests" / "typed"
 PYRIGHT = FOLDER / "node_modules" / ".bin" / "pyright"

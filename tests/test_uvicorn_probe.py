@@ -21,9 +21,8 @@ from uvicorn.server import ServerState
 
 from asyncsock.engine.tested_versions import TESTED
 from asyncsock.uvicorn.probe import ATTRIBUTES, METHODS
-
-from .servers import ROOT, serve
-from .test_doors import exchange
+from tests.support.server_process import ROOT, serve
+from tests.test_doors import exchange
 
 OURS = ROOT / "asyncsock" / "uvicorn"
 # What asyncio, httptools and logging call, or Python: uvicorn cannot give these other names.
@@ -48,7 +47,7 @@ NAMES = sorted(
 @pytest.fixture(scope="module")
 def runs() -> Iterator[dict[str, Any]]:
     """What happened with each name changed in turn."""
-    line = [sys.executable, "-m", "tests.renamed_uvicorn", "nothing", *NAMES]
+    line = [sys.executable, "-m", "tests.support.renamed_uvicorn", "nothing", *NAMES]
     with subprocess.Popen(line, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         yield {run["name"]: run for run in map(json.loads, process.stdout)}

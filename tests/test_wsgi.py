@@ -19,9 +19,8 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from asyncsock.flask_bridge.wsgi import WsgiApp
-
-from .raw import NO_PROXY
-from .servers import Server, serve
+from tests.support.raw_clients import NO_PROXY
+from tests.support.server_process import Server, serve
 
 TARGET = "tests.apps.wsgi_views:asgi"
 TIMEOUT = 20.0

@@ -9,8 +9,8 @@ from typing import TypeVar
 
 import pytest
 
-from ..apache_kafka import ApacheKafka, installed
-from ..brokers import Kafka, Nats, RabbitMQ, Redis, ZmqProxy
+from tests.support.apache_kafka import ApacheKafka, installed
+from tests.support.brokers import Kafka, Nats, RabbitMQ, Redis, ZmqProxy
 
 Opened = TypeVar("Opened")
 Own = Callable[[AbstractContextManager[Opened]], Opened]

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import pytest
 import redis.asyncio
 
-from ..python_client import Client, arrived, connected
-from ..servers import Server, serve
+from tests.support.python_socketio_client import Client, arrived, connected
+from tests.support.server_process import Server, serve
 
 SHARED_CHANNEL = f"cluster-{uuid.uuid4().hex[:8]}"
 # The broker, the kind of the near server and of the far one. Others have servers for Redis and RabbitMQ,

@@ -12,10 +12,9 @@ import socketio
 
 from asyncsock import AsyncServer
 from asyncsock.queues import from_url
-
-from ..brokers import Redis
-from ..test_connecting import EARLY, OUT, Program, connecting, in_order, received, rest
-from ..test_rooms import opened
+from tests.support.brokers import Redis
+from tests.test_connecting import EARLY, OUT, Program, connecting, in_order, received, rest
+from tests.test_rooms import opened
 
 MANAGERS = ["asyncsock", "python-socketio"]
 

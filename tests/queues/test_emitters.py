@@ -22,10 +22,9 @@ from flask.json.provider import DefaultJSONProvider
 from asyncsock import AsyncServer, SocketIO, queues
 from asyncsock.queues import LoginRefused, NotPublished, wire
 from asyncsock.queues.manager import QueueManager
-
-from ..brokers import Redis, low_port
-from ..python_client import Client, arrived, connected
-from ..servers import ROOT, Server, serve
+from tests.support.brokers import Redis, low_port
+from tests.support.python_socketio_client import Client, arrived, connected
+from tests.support.server_process import ROOT, Server, serve
 
 Own = Callable[[AbstractContextManager[Redis]], Redis]
 

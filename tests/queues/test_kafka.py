@@ -16,15 +16,14 @@ from aiokafka.errors import KafkaError
 from asyncsock.queues import LoginRefused, MessageRefused
 from asyncsock.queues import kafka as driver_module
 from asyncsock.queues.kafka import KafkaDriver
-
-from ..apache_kafka import ApacheKafka
-from ..brokers import HOST, Kafka, low_port
-from ..kafka_front import front
-from ..parts import require
-from ..proxy import Proxy
-from ..servers import make_certificate
-from .conftest import Own
-from .driving import envelope, listening, numbered, peer, publishing
+from tests.queues.conftest import Own
+from tests.support.apache_kafka import ApacheKafka
+from tests.support.brokers import HOST, Kafka, low_port
+from tests.support.kafka_tls_proxy import front
+from tests.support.queue_drivers import envelope, listening, numbered, peer, publishing
+from tests.support.required_parts import require
+from tests.support.server_process import make_certificate
+from tests.support.tcp_proxy import Proxy
 
 LOST = (ConnectionError, asyncio.TimeoutError, KafkaError)
 

@@ -15,11 +15,10 @@ import pytest
 from asyncsock.queues import LoginRefused
 from asyncsock.queues.kombu import KombuDriver
 from asyncsock.queues.rabbitmq import RabbitMQDriver
-
-from ..brokers import HOST, RabbitMQ, Redis
-from ..proxy import Proxy
-from .conftest import Own
-from .driving import envelope, listening, numbered, peer, publishing, said
+from tests.queues.conftest import Own
+from tests.support.brokers import HOST, RabbitMQ, Redis
+from tests.support.queue_drivers import envelope, listening, numbered, peer, publishing, said
+from tests.support.tcp_proxy import Proxy
 
 
 def filesystem(folder: Path) -> str:

@@ -7,10 +7,9 @@ import threading
 
 from asyncsock import AsyncServer
 from asyncsock.queues import from_url
-
-from ..brokers import Redis
-from ..raw import within
-from ..test_rooms import connected
+from tests.support.brokers import Redis
+from tests.support.raw_clients import within
+from tests.test_rooms import connected
 
 
 def test_a_server_with_a_queue_serves_one_loop_after_another(redis_broker: Redis, channel: str) -> None:

@@ -11,11 +11,10 @@ import pytest
 from asyncsock.queues import LoginRefused, MessageRefused
 from asyncsock.queues import nats as driver_module
 from asyncsock.queues.nats import NatsDriver
-
-from ..brokers import Nats
-from ..proxy import Proxy
-from .conftest import Own
-from .driving import envelope, listening, numbered, publishing
+from tests.queues.conftest import Own
+from tests.support.brokers import Nats
+from tests.support.queue_drivers import envelope, listening, numbered, publishing
+from tests.support.tcp_proxy import Proxy
 
 
 class NatsWithout(Nats):

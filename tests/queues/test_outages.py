@@ -14,11 +14,10 @@ import pytest
 from asyncsock import AsyncServer, SocketIO, queues
 from asyncsock.queues import MessageRefused
 from asyncsock.queues.reconnecting import OUTBOX_BYTES
-
-from ..brokers import HOST, Kafka, Nats, RabbitMQ, Redis, ZmqProxy
-from ..proxy import Proxy
-from ..python_client import Client, connected
-from ..servers import Server, serve
+from tests.support.brokers import HOST, Kafka, Nats, RabbitMQ, Redis, ZmqProxy
+from tests.support.python_socketio_client import Client, connected
+from tests.support.server_process import Server, serve
+from tests.support.tcp_proxy import Proxy
 
 Own = Callable[[Any], Any]
 LOST, BACK = "is not reachable", "is back after"

@@ -13,11 +13,10 @@ import pytest
 from asyncsock.queues import LoginRefused
 from asyncsock.queues.driver import MessageRefused
 from asyncsock.queues.rabbitmq import RabbitMQDriver
-
-from ..brokers import RabbitMQ
-from ..proxy import Proxy
-from .conftest import Own
-from .driving import envelope, listening, numbered, peer, publishing, said
+from tests.queues.conftest import Own
+from tests.support.brokers import RabbitMQ
+from tests.support.queue_drivers import envelope, listening, numbered, peer, publishing, said
+from tests.support.tcp_proxy import Proxy
 
 
 @pytest.fixture(scope="module")

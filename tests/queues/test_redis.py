@@ -12,9 +12,8 @@ from asyncsock.queues.driver import Driver
 from asyncsock.queues.redis import RedisDriver
 from asyncsock.queues.redis_connection import RedisConnection
 from asyncsock.queues.redis_streams import RedisStreamsDriver
-
-from ..brokers import Redis
-from .driving import envelope, listening, numbered, publishing
+from tests.support.brokers import Redis
+from tests.support.queue_drivers import envelope, listening, numbered, publishing
 
 
 class WithoutReader:

@@ -9,11 +9,10 @@ import pytest
 import redis
 
 from asyncsock.queues.redis_streams import RedisStreamsDriver
-
-from ..brokers import Redis
-from ..proxy import Proxy
-from .conftest import Own
-from .driving import envelope, listening, numbered, publishing, said
+from tests.queues.conftest import Own
+from tests.support.brokers import Redis
+from tests.support.queue_drivers import envelope, listening, numbered, publishing, said
+from tests.support.tcp_proxy import Proxy
 
 ERRORS = (ConnectionError, redis.RedisError, asyncio.TimeoutError)
 

@@ -17,12 +17,11 @@ import zmq.asyncio
 
 from asyncsock.queues import zmq as driver_module
 from asyncsock.queues.zmq import ZmqDriver
-
-from ..brokers import HOST, ZmqProxy, low_port
-from ..parts import require
-from ..proxy import Proxy
-from .conftest import Own
-from .driving import Peer, envelope, listening, numbered, publishing
+from tests.queues.conftest import Own
+from tests.support.brokers import HOST, ZmqProxy, low_port
+from tests.support.queue_drivers import Peer, envelope, listening, numbered, publishing
+from tests.support.required_parts import require
+from tests.support.tcp_proxy import Proxy
 
 LOST = (ConnectionError, asyncio.TimeoutError)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from .servers import ROOT, START_TIMEOUT, Server, stop, wait_for_port
+from tests.support.server_process import ROOT, START_TIMEOUT, Server, stop, wait_for_port
 
 # Hypercorn lets connections live on for this many seconds before it tells the application to stop.
 QUICK_STOP = {"hypercorn": ("--graceful-timeout", "1")}

@@ -19,7 +19,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as websocket_connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from .servers import Server
+from tests.support.server_process import Server
 
 TIMEOUT = 5.0
 SEPARATOR = "\x1e"

@@ -16,8 +16,8 @@ from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as websocket_connect
 from websockets.exceptions import ConnectionClosed
 
-from .raw import Polling, address
-from .servers import Server
+from tests.support.raw_clients import Polling, address
+from tests.support.server_process import Server
 
 PATH = "/socket.io/"
 HEADERS = {"X-Test": "a header", "Cookie": "c=cookie"}

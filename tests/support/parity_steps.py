@@ -6,8 +6,8 @@ from typing import Any
 
 import httpx
 
-from .apps.parity_data import ANSWERS, VALUES
-from .parity_script import STEPS, Script, asked, joined, step
+from tests.apps.parity_data import ANSWERS, VALUES
+from tests.support.parity_script import STEPS, Script, asked, joined, step
 
 # Connecting
 

@@ -8,8 +8,8 @@ import shutil
 import subprocess
 import uuid
 
-from .broker_process import HOST, low_port
-from .brokers import Kafka
+from tests.support.broker_process import HOST, low_port
+from tests.support.brokers import Kafka
 
 
 def installed() -> bool:

@@ -15,8 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
-from .parts import require
-from .servers import make_certificate
+from tests.support.required_parts import require
+from tests.support.server_process import make_certificate
 
 HOST = "127.0.0.1"
 STOP_TIMEOUT = 30.0

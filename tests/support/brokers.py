@@ -12,8 +12,8 @@ from pathlib import Path
 
 import redis
 
-from .broker_process import HOST, Broker, Group, low_port
-from .parts import require
+from tests.support.broker_process import HOST, Broker, Group, low_port
+from tests.support.required_parts import require
 
 # those on Debian's PATH are a wrapper that changes the user, or refuses
 RABBITMQ_SERVER = shutil.which("/usr/lib/rabbitmq/bin/rabbitmq-server") or "rabbitmq-server"

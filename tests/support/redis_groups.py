@@ -9,8 +9,8 @@ from functools import partial
 
 import redis
 
-from .broker_process import HOST, low_port
-from .brokers import Redis
+from tests.support.broker_process import HOST, low_port
+from tests.support.brokers import Redis
 
 SERVICE = "mymaster"
 SETTLE_TIMEOUT = 30.0

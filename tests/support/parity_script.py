@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
-from .parity_client import Client, linked, normal
-from .servers import Server
+from tests.support.parity_client import Client, linked, normal
+from tests.support.server_process import Server
 
 Record = list[Any]  # type, namespace, id, data
 Records = dict[str, Any]  # of one step: what each client got

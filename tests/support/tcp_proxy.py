@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from .broker_process import HOST, low_port
+from tests.support.broker_process import HOST, low_port
 
 CHUNK = 65536
 SLOW_BUFFER = 65536  # bytes that the kernel may hold for a link of limited speed

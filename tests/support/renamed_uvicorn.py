@@ -1,6 +1,6 @@
 """Serve two clients under a uvicorn in which one name is another, as a new release may have it.
 
-    python -m tests.renamed_uvicorn H11Protocol.headers HttpToolsProtocol.on_response_complete
+    python -m tests.support.renamed_uvicorn H11Protocol.headers HttpToolsProtocol.on_response_complete
 
 prints one line of JSON for each: the log records, and what went wrong. Each has a process of its own, forked
 when everything has been imported, where uvicorn and what is derived from it are imported once more.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .servers import Server
+from tests.support.server_process import Server
 
 SIGNS = ("Traceback", "ERROR", "never awaited", "never retrieved")
 SHOWN = 25  # lines
