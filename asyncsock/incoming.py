@@ -26,9 +26,9 @@ from .engine.awaitables import SENT_TYPES
 from .engine.deadlines import Deadlines
 from .engine.errors import BadPacket
 from .engine.log import make_logger
-from .engine.server import EAGER_TASKS
 from .engine.session import Session
 from .engine.signatures import option_names, refuse_unknown
+from .engine.tasks import EAGER_TASKS
 from .engine.tested_versions import warn_once
 from .rooms import Rooms
 from .shortcut import make_shortcut
@@ -87,8 +87,6 @@ class ReceivingServer(BaseServer):
         )
         self.connections: dict[str, Connection] = {}  # by session, until its handlers have ended
         self.environ = Environs(self.connections)
-        del self.eio.handlers["connect"]
-        self.eio.session_handler = self._handle_session
         self.eio.async_handlers = async_handlers
         if json is not None:
             self.eio.json = json
@@ -101,6 +99,7 @@ class ReceivingServer(BaseServer):
         self._verbose = logger is not False and self.logger.isEnabledFor(logging.INFO)
         self._theirs = None if self._ours else Connecting(self.manager)
         self._connect_deadlines: Deadlines[Connection] = Deadlines(connect_timeout, self._no_namespace)
+        shortcut = None
         if (
             self._ours
             and async_handlers
@@ -108,10 +107,10 @@ class ReceivingServer(BaseServer):
             and json is None
             and isinstance(self.codec, JSONCodec)
         ):
-            self.eio.shortcut = make_shortcut(self)
+            shortcut = make_shortcut(self)
+        self.eio.serve(_Application(self, shortcut))
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0
-        self.eio.left_loop = self._left_loop
 
     @classmethod
     def option_names(cls) -> set[str]:
@@ -216,7 +215,7 @@ class ReceivingServer(BaseServer):
         elif kind in ACKS:
             if self._ours or packet.id != 0:  # python-socketio's managers keep their counter there
                 answer = self.manager.trigger_callback(sid, packet.id, packet.data)
-                self.eio.spawn(answer, connection.session.sid)
+                self.eio.tasks.spawn(answer, connection.session.sid)
         else:
             self.manager.pre_disconnect(sid, namespace)
             self._leave(connection, sid, namespace, self.reason.CLIENT_DISCONNECT)
@@ -304,7 +303,7 @@ class ReceivingServer(BaseServer):
                 self._put(session, CONNECT, namespace, {"sid": sid})
         else:
             connect = self._handle_connect(connection, namespace, auth)
-            self._keep_for(self.eio.spawn(connect, session.sid), connection)
+            self._keep_for(self.eio.tasks.spawn(connect, session.sid), connection)
 
     async def _handle_connect(self, connection: Connection, namespace: str, auth: Any) -> None:
         session = connection.session
@@ -348,7 +347,7 @@ class ReceivingServer(BaseServer):
             self._put(session, CONNECT_ERROR, namespace, refusal)
         except Exception as error:
             why = describe_failure(error)
-            self.eio.result_failed(TypeError(f"the reason for refusing a client cannot be sent: {why}"))
+            self.eio.tasks.result_failed(TypeError(f"the reason for refusing a client cannot be sent: {why}"))
             self._put(session, CONNECT_ERROR, namespace, exceptions.ConnectionRefusedError().error_args)
 
     async def _let_in_and_out(self, connection: Connection, sid: str, namespace: str, reason: str) -> None:
@@ -386,7 +385,7 @@ class ReceivingServer(BaseServer):
         except builtins.ConnectionRefusedError:
             return {"message": "Connection refused by server"}
         except Exception as error:
-            self.eio.handler_failed(error)
+            self.eio.tasks.failed(error)
             result = False
         return exceptions.ConnectionRefusedError().error_args if result is False else None
 
@@ -412,7 +411,8 @@ class ReceivingServer(BaseServer):
             self._after_earlier_events(self.manager.basic_disconnect, sid, namespace)
             return None
         leaving = self._run_disconnect(sid, namespace, reason)
-        task = self.eio.run_handler(connection.session.sid, leaving)
+        run = self.eio.tasks.spawn if self.async_handlers else self.eio.tasks.in_turn
+        task = run(leaving, connection.session.sid)
         self._keep_for(task, connection)
         return task
 
@@ -445,9 +445,9 @@ class ReceivingServer(BaseServer):
         handler, args = found
         run = self._run_event(handler, args, connection, sid, packet)
         if self.async_handlers:
-            self.eio.start(run, packet, connection.session.sid)
+            self.eio.tasks.start(run, packet, connection.session.sid)
         else:
-            self.eio.run_handler(connection.session.sid, run)
+            self.eio.tasks.in_turn(run, connection.session.sid)
 
     async def _run_event(
         self, handler: Handler, args: tuple[Any, ...], connection: Connection, sid: str, packet: Incoming
@@ -463,9 +463,9 @@ class ReceivingServer(BaseServer):
             if packet.id is not None:
                 self._acknowledge(connection, sid, packet, packet.id, handler, result)
         except Exception as error:
-            self.eio.handler_failed(error)
+            self.eio.tasks.failed(error)
         finally:
-            self.eio.tasks.pop(packet, None)
+            self.eio.tasks.running.pop(packet, None)
 
     def _acknowledge(
         self, connection: Connection, sid: str, packet: Incoming, id: int, handler: Handler, result: Any
@@ -483,7 +483,7 @@ class ReceivingServer(BaseServer):
                 error.from_data(result, 0)
             event, why = packet.data[0], describe_failure(error)
             whose = f"the result of {_name_of(handler, event):.200} for event {event!r:.100}"
-            self.eio.result_failed(TypeError(f"{whose} cannot be sent: {why}"))
+            self.eio.tasks.result_failed(TypeError(f"{whose} cannot be sent: {why}"))
             return
         for answer in answers:
             self.eio.outboxes.put(target, answer)
@@ -529,6 +529,35 @@ class ReceivingServer(BaseServer):
         body = self.codec.encode(data) if data is not None else None
         for packet in self.codec.assemble(kind, namespace, body, id):
             session.put(packet)
+
+
+class _Application:
+    """What the engine tells of its sessions, for a server to handle.
+
+    Args:
+        server: The server.
+        shortcut: Asked first for each message; what it returns True for, it has handled.
+    """
+
+    def __init__(
+        self, server: ReceivingServer, shortcut: Callable[[Session, str | bytes], bool] | None
+    ) -> None:
+        self._server = server
+        self.shortcut = shortcut
+
+    def connect(self, session: Session) -> None:
+        self._server._handle_session(session)
+
+    def message(self, session: Session, message: str | bytes) -> None:
+        if self.shortcut is None or not self.shortcut(session, message):
+            data = message[1:] if isinstance(message, str) else message
+            self._server._handle_eio_message(session.sid, data)
+
+    def disconnect(self, session: Session, reason: str) -> asyncio.Future[Any] | None:
+        return self._server._handle_eio_disconnect(session.sid, reason)
+
+    def left_loop(self) -> None:
+        self._server._left_loop()
 
 
 def _name_of(handler: Handler, event: str) -> str:

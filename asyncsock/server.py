@@ -15,8 +15,8 @@ from .connecting import in_connect_handler_of
 from .connection import Connection
 from .engine.awaitables import SENT, Sent, SentAndWaiting, counts_as_coroutine
 from .engine.reasons import SERVER_DISCONNECT
-from .engine.server import running_loop
 from .engine.signatures import fit
+from .engine.tasks import running_loop
 from .incoming import ReceivingServer
 from .rooms import refuse_sid_room
 
@@ -292,7 +292,7 @@ class AsyncServer(ReceivingServer):
         """Whether a handler of a session that is begun now waits until the caller, another one, has ended."""
         if self.async_handlers:
             return False
-        running = [task for task, sid in self.eio.tasks.values() if sid == connection.session.sid]
+        running = [task for task, sid in self.eio.tasks.running.values() if sid == connection.session.sid]
         return asyncio.current_task() in running
 
     async def _wait_for(self, task: asyncio.Task[Any]) -> None:

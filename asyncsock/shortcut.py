@@ -54,7 +54,7 @@ def make_shortcut(server: ReceivingServer) -> Callable[[Session, str | bytes], b
         args = tuple(data)
         data[0] = event  # as in every packet
         packet = Incoming(EVENT, "/", id, data)
-        eio.start(server._run_event(handler, args, connection, sid, packet), packet, session.sid)
+        eio.tasks.start(server._run_event(handler, args, connection, sid, packet), packet, session.sid)
         return True
 
     return handle

@@ -95,7 +95,7 @@ def effects(messages: list[str | bytes], short: bool) -> Any:
     async def run() -> Any:
         server, session, transport = start(calls)
         if not short:
-            server.eio.shortcut = lambda session, message: False
+            server.eio.application.shortcut = None
         session.receive("40")
         for message in messages:
             if message == TURN:
@@ -170,16 +170,16 @@ async def test_the_usual_event_is_taken_and_others_are_left(message: str | bytes
     session.receive("40")
     await settled(server)
     calls.clear()
-    assert server.eio.shortcut(session, message) is taken
+    assert server.eio.application.shortcut(session, message) is taken
     await settled(server)
     assert bool(calls) is taken
 
 
 async def test_nothing_is_taken_before_the_client_is_connected_or_when_the_server_stops() -> None:
     server, session, _ = start([])
-    assert not server.eio.shortcut(session, '42["echo"]')
+    assert not server.eio.application.shortcut(session, '42["echo"]')
     session.receive("40")
-    assert not server.eio.shortcut(session, '42["echo"]')
+    assert not server.eio.application.shortcut(session, '42["echo"]')
     await settled(server)
     server.eio.closing = True
-    assert not server.eio.shortcut(session, '42["echo"]')
+    assert not server.eio.application.shortcut(session, '42["echo"]')

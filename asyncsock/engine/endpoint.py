@@ -125,7 +125,7 @@ class Endpoint:
         if connecting is None:
             self._open_polling(poll_request, session)
         else:
-            self._server.spawn(self._open_polling_later(poll_request, session, connecting), session.sid)
+            self._server.tasks.spawn(self._open_polling_later(poll_request, session, connecting), session.sid)
 
     async def _open_polling_later(
         self, poll_request: PollRequest, session: Session, connecting: Awaitable[None]
@@ -235,13 +235,8 @@ class Endpoint:
             raise HTTPError(503, "The server is shutting down")
         session = Session(server, server.generate_id(), make_scope=request.make_scope)
         server.sessions[session.sid] = session
-        handler = server.handlers.get("connect")
-        result = None
         try:
-            if server.session_handler is not None:
-                server.session_handler(session)
-            if handler is not None:
-                result = handler(session.sid, session.environ)
+            result = server.application.connect(session)
         except Exception:
             server.logger.exception("error in the connect handler")
             result = False

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import json as standard_json
 import logging
-import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
+from .application import Application
 from .awaitables import SENT, Sent, SentAndWaiting, counts_as_coroutine
 from .closing import ClosingClients
 from .endpoint import TRANSPORTS, Endpoint, known_transports
-from .errors import BadPacket
+from .handlers import EVENTS, Handlers
 from .http import CORS, Origins, Receive, Scope, Send
 from .ids import make_id
 from .log import make_logger
@@ -23,8 +22,9 @@ from .outbox import Outboxes
 from .packet import Packet, binary_packet, message_packet, text_packet
 from .reasons import CLIENT_DISCONNECT, PING_TIMEOUT, SERVER_DISCONNECT, TRANSPORT_CLOSE, TRANSPORT_ERROR
 from .session import Session
-from .signatures import fit, option_names, refuse_unknown
+from .signatures import option_names, refuse_unknown
 from .slow_clients import SlowClients
+from .tasks import Tasks, running_loop
 from .terms import Terms
 from .transports.base import Transport
 
@@ -32,15 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 H = TypeVar("H", bound=Callable[..., Any])
-EAGER_TASKS = sys.version_info >= (3, 12)  # whether a task can run up to its first suspension at once
-
-
-def running_loop() -> asyncio.AbstractEventLoop | None:
-    """The event loop that runs in this thread, if one does."""
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
 
 
 class EngineServer(ChangeableOptions):
@@ -78,7 +69,7 @@ class EngineServer(ChangeableOptions):
         TRANSPORT_CLOSE = TRANSPORT_CLOSE
         TRANSPORT_ERROR = TRANSPORT_ERROR
 
-    event_names = ("connect", "disconnect", "message")
+    event_names = EVENTS
     valid_transports = TRANSPORTS
 
     def __init__(
@@ -114,32 +105,38 @@ class EngineServer(ChangeableOptions):
         self.compression_threshold = compression_threshold
         self.cookie = cookie
         self.transports = known_transports(transports)
-        self.async_handlers = async_handlers
         self.json = json if json is not None else standard_json
-        self.handlers: dict[str, Callable[..., Any]] = {}
-        self.session_handler: Callable[[Session], None] | None = None  # like "connect", without an environ
-        # Asked first for everything that arrives; True: it is handled.
-        self.shortcut: Callable[[Session, str | bytes], bool] = lambda session, message: False
+        self.tasks = Tasks(self.logger)
+        self._handlers = Handlers(self.tasks, async_handlers)
+        self.application: Application = self._handlers
         self.sessions: dict[str, Session] = {}
         self.loop: asyncio.AbstractEventLoop | None = None  # the one that it serves on
-        # Called when that is over and its sessions are forgotten.
-        self.left_loop: Callable[[], None] = lambda: None
         self.outboxes = Outboxes(self.follow_loop)
         self.slow_clients = SlowClients(max_buffered_bytes, self.logger)
-        # Running handlers by the keys that `start` got, each with the session whose event it handles.
-        self.tasks: dict[object, tuple[asyncio.Task[Any], str | None]] = {}
-        self.error_hook: Callable[[Exception], Any] | None = None  # told of what handlers raise
         self.closing = False
         self.shutdown_grace = 10.0  # seconds that running handlers have when the server stops
         self.leaving: dict[str, Session] = {}  # ended sessions whose disconnect handler runs
         self.closing_clients = ClosingClients()
         self.endpoint = Endpoint(self, CORS(cors_allowed_origins, cors_credentials))
-        self._last_handler: dict[str, asyncio.Task[Any]] = {}
 
     @property
     def sockets(self) -> dict[str, Session]:
         """The sessions by their ids, by the name that ``engineio`` has for them."""
         return self.sessions
+
+    @property
+    def handlers(self) -> dict[str, Callable[..., Any]]:
+        """The handlers that `on` has registered, by their events."""
+        return self._handlers.by_event
+
+    @property
+    def async_handlers(self) -> bool:
+        """Whether coroutine handlers of one client's messages may overlap."""
+        return self._handlers.async_handlers
+
+    @async_handlers.setter
+    def async_handlers(self, overlap: bool) -> None:
+        self._handlers.async_handlers = overlap
 
     # Handlers
 
@@ -159,95 +156,18 @@ class EngineServer(ChangeableOptions):
         Raises:
             ValueError: There is no such event.
         """
-        if event not in self.event_names:
-            raise ValueError(f"invalid event {event!r}: it must be one of {', '.join(self.event_names)}")
+        if event not in EVENTS:
+            raise ValueError(f"invalid event {event!r}: it must be one of {', '.join(EVENTS)}")
 
         def register(handler: Callable[..., Any]) -> Callable[..., Any]:
-            self.handlers[event] = fit(handler, 2) if event == "disconnect" else handler
+            self._handlers.register(event, handler)
             return handler
 
         return register if handler is None else register(handler)
 
-    def spawn(self, coroutine: Coroutine[Any, Any, Any], sid: str | None = None) -> asyncio.Task[Any]:
-        """Run a handler as a task that is held until it ends and whose errors are logged.
-
-        Args:
-            coroutine: What to run.
-            sid: The session whose event it handles; when the server stops, that session is closed last.
-        """
-        return self.start(self._supervise(coroutine), coroutine, sid)
-
-    def start(self, supervised: Coroutine[Any, Any, Any], key: object, sid: str | None) -> asyncio.Task[Any]:
-        """Run what calls `handler_failed` and takes `key` out of `tasks` itself; cheaper than `spawn`."""
-        loop = asyncio.get_running_loop()
-        if EAGER_TASKS:
-            task = asyncio.Task(supervised, loop=loop, name=sid, eager_start=True)  # type: ignore[call-arg]
-            if task.done():
-                return task
-        else:
-            task = asyncio.Task(supervised, loop=loop, name=sid)
-        self.tasks[key] = task, sid
-        return task
-
-    async def _supervise(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        try:
-            return await coroutine
-        except Exception as error:
-            self.handler_failed(error)
-        finally:
-            self.tasks.pop(coroutine, None)
-
-    def handler_failed(self, error: Exception) -> None:
-        """Log what a handler raised, with its traceback."""
-        self.logger.error("error in a handler", exc_info=error)
-        self._tell_hook(error)
-
-    def result_failed(self, error: Exception) -> None:
-        """Log why the result of a handler cannot be sent, in one line."""
-        self.logger.error("%s", error)
-        self._tell_hook(error)
-
-    def _tell_hook(self, error: Exception) -> None:
-        if self.error_hook is not None:
-            self.error_hook(error)
-
-    def message_received(self, session: Session, data: str | bytes) -> None:
-        """Hand a message to its handler; one that raises `BadPacket` ends the session."""
-        handler = self.handlers.get("message")
-        if handler is None:
-            return
-        try:
-            result = handler(session.sid, data)
-        except BadPacket as error:
-            session.reject(str(error))
-        except Exception:
-            self.logger.exception("error in the message handler")
-        else:
-            if result is not None and inspect.iscoroutine(result):
-                self.run_handler(session.sid, result)
-
-    def run_handler(self, sid: str, handler: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Run a handler for a session's message: at once, or after those that came before it.
-
-        Returns:
-            A task that ends when the handler has ended.
-        """
-        if self.async_handlers:
-            return self.spawn(handler, sid)
-        task = self.spawn(self._run_after(self._last_handler.get(sid), handler, sid), sid)
-        self._last_handler[sid] = task
-        return task
-
-    async def _run_after(
-        self, previous: asyncio.Task[Any] | None, handler: Coroutine[Any, Any, Any], sid: str
-    ) -> None:
-        if previous is not None and not previous.done():
-            await asyncio.wait([previous])
-        try:
-            await handler
-        finally:
-            if self._last_handler.get(sid) is asyncio.current_task():
-                del self._last_handler[sid]
+    def serve(self, application: Application) -> None:
+        """Tell an application of the sessions, in place of the handlers that `on` has registered."""
+        self.application = application
 
     # The event loop
 
@@ -272,13 +192,14 @@ class EngineServer(ChangeableOptions):
     def _forget_all(self) -> None:
         for session in (*self.sessions.values(), *self.leaving.values()):
             session.forget()
-        for left in (self.sessions, self.leaving, self.tasks, self._last_handler):
-            left.clear()
+        self.sessions.clear()
+        self.leaving.clear()
+        self.tasks.clear()
         self.terms.heartbeat.stop()
         self.slow_clients.stop()
         self.closing_clients.clear()
         self.outboxes.clear()
-        self.left_loop()
+        self.application.left_loop()
 
     # Sessions
 
@@ -293,21 +214,16 @@ class EngineServer(ChangeableOptions):
         self.logger.info("session %s ended: %s", session.sid, reason)
         del self.sessions[session.sid]
         session.terms.heartbeat.end(session)
-        handler = self.handlers.get("disconnect")
-        if handler is None:
-            return
         self.leaving[session.sid] = session
+        ended = None
         try:
-            result = handler(session.sid, reason)
+            ended = self.application.disconnect(session, reason)
         except Exception:
             self.logger.exception("error in the disconnect handler")
-            result = None
-        if inspect.iscoroutine(result):
-            result = self.spawn(result, session.sid)
-        if isinstance(result, asyncio.Future) and not result.done():
-            result.add_done_callback(lambda _: self.leaving.pop(session.sid, None))
-        else:
+        if ended is None or ended.done():
             del self.leaving[session.sid]
+        else:
+            ended.add_done_callback(lambda _: self.leaving.pop(session.sid, None))
 
     async def handle_request(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI ``http`` or ``websocket`` request to the engine's path."""
@@ -394,7 +310,7 @@ class EngineServer(ChangeableOptions):
         self, target: Callable[..., Any], *args: Any, **kwargs: Any
     ) -> asyncio.Task[Any]:
         """Run a coroutine function as a task."""
-        return self.spawn(target(*args, **kwargs))
+        return self.tasks.spawn(target(*args, **kwargs))
 
     async def sleep(self, seconds: float = 0) -> None:
         """Sleep without blocking the event loop."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .environ import build_environ
+from .errors import BadPacket
 from .http import Scope
 from .outbox import Outboxes
 from .packet import Packet
@@ -94,13 +95,14 @@ class Session:
         if not self.is_open:
             return
         self.heard = True
-        if self.server.shortcut(self, message):
-            return
         kind = message[:1]
-        if kind == "4":
-            self.server.message_received(self, message[1:])
-        elif isinstance(message, bytes):
-            self.server.message_received(self, message)
+        if kind == "4" or isinstance(message, bytes):
+            try:
+                self.server.application.message(self, message)
+            except BadPacket as error:
+                self.reject(str(error))
+            except Exception:
+                self.server.logger.exception("error in the message handler")
         elif kind == "3":
             self.terms.heartbeat.pong(self)
         elif kind == "1":

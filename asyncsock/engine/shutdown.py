@@ -25,22 +25,22 @@ async def close_sessions(server: EngineServer) -> None:
     server.logger.debug("closing %d sessions", len(server.sessions))
     loop = asyncio.get_running_loop()
     deadline = loop.time() + server.shutdown_grace
-    busy = {sid for _, sid in server.tasks.values()}
+    busy = {sid for _, sid in server.tasks.running.values()}
     for session in list(server.sessions.values()):
         if session.sid not in busy:
             session.close(SERVER_DISCONNECT, SERVICE_RESTART)
     current = asyncio.current_task()
-    while running := {task: sid for task, sid in server.tasks.values() if sid is not None}:
+    while running := {task: sid for task, sid in server.tasks.running.values() if sid is not None}:
         done, _ = await asyncio.wait(
             running, timeout=deadline - loop.time(), return_when=asyncio.FIRST_COMPLETED
         )
-        still_busy = {sid for _, sid in server.tasks.values()}
+        still_busy = {sid for _, sid in server.tasks.running.values()}
         for sid in {running[task] for task in done} - still_busy:
             if sid in server.sessions:
                 server.sessions[sid].close(SERVER_DISCONNECT, SERVICE_RESTART)
         if loop.time() >= deadline:
             break
-    for task, _ in list(server.tasks.values()):
+    for task, _ in list(server.tasks.running.values()):
         if task is not current:
             task.cancel()
     for session in list(server.sessions.values()):

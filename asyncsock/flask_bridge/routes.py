@@ -102,9 +102,9 @@ class FlaskServer(AsyncServer):
             if packet.id is not None:
                 self._acknowledge(connection, sid, packet, packet.id, handler, result)
         except Exception as error:
-            self.eio.handler_failed(error)
+            self.eio.tasks.failed(error)
         finally:
-            self.eio.tasks.pop(packet, None)
+            self.eio.tasks.running.pop(packet, None)
 
     def _new_context(self, connection: Connection) -> ConnectionContext:
         environ = connection.session.environ

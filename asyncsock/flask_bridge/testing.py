@@ -150,14 +150,14 @@ class _Client:
         assert self._session is not None
         codec = self.server.codec
         body = codec.encode(data) if data is not None else None
-        eio = self.server.eio
-        eio.error_hook = self._errors.append
+        tasks = self.server.eio.tasks
+        tasks.on_error = self._errors.append
         try:
             for packet in codec.assemble(kind, namespace, body, id):
                 self._session.receive(packet.data if packet.binary else packet.text)
             await self.settle()
         finally:
-            eio.error_hook = None
+            tasks.on_error = None
         if self._errors:
             error = self._errors[0]
             self._errors.clear()
@@ -165,7 +165,7 @@ class _Client:
 
     async def settle(self) -> None:
         """Wait until the handlers of this client's events have ended and what they sent has arrived."""
-        tasks = self.server.eio.tasks
+        tasks = self.server.eio.tasks.running
         while running := [task for task, sid in tasks.values() if sid == self.eio_sid]:
             await asyncio.wait(running)
         await asyncio.sleep(0)  # for what other threads have handed to the loop before

@@ -288,7 +288,7 @@ class QueueManager(Rooms):
         if message.id in self._remote_callbacks:
             data = self._wire_codec.load(wire.callback_arguments(message))
             callback = self._remote_callbacks.pop(message.id)
-            self.server.eio.spawn(_call(callback, data))
+            self.server.eio.tasks.spawn(_call(callback, data))
 
 
 async def _call(callback: Callable[..., Any], data: list[Any]) -> None:

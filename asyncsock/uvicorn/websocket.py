@@ -91,7 +91,7 @@ class UvicornWebSocket(FrameWriter, asyncio.Protocol):
             if connecting is None:
                 self._accept(agreed, session)
             else:
-                engine.spawn(self._accept_later(agreed, request, session, connecting), session.sid)
+                engine.tasks.spawn(self._accept_later(agreed, request, session, connecting), session.sid)
         except SessionTaken:
             self._transport.write(_switching(agreed))
             self.close(POLICY_VIOLATION)
