@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Hashable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Literal, Protocol
 
 from socketio import AsyncManager
 
-from .codec.base import EVENT, event_arguments
+from .codec.base import EVENT, Codec, event_arguments
 from .codec.values import Body, NotEncodable
-from .connection import NO_ROOMS, Client, Connection, Dropped, Held, State, Target
+from .connection import CONNECTED, Client, Connection, Dropped, Held, State, Target
+from .engine import EngineServer
 from .engine.awaitables import SENT, Sent, SentAndWaiting, counts_as_coroutine, sent_and_yielding
 from .engine.ids import is_id
-
-if TYPE_CHECKING:
-    from .codec.base import Codec
-    from .engine import EngineServer
+from .room_table import RoomTable
+from .server_loop import ServerLoop
+from .types import Handler
 
 # Seconds between the CONNECT packet and what the connect handler sent. Clients that read both at once
 # deliver both before the application has seen the first; the protocol's test suite is such a client.
@@ -42,19 +42,20 @@ class HasEngine(Protocol):
 class Rooms(AsyncManager):
     """The client manager of one process.
 
-    Each client knows its rooms, so that joining, leaving and disconnecting cost its own rooms only.
-
     Attributes:
-        rooms: The sessions by namespace, room and sid; room ``None`` has everybody.
-        clients: The clients by sid.
+        table: Who is in which room.
+        rooms: The rooms of the table.
+        clients: The clients of the table.
     """
 
     server: HasEngine
+    is_immediate: Literal[True] = True  # clients come and go without anything to wait for
 
     def __init__(self) -> None:
         super().__init__()
-        self.rooms: dict[str, dict[Hashable, dict[str, Target]]] = {}
-        self.clients: dict[str, Client] = {}
+        self.table = RoomTable()
+        self.rooms = self.table.rooms
+        self.clients = self.table.clients
         self._nowhere = Dropped()  # for all whose disconnect handler runs
 
     # Sending
@@ -76,7 +77,7 @@ class Rooms(AsyncManager):
         Returns:
             An awaitable. The packet has been handed to the transports already.
         """
-        recipients = self._recipients(namespace, room if to is None else to, skip_sid)
+        recipients = self.table.recipients(namespace, room if to is None else to, skip_sid)
         if not recipients:
             return SENT
         body = self._encode(event, data)
@@ -96,6 +97,25 @@ class Rooms(AsyncManager):
         except NotEncodable as error:
             raise error.at_call(event, data, 1) from None
 
+    def emit_elsewhere(
+        self,
+        loop: ServerLoop,
+        event: str,
+        data: Any,
+        namespace: str,
+        room: Any = None,
+        skip_sid: str | list[str] | None = None,
+        callback: Handler | None = None,
+        ignore_queue: bool = False,
+    ) -> Sent:
+        """Send an event from another thread than the event loop's: it is encoded here, and handed over."""
+        delivery = (self.encode(event, data), namespace, room, skip_sid, callback, ignore_queue)
+        elsewhere = loop.elsewhere()
+        if elsewhere is None:
+            return self.deliver(*delivery)
+        elsewhere.call_soon_threadsafe(self.deliver, *delivery)
+        return SENT
+
     def deliver(
         self,
         encoded: Any,
@@ -106,7 +126,7 @@ class Rooms(AsyncManager):
         ignore_queue: bool = False,
     ) -> Sent:
         """Send an event that was encoded with `encode`."""
-        recipients = self._recipients(namespace, room, skip_sid)
+        recipients = self.table.recipients(namespace, room, skip_sid)
         return self._send(encoded, namespace, recipients, callback) if recipients else SENT
 
     def _send(
@@ -130,35 +150,6 @@ class Rooms(AsyncManager):
             if target.transport.paused:
                 return SentAndWaiting(target.transport.drain)
         return SENT if fanout.emitted < BUSY_TICK else sent_and_yielding()
-
-    def _recipients(self, namespace: str, room: Any, skip_sid: Any) -> dict[str, Target]:
-        members = self._members(namespace, room)
-        if skip_sid is None:
-            return members
-        skipped = skip_sid if isinstance(skip_sid, list) else [skip_sid]
-        return {sid: target for sid, target in members.items() if sid not in skipped}
-
-    def _members(self, namespace: str, room: Any) -> dict[str, Target]:
-        rooms = self.rooms.get(namespace)
-        if rooms is None:
-            return {}
-        if room is None or isinstance(room, str) or not hasattr(room, "__len__"):
-            return self._room(rooms, namespace, room)
-        several: dict[str, Target] = {}
-        for name in room:
-            if name is None:
-                continue  # of a list that came from a client; alone it means everybody
-            several.update(self._room(rooms, namespace, name))
-        return several
-
-    def _room(
-        self, rooms: dict[Hashable, dict[str, Target]], namespace: str, room: Hashable
-    ) -> dict[str, Target]:
-        members = rooms.get(room)
-        if members is not None:
-            return members
-        client = self.clients.get(room)  # type: ignore[call-overload]
-        return {client.sid: client.target} if client is not None and client.namespace == namespace else {}
 
     # Other processes, which only a message queue reaches
 
@@ -187,9 +178,23 @@ class Rooms(AsyncManager):
 
     async def pre_connect(self, eio_sid: str, namespace: str) -> str | None:
         """Note a client whose connect handler is about to run; None if it is connected already."""
-        connection = self._connection(eio_sid)
+        connection = self.server.connections.get(eio_sid)
         client = self._add(connection, namespace, State.CONNECTING) if connection is not None else None
         return client.sid if client is not None else None
+
+    def connection_of(self, sid: str, namespace: str) -> Connection:
+        """The connection of a client."""
+        return self.clients[sid].connection
+
+    def connected_sid(self, connection: Connection, namespace: str) -> str | None:
+        """The sid of a connection's client in a namespace, if it is connected and not about to leave."""
+        client = connection.clients.get(namespace)
+        return client.sid if client is not None and client.state is CONNECTED else None
+
+    def target(self, connection: Connection, sid: str) -> Target | None:
+        """Where packets for a client go. What its connect handler has sent is kept there, and goes first."""
+        client = self.clients.get(sid)
+        return client.target if client is not None else None
 
     def connect_at_once(self, connection: Connection, namespace: str) -> str | None:
         """Note a client that no connect handler judges; None if it is connected already."""
@@ -201,21 +206,7 @@ class Rooms(AsyncManager):
         if namespace in connection.clients or not session.is_open:
             return None
         target = session if state is State.CONNECTED else Held(session)
-        sid = self.server.eio.generate_id()
-        client = connection.clients[namespace] = Client(sid, connection, namespace, target, state)
-        self.clients[sid] = client
-        rooms = self.rooms.get(namespace)
-        if rooms is None:
-            rooms = self.rooms[namespace] = {None: {}}
-        rooms[None][sid] = target
-        return client
-
-    def _connection(self, eio_sid: str) -> Connection | None:
-        return self.server.connections.get(eio_sid)
-
-    def _of_session(self, eio_sid: str, namespace: str) -> Client | None:
-        connection = self._connection(eio_sid)
-        return connection.clients.get(namespace) if connection is not None else None
+        return self.table.add(self.server.eio.generate_id(), connection, namespace, target, state)
 
     async def connect(self, sid: str, namespace: str) -> str:
         """Note that a client is connected, and send it what was kept until then."""
@@ -230,16 +221,9 @@ class Rooms(AsyncManager):
     def _release(self, client: Client) -> None:
         held = client.target
         if isinstance(held, Held) and client.sid in self.clients:
-            self._redirect(client, held.session)
+            self.table.redirect(client, held.session)
             if held.kept:
                 self.server.eio.outboxes.fan_out([held.session], held.kept)
-
-    def _redirect(self, client: Client, target: Target) -> None:
-        """Let what is sent to a client, or to its rooms, go elsewhere."""
-        sid, rooms = client.sid, self.rooms[client.namespace]
-        client.target = rooms[None][sid] = target
-        for room in client.rooms:
-            rooms[room][sid] = target
 
     def release_all(self, connection: Connection) -> None:
         """Send at once what is kept for a session's clients that are connected."""
@@ -249,13 +233,13 @@ class Rooms(AsyncManager):
 
     def is_pre_connected(self, sid: str | None, namespace: str) -> bool:
         """Whether a client's connect handler is running."""
-        client = self.clients.get(sid)  # type: ignore[arg-type]
-        return client is not None and client.state is State.CONNECTING and client.namespace == namespace
+        client = self.table.find(sid, namespace)
+        return client is not None and client.state is State.CONNECTING
 
     def is_connected(self, sid: str | None, namespace: str) -> bool:
         """Whether a client is connected to a namespace and not about to leave it."""
-        client = self.clients.get(sid)  # type: ignore[arg-type]
-        return client is not None and client.state is State.CONNECTED and client.namespace == namespace
+        client = self.table.find(sid, namespace)
+        return client is not None and client.state is CONNECTED
 
     def pre_disconnect(self, sid: str, namespace: str) -> str:
         """Note that a client is about to leave.
@@ -265,7 +249,7 @@ class Rooms(AsyncManager):
         client = self.clients[sid]
         self._release(client)
         client.state = State.DISCONNECTING
-        self._redirect(client, self._nowhere)
+        self.table.redirect(client, self._nowhere)
         self.make_way(client)
         return client.eio_sid
 
@@ -275,13 +259,13 @@ class Rooms(AsyncManager):
         Returns:
             Whether there is such a client.
         """
-        client = self.clients.get(sid)
-        if client is None or client.namespace != namespace:
+        client = self.table.find(sid, namespace)
+        if client is None:
             return False
         if client.state is State.CONNECTING:
             held = client.target
             client.state = State.GONE
-            self._redirect(client, Dropped(reason, held.kept if isinstance(held, Held) else ()))
+            self.table.redirect(client, Dropped(reason, held.kept if isinstance(held, Held) else ()))
         return client.state is State.GONE
 
     def why_gone(self, sid: str, namespace: str) -> str | None:
@@ -289,6 +273,14 @@ class Rooms(AsyncManager):
         client = self.clients.get(sid)
         target = client.target if client is not None and client.state is State.GONE else None
         return target.reason if isinstance(target, Dropped) else None
+
+    def let_go(self, sid: str) -> None:
+        """Hand over what was sent to a client before it was sent away, and let its session connect again."""
+        client = self.clients[sid]
+        if isinstance(client.target, Dropped):
+            for packet in client.target.kept:
+                client.connection.session.put(packet)
+        self.make_way(client)
 
     def make_way(self, client: Client) -> None:
         """Let the client's session connect to the namespace again."""
@@ -301,54 +293,47 @@ class Rooms(AsyncManager):
         self.basic_disconnect(sid, namespace)
 
     def basic_disconnect(self, sid: str, namespace: str, **kwargs: Any) -> None:
-        client = self.clients.pop(sid, None)
+        client = self.clients.get(sid)
         if client is not None:
-            self._leave_rooms(client)
+            self.table.remove(client)
             self.make_way(client)
-
-    def _leave_rooms(self, client: Client) -> None:
-        rooms = self.rooms[client.namespace]
-        for room in client.rooms:
-            self._remove(rooms, room, client.sid)
-        self._remove(rooms, None, client.sid)
-        if not rooms:
-            del self.rooms[client.namespace]
 
     def forget(self, connection: Connection) -> None:
         """Forget all clients of a session that has ended."""
         for client in connection.clients.values():
-            del self.clients[client.sid]
-            self._leave_rooms(client)
+            self.table.remove(client)
         connection.clients.clear()
 
-    def abandon(self, connection: Connection, reason: str) -> list[Client]:
+    def abandon(self, connection: Connection, reason: str) -> list[tuple[str, str]]:
         """Note that a session has ended, and why.
 
         Returns:
-            The clients to disconnect; where a connect handler still runs, that is left to whoever runs it.
+            The sid and the namespace of each client to disconnect; where a connect handler still runs, that
+            is left to whoever runs it.
         """
         connected = []
         for client in connection.clients.values():
             if client.state is State.CONNECTED:
-                connected.append(client)
+                connected.append((client.sid, client.namespace))
             elif client.state is State.CONNECTING:
                 client.state = State.GONE
-                self._redirect(client, Dropped(reason))
+                self.table.redirect(client, Dropped(reason))
         return connected
 
     def sid_from_eio_sid(self, eio_sid: str, namespace: str) -> str | None:
         """The sid of a session's client in a namespace."""
-        client = self._of_session(eio_sid, namespace)
+        connection = self.server.connections.get(eio_sid)
+        client = connection.clients.get(namespace) if connection is not None else None
         return client.sid if client is not None else None
 
     def eio_sid_from_sid(self, sid: str, namespace: str) -> str | None:
         """The session id of a client."""
-        client = self.clients.get(sid)
-        return client.eio_sid if client is not None and client.namespace == namespace else None
+        client = self.table.find(sid, namespace)
+        return client.eio_sid if client is not None else None
 
     def get_participants(self, namespace: str, room: Any) -> Iterator[tuple[str, str]]:
         """The sid and session id of everybody in a room or in several."""
-        for sid in list(self._members(namespace, room)):
+        for sid in list(self.table.recipients(namespace, room)):
             yield sid, self.clients[sid].eio_sid
 
     # Rooms
@@ -376,25 +361,20 @@ class Rooms(AsyncManager):
         return SENT
 
     def basic_enter_room(self, sid: str, namespace: str, room: Any, eio_sid: str | None = None) -> None:
-        client = self._client(sid, namespace)
+        client = self.table.find(sid, namespace)
+        if client is None:
+            raise ValueError("sid is not connected to requested namespace")
         if room is None or room == sid:
             return
         refuse_sid_room(sid, room)
         if room in self.clients:  # by an id that the application makes
             raise ValueError(SID_ROOM)
-        self.rooms[namespace].setdefault(room, {})[sid] = client.target
-        if client.rooms is NO_ROOMS:
-            client.rooms = {room: None}
-        else:
-            client.rooms[room] = None
+        self.table.enter(client, room)
 
     def basic_leave_room(self, sid: str, namespace: str, room: Any) -> None:
-        client = self.clients.get(sid)
-        if client is None or client.namespace != namespace:
-            return
-        if room in client.rooms:
-            del client.rooms[room]
-            self._remove(self.rooms[namespace], room, sid)
+        client = self.table.find(sid, namespace)
+        if client is not None:
+            self.table.leave(client, room)
 
     def basic_close_room(self, room: Any, namespace: str) -> None:
         if self.is_sid_room(namespace, room):
@@ -404,26 +384,12 @@ class Rooms(AsyncManager):
 
     def is_sid_room(self, namespace: str, room: Any) -> bool:
         """Whether a room is one client's own."""
-        client = self.clients.get(room)
-        return client is not None and client.namespace == namespace
+        return self.table.find(room, namespace) is not None
 
     def get_rooms(self, sid: str, namespace: str) -> list[Any]:
         """The rooms a client is in: its own, and the others as it joined them."""
-        client = self.clients.get(sid)
-        return [sid, *client.rooms] if client is not None and client.namespace == namespace else []
-
-    def _client(self, sid: str, namespace: str) -> Client:
-        client = self.clients.get(sid)
-        if client is None or client.namespace != namespace:
-            raise ValueError("sid is not connected to requested namespace")
-        return client
-
-    @staticmethod
-    def _remove(rooms: dict[Hashable, dict[str, Target]], room: Hashable, sid: str) -> None:
-        members = rooms[room]
-        del members[sid]
-        if not members:
-            del rooms[room]
+        client = self.table.find(sid, namespace)
+        return [sid, *client.rooms] if client is not None else []
 
     # Acknowledgements
 

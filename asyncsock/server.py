@@ -3,28 +3,45 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
+import logging
 import threading
-from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar, overload
+from collections.abc import Callable
+from typing import Any, overload
 
+from socketio import AsyncManager
+from socketio import AsyncServer as BaseServer
 from socketio.async_namespace import AsyncNamespace
 
-from .codec.base import DISCONNECT
+from .acknowledgements import Acknowledgements
+from .codec import make_codec
+from .codec.base import ANY
 from .connecting import in_connect_handler_of
-from .connection import Connection
-from .engine.awaitables import SENT, Sent, SentAndWaiting, counts_as_coroutine
-from .engine.reasons import SERVER_DISCONNECT
-from .engine.signatures import fit
-from .engine.tasks import running_loop
-from .incoming import ReceivingServer
-from .rooms import refuse_sid_room
+from .connection import Connection, Environs
+from .connections import Connector
+from .dispatch import Dispatcher
+from .engine import EngineServer
+from .engine.awaitables import Sent, counts_as_coroutine
+from .engine.log import make_logger
+from .engine.signatures import fit, option_names, refuse_unknown
+from .engine.tested_versions import warn_once
+from .managers import packet_class_for, rooms_of
+from .rooms import Rooms
+from .routes import Routes
+from .server_loop import ServerLoop, result_elsewhere
+from .types import H, Handler
+from .user_session import UserSession
 
-Handler = Callable[..., Any]
-H = TypeVar("H", bound=Handler)
+# Methods of python-socketio's: overridden here, where it or its managers call them, or called.
+PRIVATE = (
+    "_engineio_server_class",
+    "_get_namespace_handler",
+    "_send_eio_packet",
+    "_send_packet",
+    "_trigger_event",
+)
 
 
-class AsyncServer(ReceivingServer):
+class AsyncServer(BaseServer):
     """A Socket.IO server for asyncio: ``socketio.AsyncServer`` on asyncsock's own engine.
 
     Every public method of python-socketio keeps its name and meaning. What sends (`emit`, `send`, the
@@ -42,6 +59,95 @@ class AsyncServer(ReceivingServer):
         **options: ``serializer``, ``always_connect``, ``engineio_logger`` and the options of
             `asyncsock.engine.EngineServer`.
     """
+
+    eio: EngineServer
+    manager_initialized: bool
+    packet_class: Any
+
+    def __init__(
+        self,
+        client_manager: Any = None,
+        logger: bool | logging.Logger = False,
+        json: Any = None,
+        async_handlers: bool = True,
+        namespaces: list[str] | str | None = None,
+        connect_timeout: float = 45,
+        **options: Any,
+    ) -> None:
+        if unknown := options.keys() - self.option_names():
+            refuse_unknown(type(self).__name__, unknown, self.option_names())
+        _check_socketio()
+        _check_manager(client_manager)
+        _check_serializer(options.get("serializer", "default"))
+        if isinstance(namespaces, str) and namespaces != ANY:
+            namespaces = [namespaces]
+        super().__init__(
+            client_manager=client_manager if client_manager is not None else Rooms(),
+            logger=make_logger("asyncsock.server", logger),
+            async_handlers=async_handlers,
+            namespaces=namespaces,
+            **options,
+        )
+        if json is not None:
+            self.eio.json = json
+        self.codec = make_codec(self.packet_class, json)
+        self.packet_class = packet_class_for(self.manager, self.packet_class, json)
+        self._verbose = logger is not False and self.logger.isEnabledFor(logging.INFO)
+        self._loop = ServerLoop(self._attached)
+        self.connections: dict[str, Connection] = {}  # by session
+        self.environ = Environs(self.connections)
+        self._rooms = rooms_of(self.manager, self.connections, self._loop)
+        self.acknowledgements = Acknowledgements(self.eio, self._rooms, self.codec)
+        self._routes = Routes(self, self.acknowledgements)
+        self._connector = Connector(
+            self, self.connections, self._rooms, self._routes, self.codec, connect_timeout
+        )
+        self.dispatcher = Dispatcher(
+            self,
+            self.connections,
+            self._connector,
+            self._rooms,
+            self._routes,
+            self.codec,
+            self._loop,
+            self._verbose,
+        )
+        self.eio.serve(self.dispatcher)
+
+    @classmethod
+    def option_names(cls) -> set[str]:
+        """The options that the constructor takes, its own and those of the engine."""
+        names = {"engineio_logger", *option_names(EngineServer)}
+        for base in cls.__mro__[:-1]:
+            if "__init__" in vars(base):
+                names |= option_names(vars(base)["__init__"])
+        return names - {"self"}
+
+    def _engineio_server_class(self) -> type[EngineServer]:
+        return EngineServer
+
+    # The event loop
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The event loop to work on, while there is one."""
+        return self._loop.loop
+
+    def attach_loop(self) -> None:
+        """Serve on the running event loop; other threads hand their work to it.
+
+        Raises:
+            RuntimeError: None runs in this thread.
+        """
+        self._loop.attach()
+
+    def on_loop(self) -> bool:
+        """Whether the caller is on the event loop."""
+        return self._loop.is_here()
+
+    def _attached(self) -> None:
+        self.eio.follow_loop()
+        self._rooms.start()
 
     # Registration
 
@@ -132,24 +238,20 @@ class AsyncServer(ReceivingServer):
         room = room if to is None else to
         if self._verbose:
             self.logger.info('emitting event "%s" to %s [%s]', event, room or "all", namespace)
-        options = {"skip_sid": skip_sid, "callback": callback}
-        if not self._ours:
-            return self._await_soon(
-                self.manager.emit(event, data, namespace, room=room, ignore_queue=ignore_queue, **options)
-            )
-        if threading.get_ident() == self._thread:
-            sent: Sent = self.manager.emit(
-                event, data, namespace, room=room, ignore_queue=ignore_queue, **options
+        if threading.get_ident() == self._loop.thread:
+            sent: Sent = self._rooms.emit(
+                event,
+                data,
+                namespace,
+                room=room,
+                skip_sid=skip_sid,
+                callback=callback,
+                ignore_queue=ignore_queue,
             )
             return sent
-        encoded = self.manager.encode(event, data)
-        delivery = (encoded, namespace, room, skip_sid, callback, ignore_queue)
-        loop = self._loop_elsewhere()
-        if loop is None:
-            without_server: Sent = self.manager.deliver(*delivery)
-            return without_server
-        loop.call_soon_threadsafe(self.manager.deliver, *delivery)
-        return SENT
+        return self._rooms.emit_elsewhere(
+            self._loop, event, data, namespace, room, skip_sid, callback, ignore_queue
+        )
 
     @counts_as_coroutine
     def send(
@@ -218,7 +320,7 @@ class AsyncServer(ReceivingServer):
                 "call() cannot be answered in the client's own connect handler: until that has ended, the "
                 "client gets no event. Call it from a background task, or use always_connect=True"
             )
-        return self._result(super().call(event, data, to, sid, namespace, timeout, ignore_queue))
+        return self._loop.result(super().call(event, data, to, sid, namespace, timeout, ignore_queue))
 
     def start_background_task(self, target: Handler, *args: Any, **kwargs: Any) -> Any:
         """Run a coroutine function as a task; from another thread, as a `concurrent.futures.Future`.
@@ -226,9 +328,9 @@ class AsyncServer(ReceivingServer):
         Raises:
             RuntimeError: There is no event loop yet.
         """
-        loop = self._loop_elsewhere()
+        loop = self._loop.elsewhere()
         if loop is not None:
-            return _result_elsewhere(target(*args, **kwargs), loop)
+            return result_elsewhere(target(*args, **kwargs), loop)
         if self.loop is None:
             self.attach_loop()
         return self.eio.start_background_task(target, *args, **kwargs)
@@ -240,24 +342,20 @@ class AsyncServer(ReceivingServer):
         Raises:
             ValueError: The client is not connected to the namespace, or the room is another client's own.
         """
-        if not self._ours:
-            refuse_sid_room(sid, room)
-        return self._change_rooms(self.manager.enter_room, sid, namespace or "/", room)
+        return self._change_rooms(self._rooms.enter_room, sid, namespace or "/", room)
 
     @counts_as_coroutine
     def leave_room(self, sid: str, room: Any, namespace: str | None = None) -> Sent:
         """Remove a client from a room."""
-        return self._change_rooms(self.manager.leave_room, sid, namespace or "/", room)
+        return self._change_rooms(self._rooms.leave_room, sid, namespace or "/", room)
 
     @counts_as_coroutine
     def close_room(self, room: Any, namespace: str | None = None) -> Sent:
         """Remove every client from a room."""
-        return self._change_rooms(self.manager.close_room, room, namespace or "/")
+        return self._change_rooms(self._rooms.close_room, room, namespace or "/")
 
     def _change_rooms(self, change: Handler, *args: Any) -> Sent:
-        if not self._ours:
-            return self._await_soon(change(*args))
-        sent: Sent = self._run_on_loop(change, *args)
+        sent: Sent = self._loop.call(change, *args)
         return sent
 
     @counts_as_coroutine
@@ -267,40 +365,8 @@ class AsyncServer(ReceivingServer):
         While the client's connect handler runs, it is only noted: from here on the client is sent nothing and
         cannot send, and it is disconnected when that handler has ended, for which awaiting does not wait.
         """
-        namespace = namespace or "/"
-        if not self._ours:
-            if self._run_on_loop(self._send_away, sid, namespace, SERVER_DISCONNECT):
-                return SENT
-            return self._await_soon(super().disconnect(sid, namespace, ignore_queue))
-        sent: Sent = self._run_on_loop(self._disconnect, sid, namespace, ignore_queue)
+        sent: Sent = self._loop.call(self._connector.disconnect, sid, namespace or "/", ignore_queue)
         return sent
-
-    def _disconnect(self, sid: str, namespace: str, ignore_queue: bool) -> Sent:
-        if not self.manager.is_connected(sid, namespace):
-            if self._send_away(sid, namespace, SERVER_DISCONNECT):
-                return SENT
-            sent: Sent = SENT if ignore_queue else self.manager.disconnect_elsewhere(sid, namespace)
-            return sent
-        connection = self.connections[self.manager.pre_disconnect(sid, namespace)]
-        self._put(connection.session, DISCONNECT, namespace)
-        task = self._leave(connection, sid, namespace, SERVER_DISCONNECT)
-        if task is None or self._waits_for_caller(connection):
-            return SENT
-        return SentAndWaiting(lambda: self._wait_for(task))
-
-    def _waits_for_caller(self, connection: Connection) -> bool:
-        """Whether a handler of a session that is begun now waits until the caller, another one, has ended."""
-        if self.async_handlers:
-            return False
-        running = [task for task, sid in self.eio.tasks.running.values() if sid == connection.session.sid]
-        return asyncio.current_task() in running
-
-    async def _wait_for(self, task: asyncio.Task[Any]) -> None:
-        loop = task.get_loop()
-        if loop is asyncio.get_running_loop():
-            await asyncio.shield(task)
-        else:
-            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._wait_for(task), loop))
 
     # The user session of a client
 
@@ -314,7 +380,7 @@ class AsyncServer(ReceivingServer):
         Raises:
             KeyError: There is no such client.
         """
-        return self._result(super().get_session(sid, namespace))
+        return self._loop.result(super().get_session(sid, namespace))
 
     @counts_as_coroutine
     def save_session(self, sid: str, session: dict[str, Any], namespace: str | None = None) -> Any:
@@ -323,7 +389,7 @@ class AsyncServer(ReceivingServer):
         Raises:
             KeyError: There is no such client.
         """
-        return self._result(super().save_session(sid, session, namespace))
+        return self._loop.result(super().save_session(sid, session, namespace))
 
     def session(self, sid: str, namespace: str | None = None) -> UserSession:
         """The user session of a client, saved at the end of the block.
@@ -343,53 +409,8 @@ class AsyncServer(ReceivingServer):
     async def _send_eio_packet(self, eio_sid: str, eio_pkt: Any) -> None:
         await self.eio.send_packet(eio_sid, eio_pkt)
 
-    # Threads
-
-    def _loop_elsewhere(self) -> asyncio.AbstractEventLoop | None:
-        """The event loop that work has to be handed to; None if it can be done here.
-
-        Where the server's loop has closed and the caller is on another one, that becomes the server's.
-        """
-        if self._loop is None or threading.get_ident() == self._thread:
-            return None
-        if self._loop.is_closed():
-            if running_loop() is not None:
-                self.attach_loop()
-            return None
-        return self._loop
-
-    def _run_on_loop(self, function: Handler, *args: Any) -> Any:
-        """Call a function on the event loop's thread and return its result."""
-        loop = self._loop_elsewhere()
-        if loop is None or not loop.is_running():  # or nobody would answer
-            return function(*args)
-        future: concurrent.futures.Future[Any] = concurrent.futures.Future()
-
-        def run() -> None:
-            try:
-                future.set_result(function(*args))
-            except Exception as error:
-                future.set_exception(error)
-
-        loop.call_soon_threadsafe(run)
-        return future.result()
-
-    def _result(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        """What a coroutine returns; on an event loop something to be awaited for it."""
-        loop = self._loop_elsewhere()
-        if loop is None or not loop.is_running():
-            return coroutine
-        result = _result_elsewhere(coroutine, loop)
-        return result.result() if isinstance(result, concurrent.futures.Future) else result
-
-    def _await_soon(self, coroutine: Coroutine[Any, Any, Any]) -> Sent:
-        """Start what a client manager of python-socketio's does in a coroutine."""
-        loop = self._loop_elsewhere()
-        if loop is None:
-            task = asyncio.get_running_loop().create_task(coroutine)
-            return SentAndWaiting(lambda: task)
-        future = asyncio.run_coroutine_threadsafe(coroutine, loop)
-        return SentAndWaiting(lambda: asyncio.wrap_future(future))
+    async def _trigger_event(self, event: str, namespace: str, *args: Any) -> Any:
+        return await self._routes.trigger(event, namespace, *args)
 
     def queue_health(self) -> dict[str, Any] | None:
         """The state of the message queue, or None without one.
@@ -399,8 +420,7 @@ class AsyncServer(ReceivingServer):
             is up; ``seconds_lost``, since when one is not; ``last_error``; ``waiting``, the messages to be
             published; ``dropped``, the events that the outbox had no room for.
         """
-        health: dict[str, Any] | None = self.manager.queue_health() if self._ours else None
-        return health
+        return self._rooms.queue_health()
 
     async def startup(self) -> None:
         """Serve on the running event loop, once this process hears what others send.
@@ -411,45 +431,31 @@ class AsyncServer(ReceivingServer):
             asyncsock.queues.LoginRefused: The message queue refused the login.
         """
         self.attach_loop()
-        if self._ours:
-            await self.manager.ready()
+        await self._rooms.ready()
 
     async def shutdown(self) -> None:
         """Disconnect every client, once the handlers of its events have ended."""
         await self.eio.shutdown()
-        self._connect_deadlines.clear()
-        if self._ours:
-            await self.manager.stop()
+        self._connector.stop()
+        await self._rooms.stop()
 
 
-def _result_elsewhere(coroutine: Coroutine[Any, Any, Any], loop: asyncio.AbstractEventLoop) -> Any:
-    """The future of a coroutine on the loop of another thread; in a coroutine, one to be awaited."""
-    future = asyncio.run_coroutine_threadsafe(coroutine, loop)
-    return future if running_loop() is None else asyncio.wrap_future(future)
+def _check_socketio() -> None:
+    """Look whether python-socketio calls what it called when it was tested; otherwise say where to begin."""
+    lacks = [name for name in PRIVATE if not hasattr(BaseServer, name)]
+    if lacks:
+        text = f"this python-socketio has no AsyncServer.{', '.join(lacks)}, and something may not work"
+        warn_once(logging.getLogger("asyncsock.server"), text, "python-socketio")
 
 
-class UserSession:
-    """The user session of a client, for `with` in a thread or `async with` on the event loop."""
+def _check_manager(manager: Any) -> None:
+    if manager is not None and not isinstance(manager, AsyncManager):
+        raise TypeError(
+            f"client_manager={manager!r} blocks, and this server runs on asyncio: give SocketIO the broker's "
+            "URL as message_queue=, or pass asyncsock.queues.from_url(url) here"
+        )
 
-    def __init__(self, server: AsyncServer, sid: str, namespace: str | None) -> None:
-        self._server = server
-        self._client = (sid, namespace)
-        self._session: dict[str, Any] = {}
 
-    def __enter__(self) -> dict[str, Any]:
-        if self._server.on_loop():
-            raise RuntimeError("session() is used with `async with` in coroutines")
-        self._session = self._server.get_session(*self._client)
-        return self._session
-
-    def __exit__(self, *error: object) -> None:
-        sid, namespace = self._client
-        self._server.save_session(sid, self._session, namespace)
-
-    async def __aenter__(self) -> dict[str, Any]:
-        self._session = await self._server.get_session(*self._client)
-        return self._session
-
-    async def __aexit__(self, *error: object) -> None:
-        sid, namespace = self._client
-        await self._server.save_session(sid, self._session, namespace)
+def _check_serializer(serializer: Any) -> None:
+    if isinstance(serializer, str) and serializer not in ("default", "msgpack"):
+        raise ValueError(f"serializer={serializer!r}: use 'default', 'msgpack' or a packet class")

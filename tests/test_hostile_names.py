@@ -150,7 +150,7 @@ def enter(server: AsyncServer, name: str, *packets: str | bytes) -> Session:
     environ |= {"wsgi.url_scheme": "http", "SERVER_PROTOCOL": "HTTP/1.1", "QUERY_STRING": ""}
     session = server.eio.sessions[name] = Session(server.eio, name, environ)
     session.start(Recorder())
-    server._handle_eio_connect(name, environ)
+    server.eio.application.connect(session)
     for packet in packets:
         session.receive(packet)
     return session
@@ -328,8 +328,8 @@ def test_a_namespace_is_a_name_and_no_wildcard(namespace: Any, accepted: Any, re
 
 def test_one_namespace_may_be_accepted_by_name_and_not_by_a_part_of_it() -> None:
     server = AsyncServer(namespaces="/chat")
-    assert server._accepts_namespace("/chat")
-    assert not any(map(server._accepts_namespace, ["/", "/c", "chat", "", "*"]))
+    assert server._routes.accepts("/chat")
+    assert not any(map(server._routes.accepts, ["/", "/c", "chat", "", "*"]))
 
 
 # Rooms

@@ -13,10 +13,11 @@ import pytest
 import socketio
 import websockets
 
+from tests.conftest import Start
 from tests.support import raw_clients
 from tests.support.python_socketio_client import WAIT, Client, connected
 from tests.support.server_log import trouble
-from tests.support.server_process import Server, Start
+from tests.support.server_process import Server
 
 FROM_PROXY = {
     "X-Script-Name": "/pgadmin4",

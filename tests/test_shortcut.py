@@ -75,7 +75,7 @@ def start(calls: list[Any]) -> tuple[AsyncServer, Session, Recorder]:
     session = server.eio.sessions[SESSION] = Session(server.eio, SESSION, {})
     transport = Recorder()
     session.start(transport)
-    server._handle_eio_connect(SESSION, {})
+    server.eio.application.connect(session)
     return server, session, transport
 
 
@@ -95,7 +95,8 @@ def effects(messages: list[str | bytes], short: bool) -> Any:
     async def run() -> Any:
         server, session, transport = start(calls)
         if not short:
-            server.eio.application.shortcut = None
+            application = server.eio.application
+            application._decode = server.codec._decode_any
         session.receive("40")
         for message in messages:
             if message == TURN:
@@ -153,33 +154,39 @@ def test_the_shortcut_changes_nothing(messages: list[str | bytes]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("message", "taken"),
+    ("message", "quickly"),
     [
         ('42["echo",1]', True),
         ('421["echo",1]', True),
         ('42["echo","' + "x" * 10_000 + '"]', True),
-        ('42["unknown"]', False),
+        ('42["unknown"]', True),
         ('42/chat,["echo"]', False),
-        ("42[1e400]", False),
-        (b"42[]", False),
+        (f'42{2**53 - 1}["echo"]', False),
+        ("41", False),
     ],
 )
-async def test_the_usual_event_is_taken_and_others_are_left(message: str | bytes, taken: bool) -> None:
+async def test_the_usual_event_is_decoded_quickly(
+    message: str, quickly: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, session, _ = start([])
+    session.receive("40")
+    await settled(server)
+    decoded: list[str] = []
+    decode_any = server.codec._decode_any
+    monkeypatch.setattr(server.codec, "_decode_any", lambda text: decoded.append(text) or decode_any(text))
+    session.receive(message)
+    await settled(server)
+    assert decoded == ([] if quickly else [message[1:]])
+
+
+async def test_no_handler_runs_before_the_client_is_connected_or_when_the_server_stops() -> None:
     calls: list[Any] = []
     server, session, _ = start(calls)
     session.receive("40")
-    await settled(server)
-    calls.clear()
-    assert server.eio.application.shortcut(session, message) is taken
-    await settled(server)
-    assert bool(calls) is taken
-
-
-async def test_nothing_is_taken_before_the_client_is_connected_or_when_the_server_stops() -> None:
-    server, session, _ = start([])
-    assert not server.eio.application.shortcut(session, '42["echo"]')
-    session.receive("40")
-    assert not server.eio.application.shortcut(session, '42["echo"]')
+    session.receive('42["echo"]')
     await settled(server)
     server.eio.closing = True
-    assert not server.eio.application.shortcut(session, '42["echo"]')
+    session.receive('42["echo"]')
+    await settled(server)
+    assert [name for name, *_ in calls] == ["connect"]
+    assert session.is_open

@@ -12,7 +12,7 @@ import httpx
 import pytest
 import socketio
 
-from asyncsock import AsyncServer, incoming, server
+from asyncsock import AsyncServer, connections, dispatch, routes, server
 from asyncsock.engine.tested_versions import TESTED, warn_once
 from asyncsock.flask_bridge import context
 from tests.support.server_process import ROOT, serve
@@ -57,18 +57,19 @@ def test_every_private_method_of_python_socketios_server_that_ours_has_or_calls_
     used = {
         name for cls in AsyncServer.__mro__ if cls.__module__.startswith("asyncsock") for name in private(cls)
     }
-    for module in (incoming, server):
+    holders = ("self", "super()", "server", "self._server")
+    for module in (server, routes, connections, dispatch):
         for node in ast.walk(ast.parse(Path(module.__file__).read_text())):
-            if isinstance(node, ast.Attribute) and ast.unparse(node.value) in ("self", "super()"):
+            if isinstance(node, ast.Attribute) and ast.unparse(node.value) in holders:
                 used.add(node.attr)
-    assert used & theirs == set(incoming.PRIVATE)
+    assert used & theirs == set(server.PRIVATE)
 
 
 def test_a_python_socketio_without_one_of_them_is_one_warning(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     warn_once.cache_clear()
-    monkeypatch.setattr(incoming, "PRIVATE", (*incoming.PRIVATE, "_call_the_police"))
+    monkeypatch.setattr(server, "PRIVATE", (*server.PRIVATE, "_call_the_police"))
     for _ in range(2):
         AsyncServer(async_mode="asgi")
     (warning,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]

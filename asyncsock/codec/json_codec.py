@@ -18,6 +18,7 @@ from .base import (
     CONNECT,
     CONNECT_ERROR,
     DISCONNECT,
+    EVENT,
     MAX_DEPTH,
     MAX_ID,
     SHALLOW,
@@ -26,8 +27,9 @@ from .base import (
 )
 from .values import OPTIONS, Body, encode_json, encode_json_slowly, encode_json_with
 
-_KINDS: dict[str | bytes, int] = {str(kind): kind for kind in range(7)}
+_KINDS: dict[str, int] = {str(kind): kind for kind in range(7)}
 _HEADS = [b"4%d" % kind for kind in range(7)]  # a Socket.IO packet is an Engine.IO message, type 4
+ID_DIGITS = 15  # so many are below MAX_ID
 _WITHOUT_ARRAY = frozenset([CONNECT, DISCONNECT, CONNECT_ERROR])
 
 decode_json: Callable[[str], Any] = msgspec.json.Decoder().decode
@@ -71,8 +73,18 @@ class JSONCodec:
             return self.assemble(ACK, namespace, encode_json_slowly(arguments), id)
 
     def decode(self, message: str | bytes) -> Incoming:
+        if isinstance(message, bytes):
+            raise BadPacket("a message that is not a Socket.IO packet")
+        if message[:1] == "2":  # first what clients send most: an event in the main namespace
+            start = message.find("[")
+            digits = message[1:start]
+            if start == 1 or (1 < start <= 1 + ID_DIGITS and digits.isascii() and digits.isdigit()):
+                return Incoming(EVENT, "/", int(digits) if digits else None, self._load(message[start:]))
+        return self._decode_any(message)
+
+    def _decode_any(self, message: str) -> Incoming:
         kind = _KINDS.get(message[:1])
-        if kind is None or isinstance(message, bytes):
+        if kind is None:
             raise BadPacket("a message that is not a Socket.IO packet")
         position = 1
         count = 0
@@ -130,7 +142,7 @@ class JSONCodec:
             data = self._loads(text)
         except NOT_DECODED:
             data = self._load_the_rest(text)
-        if may_be_deep(text) and _is_too_deep(data):
+        if len(text) > SHALLOW and _may_be_deep(text) and _is_too_deep(data):
             raise BadPacket("data nested too deeply")
         return data
 
@@ -143,9 +155,9 @@ class JSONCodec:
         raise BadPacket("data that is not JSON")
 
 
-def may_be_deep(text: str) -> bool:
+def _may_be_deep(text: str) -> bool:
     """Whether JSON has the brackets to be nested more deeply than it may."""
-    return len(text) > SHALLOW and text.count("[") + text.count("{") > MAX_DEPTH
+    return text.count("[") + text.count("{") > MAX_DEPTH
 
 
 def _number(text: str, what: str) -> int:

@@ -13,30 +13,31 @@ from functools import partial
 from typing import Any
 
 import flask
-from flask import Flask, has_request_context, request
+from flask import Flask
 
 from ..asgi import ASGIApp
 from ..codec.base import ANY
 from ..engine import EngineServer
-from ..engine.awaitables import Sent
 from ..queues import from_url
 from ..server import AsyncServer
+from ..types import Handler
 from .application_json import ApplicationJSON
 from .checks import refuse_monkey_patching, refuse_other_loops, watch_greenlets, watch_uvicorn
 from .namespace import Namespace
 from .options import without_unknown
 from .paths import FlaskApp, others_of, register
 from .registry import Registry
-from .routes import FlaskServer, Handler, make_callback, make_server_handler
+from .routes import make_route
 from .runner import Runner
+from .sender import NO_APPLICATION, Sender
+from .server import FlaskServer
 from .testing import AsyncSocketIOTestClient, SocketIOTestClient
 from .threads import ThreadPool
 
 HANDLER_THREADS = 64
-NO_APPLICATION = "SocketIO has no application yet: pass it to SocketIO(app) or call init_app(app)"
 
 
-class SocketIO(Registry):
+class SocketIO(Registry, Sender):
     """Socket.IO for a Flask application, with the interface of Flask-SocketIO.
 
     Args:
@@ -126,21 +127,11 @@ class SocketIO(Registry):
         watch_uvicorn()
 
     @property
-    def server(self) -> FlaskServer:
-        """The Socket.IO server, an `asyncsock.AsyncServer`; None while there is no application."""
-        return self._server  # type: ignore[return-value]
-
-    @property
     def asgi_app(self) -> ASGIApp:
         """The ASGI application to serve: Socket.IO on its path, the Flask application elsewhere."""
         if self._asgi_app is None:
             raise RuntimeError(NO_APPLICATION)
         return self._asgi_app
-
-    def _ready(self) -> AsyncServer:
-        if self._server is None:
-            raise RuntimeError(NO_APPLICATION)
-        return self._server
 
     @property
     def manage_session(self) -> bool:
@@ -174,98 +165,9 @@ class SocketIO(Registry):
         self.server.register_namespace(namespace_handler)
 
     def _register(self, message: str, handler: Handler, namespace: str) -> None:
-        wrapped = make_server_handler(
-            self.server, handler, message, namespace, self.errors, any_event=message == ANY
-        )
-        self.server.register(message, wrapped, namespace)
-
-    # Sending
-
-    def emit(self, event: str, *args: Any, **kwargs: Any) -> Sent:
-        """Emit an event from anywhere: a handler, a view, a thread, a coroutine.
-
-        Args:
-            event: The name of the event.
-            *args: What to send; several, or a tuple, arrive as several arguments. Also ``data=``.
-            **kwargs: ``namespace``, ``'/'`` by default; ``to`` or ``room`` (a sid, a room, or a list of
-                rooms), everybody in the namespace by default; ``include_self=False`` in a handler;
-                ``skip_sid``, one or a list; ``callback``, called in the Flask context with what the client
-                acknowledges with; ``ignore_queue``.
-
-        Returns:
-            Something to await, or to drop: the event is on its way already.
-
-        Raises:
-            TypeError: The data cannot be encoded.
-        """
-        namespace = kwargs.pop("namespace", None) or "/"
-        room, to = kwargs.pop("room", None), kwargs.pop("to", None)
-        to = room if to is None else to
-        skip_sid = kwargs.pop("skip_sid", None)
-        if not kwargs.pop("include_self", True):
-            skipped = skip_sid if isinstance(skip_sid, list) else [skip_sid] if skip_sid else []
-            skip_sid = [*skipped, request.sid]  # type: ignore[attr-defined]
-        callback = kwargs.pop("callback", None)
-        server = self._ready()
-        sid = getattr(request, "sid", None) if callback is not None and has_request_context() else None
-        if sid is not None:
-            origin: str = request.namespace  # type: ignore[attr-defined]
-            callback = make_callback(self.server, callback, sid, origin, self.errors)
-        if "data" in kwargs:
-            args = _data_by_name("emit", args, kwargs)
-        data = args[0] if len(args) == 1 else args or None
-        return server.emit(
-            event, data, namespace=namespace, to=to, skip_sid=skip_sid, callback=callback, **kwargs
-        )
-
-    def send(
-        self,
-        data: Any,
-        json: bool = False,
-        namespace: str | None = None,
-        to: Any = None,
-        callback: Handler | None = None,
-        include_self: bool = True,
-        skip_sid: str | list[str] | None = None,
-        **kwargs: Any,
-    ) -> Sent:
-        """Emit a ``message`` event, or a ``json`` event; the other arguments are those of `emit`."""
-        return self.emit(
-            "json" if json else "message",
-            data,
-            namespace=namespace,
-            to=to,
-            callback=callback,
-            include_self=include_self,
-            skip_sid=skip_sid,
-            **kwargs,
-        )
-
-    def call(self, event: str, *args: Any, **kwargs: Any) -> Any:
-        """Emit an event to one client and return what it acknowledges with.
-
-        Args:
-            event: The name of the event.
-            *args: What to send. Also ``data=``.
-            **kwargs: ``to``, the client's sid; ``namespace``; ``timeout`` in seconds, 60 by default.
-
-        Returns:
-            The answer; in a coroutine, an awaitable of it.
-
-        Raises:
-            socketio.exceptions.TimeoutError: The client did not answer in time.
-        """
-        namespace = kwargs.pop("namespace", None) or "/"
-        room, to = kwargs.pop("room", None), kwargs.pop("to", None)
-        to = room if to is None else to
-        if "data" in kwargs:
-            args = _data_by_name("call", args, kwargs)
-        data = args[0] if len(args) == 1 else args or None
-        return self._ready().call(event, data, to=to, namespace=namespace, **kwargs)
-
-    def close_room(self, room: Any, namespace: str | None = None) -> Sent:
-        """Remove every client from a room."""
-        return self._ready().close_room(room, namespace)
+        any_event = message == ANY
+        route = make_route(self.server, handler, message, namespace, self.errors, any_event=any_event)
+        self.server.register(message, route, namespace)
 
     # Running
 
@@ -338,13 +240,6 @@ class SocketIO(Registry):
         watch_greenlets()
         for begin in self._at_start:
             begin()
-
-
-def _data_by_name(function: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
-    """What to send, where it is not given after the event's name but as ``data=``."""
-    if args:
-        raise TypeError(f"{function}() got multiple values for argument 'data'")
-    return (kwargs.pop("data"),)
 
 
 def _client_file(path: str | os.PathLike[str]) -> dict[str, str]:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flask import current_app, has_app_context, has_request_context, request
 
 from ..engine.awaitables import Sent
-
-if TYPE_CHECKING:
-    from .extension import SocketIO
+from .sender import Sender
 
 # What is handed on. Flask-SocketIO's functions ignore every other keyword, as in emit(..., json=True).
 EMIT_KEYWORDS = {"data", "namespace", "callback", "include_self", "skip_sid", "ignore_queue"}
@@ -139,7 +137,7 @@ def _recipient(kwargs: dict[str, Any]) -> Any:
     return room if to is None else to
 
 
-def _socketio() -> SocketIO:
+def _socketio() -> Sender:
     # An application may have several, and an event belongs to one of them.
-    own: SocketIO | None = request.environ.get("asyncsock.socketio") if has_request_context() else None
+    own: Sender | None = request.environ.get("asyncsock.socketio") if has_request_context() else None
     return own if own is not None else current_app.extensions["socketio"]

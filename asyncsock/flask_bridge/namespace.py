@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from socketio.base_namespace import BaseServerNamespace
 
 from ..engine.awaitables import SENT, Sent
-from ..server import UserSession
-from .routes import ErrorHandlers, Handler, inline_runner, is_coroutine, make_server_handler, thread_runner
-
-if TYPE_CHECKING:
-    from .extension import SocketIO
+from ..types import Handler
+from ..user_session import UserSession
+from .errors import ErrorHandlers
+from .routes import InlineRoute, is_coroutine, make_route, run_function
+from .sender import Sender
 
 
 class Namespace(BaseServerNamespace):
@@ -34,7 +34,7 @@ class Namespace(BaseServerNamespace):
         socketio.on_namespace(Chat("/chat"))
     """
 
-    socketio: SocketIO
+    socketio: Sender
 
     def __init__(self, namespace: str | None = None) -> None:
         super().__init__(namespace)
@@ -45,7 +45,7 @@ class Namespace(BaseServerNamespace):
         """Whether the server is python-socketio's kind for asyncio, which it is."""
         return True
 
-    def _set_socketio(self, socketio: SocketIO) -> None:
+    def _set_socketio(self, socketio: Sender) -> None:
         self.socketio = socketio
         self._wrapped.clear()
         if self._dispatches_in_threads:
@@ -69,17 +69,13 @@ class Namespace(BaseServerNamespace):
         """
         wrapped = self._wrapped.get(event)
         if wrapped is None:
-            in_thread, server, errors = (
-                self._dispatches_in_threads,
-                self.socketio.server,
-                _NamespaceErrors(self),
-            )
+            in_thread = self._dispatches_in_threads
             method: Any = getattr(self, f"on_{event}", None)
             if not callable(method):
                 return None if in_thread else SENT
-            run = inline_runner(server, errors) if in_thread else None
-            wrapped = make_server_handler(server, method, event, self.namespace, errors, run, any_event=False)
-            self._wrapped[event] = wrapped
+            make = InlineRoute if in_thread else make_route
+            errors = _NamespaceErrors(self)
+            wrapped = self._wrapped[event] = make(self.socketio.server, method, event, self.namespace, errors)
         return wrapped(*args)
 
     def _trigger_in_thread(self, event: str, *args: Any) -> Any:
@@ -90,7 +86,7 @@ class Namespace(BaseServerNamespace):
             sid, *data = args
         context = server.event_context(sid, namespace, event, tuple(data))
         dispatch = partial(type(self).trigger_event, self, event)
-        return thread_runner(server, ErrorHandlers())(context, dispatch, namespace, args)
+        return run_function(server, ErrorHandlers(), context, dispatch, namespace, args)
 
     def emit(
         self,

@@ -5,16 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 from flask import Flask
 
 from ..engine.http import Message, Receive, Scope, Send
 from .checks import START
+from .sender import Sender
 from .wsgi import HANDS_OVER, HandOver, WsgiApp, WsgiCallable
-
-if TYPE_CHECKING:
-    from .extension import SocketIO
 
 WSGI = (
     "Socket.IO cannot be served here: this is a WSGI server, such as `flask run` or gunicorn starts, and "
@@ -23,16 +21,18 @@ WSGI = (
 
 REFUSAL_SIZE = 65_536  # bytes of a WSGI answer that a refused WebSocket is given
 
+S = TypeVar("S", bound=Sender)
+
 logger = logging.getLogger("asyncsock.wsgi")
 
 
-def others_of(app: Flask, socketio: SocketIO, path: str) -> list[SocketIO]:
+def others_of(app: Flask, socketio: S, path: str) -> list[S]:
     """The other SocketIO objects of an application.
 
     Raises:
         ValueError: One of them has this path.
     """
-    others: dict[str, SocketIO] = {
+    others: dict[str, S] = {
         taken: other for taken, other in _registered(app).items() if other is not socketio
     }
     if path in others:
@@ -43,7 +43,7 @@ def others_of(app: Flask, socketio: SocketIO, path: str) -> list[SocketIO]:
     return list(others.values())
 
 
-def register(app: Flask, socketio: SocketIO, path: str) -> None:
+def register(app: Flask, socketio: Sender, path: str) -> None:
     """Note that a path of an application belongs to a SocketIO object."""
     registered = _registered(app)
     for taken in [taken for taken, other in registered.items() if other is socketio]:
@@ -54,8 +54,8 @@ def register(app: Flask, socketio: SocketIO, path: str) -> None:
     registered[path] = socketio
 
 
-def _registered(app: Flask) -> dict[str, SocketIO]:
-    registered: dict[str, SocketIO] = app.extensions.get("asyncsock", {})
+def _registered(app: Flask) -> dict[str, Any]:
+    registered: dict[str, Any] = app.extensions.get("asyncsock", {})
     return registered
 
 
@@ -67,7 +67,7 @@ class _SocketPaths:
     server is told how to start the application.
     """
 
-    def __init__(self, wsgi_app: WsgiCallable, paths: dict[str, SocketIO]) -> None:
+    def __init__(self, wsgi_app: WsgiCallable, paths: dict[str, Sender]) -> None:
         self._wsgi_app = wsgi_app
         self._paths = paths
         self._logged = False
@@ -100,7 +100,7 @@ class _Below:
         environ: The request as the middleware left it.
     """
 
-    def __init__(self, socketio: SocketIO, environ: dict[str, Any]) -> None:
+    def __init__(self, socketio: Sender, environ: dict[str, Any]) -> None:
         self._socketio = socketio
         root = _text(environ.get("SCRIPT_NAME", "").rstrip("/"))
         self._changes = {"root_path": root, "path": root + _text(environ["PATH_INFO"])}

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, TypeVar, overload
+from typing import Any, overload
 
+from ..types import H, Handler
+from .errors import ErrorHandlers
 from .namespace import Namespace
-from .routes import ErrorHandlers, Handler
-
-H = TypeVar("H", bound=Handler)
 
 
 class Registry(ABC):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from flask import Flask
 from flask.testing import EnvironBuilder, FlaskClient
@@ -15,9 +15,7 @@ from ..engine.packet import Packet
 from ..engine.reasons import CLIENT_DISCONNECT
 from ..engine.session import Session
 from ..engine.transports.base import Transport
-
-if TYPE_CHECKING:
-    from .extension import SocketIO
+from .sender import Sender
 
 T = TypeVar("T")
 Received = dict[str, Any]
@@ -81,7 +79,7 @@ class _Inbox(Transport):
 class _Client:
     """What both test clients do, in coroutines on the server's loop."""
 
-    def __init__(self, app: Flask, socketio: SocketIO, flask_test_client: FlaskClient | None) -> None:
+    def __init__(self, app: Flask, socketio: Sender, flask_test_client: FlaskClient | None) -> None:
         self.server = socketio.server
         self.inbox = _Inbox(self)
         self._app = app
@@ -103,7 +101,7 @@ class _Client:
             self._session = Session(eio, eio.generate_id(), environ)
             eio.sessions[self._session.sid] = self._session
             self._session.start(self.inbox)
-            self.server._handle_eio_connect(self._session.sid, environ)
+            eio.application.connect(self._session)
         self._session.environ = environ
         self.server.connections[self.eio_sid].context = None  # it is made anew from this environ
         await self._feed(CONNECT, namespace, auth)
@@ -198,7 +196,7 @@ class _TestClient:
     def __init__(
         self,
         app: Flask,
-        socketio: SocketIO,
+        socketio: Sender,
         namespace: str | None = None,
         query_string: Any = None,
         headers: Any = None,

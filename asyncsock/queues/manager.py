@@ -148,7 +148,7 @@ class QueueManager(Rooms):
         if not (ignore_queue or self._is_here(room, namespace) or _is_nobody(room)):
             answer_to = self._expect_answer(room, namespace, callback) if callback is not None else None
             fields = wire.emit_fields(event.name, event.arguments, namespace, room, skip_sid, answer_to)
-        recipients = self._recipients(namespace, room, skip_sid)
+        recipients = self.table.recipients(namespace, room, skip_sid)
         sent = self._send(event.body, namespace, recipients, callback) if recipients else SENT
         if fields is None:
             return sent
@@ -270,7 +270,7 @@ class QueueManager(Rooms):
             self.server.disconnect(message.sid, namespace, ignore_queue=True)
 
     def _handle_emit(self, message: wire.Message, namespace: str) -> None:
-        recipients = self._recipients(namespace, message.room, message.skip_sid)
+        recipients = self.table.recipients(namespace, message.room, message.skip_sid)
         if not recipients:
             return
         if message.event is None:

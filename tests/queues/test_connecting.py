@@ -13,7 +13,7 @@ import socketio
 from asyncsock import AsyncServer
 from asyncsock.queues import from_url
 from tests.support.brokers import Redis
-from tests.support.connecting_programs import EARLY, OUT, Program, connecting, in_order, received, rest
+from tests.test_connecting import EARLY, OUT, Program, connecting, in_order, received, rest
 from tests.test_rooms import opened
 
 MANAGERS = ["asyncsock", "python-socketio"]
@@ -46,7 +46,7 @@ async def until_heard(near: AsyncServer, far: AsyncServer) -> None:
 
 
 def is_to_leave(server: AsyncServer, sid: str) -> bool:
-    connecting: Any = server._theirs or server.manager
+    connecting: Any = server._rooms
     return connecting.why_gone(sid, "/") is not None
 
 

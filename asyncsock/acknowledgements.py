@@ -1,0 +1,61 @@
+"""Acknowledgements that clients get, and what becomes of a handler's error."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .codec.base import Codec, Incoming
+from .codec.values import NotEncodable, describe_failure
+from .connection import Connection
+from .engine import EngineServer
+from .managers import AnyRooms
+from .types import Handler
+
+
+class Acknowledgements:
+    """The end of every event, whichever kind of handler it has had.
+
+    Args:
+        engine: The engine that the clients are connected to.
+        rooms: Who the clients are.
+        codec: What writes the packets.
+
+    Attributes:
+        running: The tasks of handlers by their packets. A handler's task takes its own out.
+        failed: Called with what a handler has raised.
+    """
+
+    def __init__(self, engine: EngineServer, rooms: AnyRooms, codec: Codec) -> None:
+        self.running = engine.tasks.running
+        self.failed = engine.tasks.failed
+        self._engine = engine
+        self._rooms = rooms
+        self._codec = codec
+
+    def send(
+        self, connection: Connection, sid: str, packet: Incoming, id: int, handler: Handler, result: Any
+    ) -> None:
+        """Acknowledge an event with the result of its handler, unless the client has left meanwhile."""
+        target = self._rooms.target(connection, sid)
+        if target is None:
+            return
+        try:
+            answers = self._codec.acknowledge(packet.namespace, id, result)
+        except Exception as error:
+            if isinstance(error, NotEncodable):
+                error.from_data(result, 0)
+            event, why = packet.data[0], describe_failure(error)
+            whose = f"the result of {_name_of(handler, event):.200} for event {event!r:.100}"
+            self._engine.tasks.result_failed(TypeError(f"{whose} cannot be sent: {why}"))
+            return
+        for answer in answers:
+            self._engine.outboxes.put(target, answer)
+
+
+def _name_of(handler: Handler, event: str) -> str:
+    """Which function of the application's a handler is."""
+    function = getattr(handler, "function", handler)
+    owner = getattr(function, "__self__", None)
+    if owner is not None and hasattr(type(owner), f"on_{event}"):
+        return f"{type(owner).__module__}.{type(owner).__qualname__}.on_{event}"
+    return f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', repr(function))}"

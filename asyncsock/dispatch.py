@@ -1,0 +1,163 @@
+"""What clients send: from a message of the engine to the handler of an event."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from socketio import AsyncServer as BaseServer
+
+from .codec.base import ACKS, CONNECT, DISCONNECT, EVENTS, Codec, Incoming, check_shape
+from .connection import Connection, Partial
+from .connections import Connector
+from .engine import EngineServer
+from .engine.errors import BadPacket
+from .engine.reasons import CLIENT_DISCONNECT
+from .engine.session import Session
+from .managers import AnyRooms
+from .routes import Routes
+from .server_loop import ServerLoop
+
+ATTACHMENTS = 10  # times max_http_buffer_size that the attachments of one packet may have together
+
+
+class Dispatcher:
+    """The engine's application that speaks Socket.IO: it takes sessions and what they send.
+
+    Args:
+        server: Whose options decide.
+        connections: The connections by session id.
+        connector: Connects and disconnects clients.
+        rooms: Who the clients are.
+        routes: What finds and runs the handlers.
+        codec: What reads the packets.
+        loop: The event loop to serve on.
+        verbose: Whether each event is logged.
+    """
+
+    def __init__(
+        self,
+        server: BaseServer,
+        connections: dict[str, Connection],
+        connector: Connector,
+        rooms: AnyRooms,
+        routes: Routes,
+        codec: Codec,
+        loop: ServerLoop,
+        verbose: bool,
+    ) -> None:
+        self._server = server
+        self._engine: EngineServer = server.eio
+        self._tasks = self._engine.tasks
+        self._connections = connections
+        self._connector = connector
+        self._rooms = rooms
+        self._route = routes.route
+        self._decode = codec.decode
+        self._join = codec.join
+        self._loop = loop
+        self._verbose = verbose
+
+    # The engine's sessions
+
+    def connect(self, session: Session) -> None:
+        """Take a new session."""
+        server = self._server
+        if not server.manager_initialized:
+            server.manager_initialized = True
+            server.manager.initialize()
+        self._loop.follow(self._engine.loop)
+        self._connector.begin(session)
+
+    def disconnect(self, session: Session, reason: str) -> asyncio.Future[Any] | None:
+        """A session has ended: disconnect its clients; a future while handlers run for it."""
+        return self._connector.end(session, reason)
+
+    def left_loop(self) -> None:
+        """The event loop is over, and with it all sessions."""
+        self._connector.left_loop()
+
+    # Packets
+
+    def message(self, session: Session, message: str | bytes) -> None:
+        """Take a message of a session: a packet, or an attachment of one.
+
+        Raises:
+            BadPacket: The client broke the protocol.
+        """
+        connection = self._connections[session.sid]
+        if connection.partial is not None:
+            packet = self._complete(connection, connection.partial, message)
+            if packet is None:
+                return
+        else:
+            packet = self._decode(message[1:] if isinstance(message, str) else message)
+            check_shape(packet)
+            if packet.attachments:
+                connection.partial = Partial(packet)
+                return
+        if packet.kind in EVENTS:
+            self._run_event(connection, packet)
+        elif packet.kind == CONNECT:
+            self._connector.connect(connection, packet.namespace, packet.data)
+        else:
+            self._take_other(connection, packet)
+
+    def _complete(self, connection: Connection, partial: Partial, message: str | bytes) -> Incoming | None:
+        """Take an attachment; the packet, if it was the last one that it lacked."""
+        if not isinstance(message, bytes):
+            raise BadPacket("a text packet in place of an attachment")
+        packet = partial.packet
+        partial.size += len(message) * packet.attachments[len(partial.attachments)]
+        partial.attachments.append(message)
+        if partial.size > ATTACHMENTS * self._engine.max_http_buffer_size:
+            raise BadPacket("attachments that are too large together")
+        if len(partial.attachments) < len(packet.attachments):
+            return None
+        connection.partial = None
+        packet.data = self._join(packet.data, partial.attachments)
+        return packet
+
+    def _run_event(self, connection: Connection, packet: Incoming) -> None:
+        sid = self._rooms.connected_sid(connection, packet.namespace)
+        if sid is None:
+            self._not_connected(connection, packet)
+            return
+        if self._engine.closing:
+            return
+        if self._verbose:
+            self._server.logger.info(
+                'received event "%s" from %s [%s]', packet.data[0], sid, packet.namespace
+            )
+        route = self._route(packet, sid)
+        if route is None:
+            return
+        run = route.run_event(connection, sid, packet)
+        if self._server.async_handlers:
+            self._tasks.start(run, packet, connection.session.sid)
+        else:
+            self._tasks.in_turn(run, connection.session.sid)
+
+    def _take_other(self, connection: Connection, packet: Incoming) -> None:
+        namespace = packet.namespace
+        sid = self._rooms.connected_sid(connection, namespace)
+        if sid is None:
+            self._not_connected(connection, packet)
+        elif packet.kind in ACKS:
+            assert packet.id is not None  # `check_shape` has looked
+            answer = self._rooms.trigger_callback(sid, packet.id, packet.data)
+            self._tasks.spawn(answer, connection.session.sid)
+        else:
+            self._connector.leave(connection, sid, namespace, CLIENT_DISCONNECT)
+
+    def _not_connected(self, connection: Connection, packet: Incoming) -> None:
+        """Ignore a packet for a namespace that its session is not in, or not any more."""
+        if not connection.greeted:
+            raise BadPacket("a packet before CONNECT")
+        namespace = packet.namespace
+        leaves = packet.kind == DISCONNECT
+        if leaves and self._connector.leave_early(connection, namespace, CLIENT_DISCONNECT):
+            return
+        self._server.logger.warning(
+            "packet for %.100r ignored: session %s is not in it", namespace, connection.session.sid
+        )

@@ -1,0 +1,203 @@
+"""python-socketio's client managers behind the interface of `Rooms`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+from socketio import packet as socketio_packet
+
+from .codec.values import JSONModule
+from .connection import Connection
+from .engine.awaitables import Sent
+from .engine.session import Session
+from .rooms import Rooms, refuse_sid_room
+from .server_loop import ServerLoop
+from .types import Handler
+
+
+class ForeignManager:
+    """A client manager of python-socketio's, such as ``socketio.AsyncRedisManager``.
+
+    What it does, it does in coroutines. It knows nothing of clients whose connect handler runs, so what is
+    asked of these is noted here until that handler has ended.
+
+    Args:
+        manager: The client manager. From here on it sends nothing to clients that were sent away.
+        connections: The connections by session id.
+        loop: Where its coroutines run.
+    """
+
+    is_immediate: Literal[False] = False
+
+    def __init__(self, manager: Any, connections: Mapping[str, Connection], loop: ServerLoop) -> None:
+        self._manager = manager
+        self._connections = connections
+        self._loop = loop
+        # Managers before python-socketio 5.18 know one step only: a client that is there is connected.
+        self._in_two_steps = hasattr(manager, "pre_connect")
+        self._connecting: dict[tuple[str, str], str | None] = {}  # why a client is to leave, if it is
+        self._sent_away: set[str] = set()
+        self._find = manager.get_participants
+        manager.get_participants = self._participants
+
+    def _participants(self, namespace: str, room: Any) -> Iterable[tuple[str, str]]:
+        found: Iterable[tuple[str, str]] = self._find(namespace, room)
+        return [each for each in found if each[0] not in self._sent_away] if self._sent_away else found
+
+    # Other processes
+
+    def start(self) -> None:
+        """Nothing to do: it connects to its message queue by itself."""
+
+    async def ready(self) -> None:
+        """Nothing to wait for."""
+
+    async def stop(self) -> None:
+        """Nothing to do."""
+
+    def queue_health(self) -> None:
+        """Not known."""
+
+    def disconnect_elsewhere(self, sid: str, namespace: str) -> Sent:
+        """Disconnect a client of another process."""
+        return self._loop.start(self._manager.can_disconnect(sid, namespace))
+
+    # Sending
+
+    def emit(
+        self,
+        event: str,
+        data: Any,
+        namespace: str,
+        room: Any = None,
+        skip_sid: str | list[str] | None = None,
+        callback: Handler | None = None,
+        ignore_queue: bool = False,
+    ) -> Sent:
+        """Begin to send an event, from any thread."""
+        return self._loop.start(
+            self._manager.emit(
+                event,
+                data,
+                namespace,
+                room=room,
+                skip_sid=skip_sid,
+                callback=callback,
+                ignore_queue=ignore_queue,
+            )
+        )
+
+    def emit_elsewhere(self, _loop: ServerLoop, *event: Any) -> Sent:
+        """The same from another thread than the event loop's."""
+        return self.emit(*event)
+
+    def enter_room(self, sid: str, namespace: str, room: Any) -> Sent:
+        """Add a client to a room."""
+        refuse_sid_room(sid, room)
+        return self._loop.start(self._manager.enter_room(sid, namespace, room))
+
+    def leave_room(self, sid: str, namespace: str, room: Any) -> Sent:
+        """Remove a client from a room."""
+        return self._loop.start(self._manager.leave_room(sid, namespace, room))
+
+    def close_room(self, room: Any, namespace: str) -> Sent:
+        """Remove every client from a room."""
+        return self._loop.start(self._manager.close_room(room, namespace))
+
+    # Clients
+
+    def connection_of(self, sid: str, namespace: str) -> Connection:
+        """The connection of a client."""
+        return self._connections[self._manager.eio_sid_from_sid(sid, namespace)]
+
+    def sid_from_eio_sid(self, eio_sid: str, namespace: str) -> str | None:
+        """The sid of a session's client in a namespace, however far it is with it."""
+        sid: str | None = self._manager.sid_from_eio_sid(eio_sid, namespace)
+        return sid
+
+    def connected_sid(self, connection: Connection, namespace: str) -> str | None:
+        """The sid of a connection's client in a namespace, if it is connected and not about to leave."""
+        sid = self.sid_from_eio_sid(connection.session.sid, namespace)
+        if sid is None or (sid, namespace) in self._connecting:
+            return None
+        return sid if self.is_connected(sid, namespace) else None
+
+    def is_connected(self, sid: str, namespace: str) -> bool:
+        """Whether a client is connected to a namespace and not about to leave it."""
+        return bool(self._manager.is_connected(sid, namespace))
+
+    def target(self, connection: Connection, sid: str) -> Session:
+        """Where packets for a client go."""
+        return connection.session
+
+    async def pre_connect(self, eio_sid: str, namespace: str) -> str | None:
+        """Note a client whose connect handler is about to run; None if it is connected already."""
+        enter = self._manager.pre_connect if self._in_two_steps else self._manager.connect
+        sid: str | None = await enter(eio_sid, namespace)
+        if sid is not None:
+            self._connecting[sid, namespace] = None
+        return sid
+
+    async def connect(self, sid: str, namespace: str) -> None:
+        """Note that a client is connected."""
+        self._forget_connecting(sid, namespace)
+        if self._in_two_steps:
+            await self._manager.connect(sid, namespace)
+
+    def pre_disconnect(self, sid: str, namespace: str) -> None:
+        """Note that a client is about to leave."""
+        self._manager.pre_disconnect(sid, namespace)
+
+    async def disconnect(self, sid: str, namespace: str, **options: Any) -> None:
+        """Forget a client."""
+        self._forget_connecting(sid, namespace)
+        await self._manager.disconnect(sid, namespace, **options)
+
+    def _forget_connecting(self, sid: str, namespace: str) -> None:
+        self._connecting.pop((sid, namespace), None)
+        self._sent_away.discard(sid)
+
+    def send_away(self, sid: str, namespace: str, reason: str) -> bool:
+        """Note that a client is to leave when its connect handler has ended; False if none runs."""
+        if (sid, namespace) not in self._connecting:
+            return False
+        self._connecting[sid, namespace] = self._connecting[sid, namespace] or reason
+        self._sent_away.add(sid)
+        return True
+
+    def why_gone(self, sid: str, namespace: str) -> str | None:
+        """Why a client was sent away while its connect handler ran, if it was."""
+        return self._connecting.get((sid, namespace))
+
+    def let_go(self, sid: str) -> None:
+        """Nothing to do: nothing was kept for it."""
+
+    def abandon(self, connection: Connection, reason: str) -> list[tuple[str, str]]:
+        """The sid and namespace of each connected client of a session that has ended."""
+        named = [(self.connected_sid(connection, name), name) for name in self._manager.get_namespaces()]
+        return [(sid, name) for sid, name in named if sid is not None]
+
+    async def trigger_callback(self, sid: str, id: int, data: list[Any]) -> None:
+        """Call what was to be called when a client acknowledges an event."""
+        if id != 0:  # where these managers keep their counter
+            await self._manager.trigger_callback(sid, id, data)
+
+
+AnyRooms = Rooms | ForeignManager
+
+
+def rooms_of(manager: Any, connections: Mapping[str, Connection], loop: ServerLoop) -> AnyRooms:
+    """What the server asks for its clients: its client manager, or that in an adapter."""
+    return manager if isinstance(manager, Rooms) else ForeignManager(manager, connections, loop)
+
+
+def packet_class_for(manager: Any, packet_class: Any, json: Any) -> Any:
+    """The packet class for what a client manager sends: one with this server's JSON module."""
+    if json is not None:
+        if packet_class is socketio_packet.Packet:
+            return packet_class
+        return type("Packet", (packet_class,), {"json": json})
+    if not isinstance(manager, Rooms) and packet_class is socketio_packet.Packet:
+        return type("Packet", (packet_class,), {"json": JSONModule})
+    return packet_class

@@ -1,0 +1,138 @@
+"""Handlers as routes: which one an event goes to, and how it runs there."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Coroutine
+from types import CoroutineType
+from typing import Any
+
+from socketio import AsyncServer as BaseServer
+from socketio.async_namespace import AsyncNamespace
+
+from .acknowledgements import Acknowledgements
+from .codec.base import ANY, Incoming
+from .connection import Connection
+from .engine.awaitables import SENT_TYPES
+from .types import Handler
+
+
+class Route:
+    """A handler that runs the events that reach it, from the decoded packet to the acknowledgement."""
+
+    __slots__ = ()
+
+    def run_event(self, connection: Connection, sid: str, packet: Incoming) -> Coroutine[Any, Any, None]:
+        """Run the handler of an event and acknowledge it; never raises what the handler does."""
+        raise NotImplementedError
+
+
+class HandlerRoute(Route):
+    """A handler that is called as python-socketio calls it, for one event.
+
+    Args:
+        handler: What is called: a coroutine function or a function.
+        args: What it is called with.
+        acknowledgements: Where its result goes.
+    """
+
+    __slots__ = ("_acknowledgements", "_args", "_handler")
+
+    def __init__(self, handler: Handler, args: tuple[Any, ...], acknowledgements: Acknowledgements) -> None:
+        self._handler = handler
+        self._args = args
+        self._acknowledgements = acknowledgements
+
+    async def run_event(self, connection: Connection, sid: str, packet: Incoming) -> None:
+        handler, acknowledgements = self._handler, self._acknowledgements
+        try:
+            result = handler(*self._args)
+            if type(result) is CoroutineType or hasattr(type(result), "__await__"):
+                result = await result
+                if type(result) in SENT_TYPES:  # `return emit(...)`
+                    await result
+                    result = None
+            if packet.id is not None:
+                acknowledgements.send(connection, sid, packet, packet.id, handler, result)
+        except Exception as error:
+            acknowledgements.failed(error)
+        finally:
+            acknowledgements.running.pop(packet, None)
+
+
+class Routes:
+    """Finds the handlers that are registered with a server.
+
+    Args:
+        server: A server of python-socketio's, which keeps them.
+        acknowledgements: Where the results of handlers go.
+    """
+
+    def __init__(self, server: BaseServer, acknowledgements: Acknowledgements) -> None:
+        self._server = server
+        self._acknowledgements = acknowledgements
+
+    def find(
+        self, event: str, namespace: str, args: tuple[Any, ...]
+    ) -> tuple[Handler, tuple[Any, ...]] | None:
+        """The handler of an event and what to call it with.
+
+        Args:
+            event: The name of the event. A client may name its event ``'*'``: that is data, and only a
+                handler of any event gets it.
+            namespace: Its namespace.
+            args: The sid and what came with the event.
+        """
+        server = self._server
+        handlers = server.handlers
+        registered = handlers.get(namespace)
+        if registered is not None:
+            if event != ANY and event in registered:
+                return registered[event], args
+            if event not in server.reserved_events and ANY in registered:
+                return registered[ANY], (event, *args)
+        registered = handlers.get(ANY)
+        if registered is not None:
+            if event != ANY and event in registered:
+                return registered[event], (namespace, *args)
+            if event not in server.reserved_events and ANY in registered:
+                return registered[ANY], (event, namespace, *args)
+        owner, args = server._get_namespace_handler(namespace, args)
+        if owner is None:
+            return None
+        if type(owner).trigger_event is not AsyncNamespace.trigger_event:
+            return owner.trigger_event, (event, *args)
+        method = getattr(owner, f"on_{event}", None)
+        return (method, args) if callable(method) else None
+
+    def route(self, packet: Incoming, sid: str) -> Route | None:
+        """What runs an event of a client."""
+        event, *data = packet.data
+        found = self.find(event, packet.namespace, (sid, *data))
+        if found is None:
+            return None
+        handler, args = found
+        if isinstance(handler, Route):
+            return handler
+        return HandlerRoute(handler, args, self._acknowledgements)
+
+    def has(self, event: str, namespace: str) -> bool:
+        """Whether an event has a handler."""
+        return self.find(event, namespace, ()) is not None
+
+    async def trigger(self, event: str, namespace: str, *args: Any) -> Any:
+        """Run the handler of an event and return its result."""
+        found = self.find(event, namespace, args)
+        if found is None:
+            return self._server.not_handled
+        result = found[0](*found[1])
+        return await result if isinstance(result, Awaitable) else result
+
+    def accepts(self, namespace: str) -> bool:
+        """Whether clients may connect to a namespace."""
+        server = self._server
+        return namespace != ANY and (
+            namespace in server.handlers
+            or namespace in server.namespace_handlers
+            or server.namespaces == ANY
+            or namespace in server.namespaces
+        )
