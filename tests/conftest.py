@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
 from hypothesis import settings
 
-from tests.support.server_process import Server, serve
+from tests.support.server_process import Server, Start, serve
 
 # Timings never fail a test.
 settings.register_profile("asyncsock", deadline=None, max_examples=60)
@@ -16,8 +16,6 @@ settings.load_profile("asyncsock")
 
 # the way a WebSocket takes into the engine under each server
 DOORS = {"uvicorn": "direct", "uvicorn-wsproto": "plain ASGI", "hypercorn": "plain ASGI"}
-
-Start = Callable[..., Server]
 
 
 @pytest.fixture(scope="session")

@@ -13,9 +13,9 @@ import pytest
 from tests.support.python_socketio_client import TRANSPORTS, Client, arrived, connected, tags
 from tests.support.raw_clients import Polling, read_handshake, receive, websocket
 from tests.support.required_parts import require
-from tests.support.server_process import Server, serve
-from tests.test_js_clients import FOLDER
+from tests.support.server_process import ROOT, Server, serve
 
+FOLDER = ROOT / "tests" / "js"
 DOORS = {"direct": "uvicorn", "plain ASGI": "hypercorn"}
 NAMESPACES = ["/members", "/coroutine-members"]
 PATH = "/socket.io/"

@@ -21,7 +21,7 @@ from asyncsock import ASGIApp, AsyncServer
 from asyncsock.engine import EngineServer
 from asyncsock.engine.awaitables import SENT, Sent, SentAndWaiting
 from tests.support.raw_clients import RawSocket, frame, within
-from tests.test_asgi_app import running
+from tests.support.uvicorn_in_process import running
 from tests.test_rooms import Client, connected, msgpack_client
 
 LARGE = "x" * 8_000_000  # more than the buffers of both kernels take

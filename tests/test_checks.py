@@ -21,12 +21,11 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.test import Client as WsgiClient
 
 import asyncsock
-from tests.conftest import Start
 from tests.support.python_socketio_client import WAIT, arrived, connected
 from tests.support.raw_clients import NO_PROXY, address, query
 from tests.support.required_parts import require
-from tests.support.server_process import ROOT, Server, serve
-from tests.test_gunicorn import supervised
+from tests.support.server_process import ROOT, Server, Start, serve
+from tests.support.worker_processes import supervised
 
 # Other event loops
 

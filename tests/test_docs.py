@@ -13,9 +13,9 @@ from urllib.parse import unquote
 
 import pytest
 
+from tests.support.parity_differences import DIFFERENCES
 from tests.support.required_parts import require
 from tests.support.server_process import ROOT
-from tests.test_parity import DIFFERENCES
 
 MIGRATING = ROOT / "docs" / "migrating.md"
 DOCUMENTS = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")), *sorted(ROOT.glob("examples/*/README.md"))]

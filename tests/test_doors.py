@@ -5,7 +5,6 @@ The log tells which door is open; a short exchange with python-socketio's client
 
 from __future__ import annotations
 
-import ssl
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -14,7 +13,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.support.python_socketio_client import arrived, connected
+from tests.support.python_socketio_client import connected, use_two_clients
 from tests.support.required_parts import require
 from tests.support.server_log import trouble
 from tests.support.server_process import Server, serve
@@ -23,33 +22,6 @@ TARGET = "tests.apps.doors:asgi"
 DIRECT = "websocket door: direct"
 PLAIN = "websocket door: plain ASGI"
 OLDEST_UVICORN = "0.52.1"
-
-
-async def exchange(url: str, authority: Path | None = None) -> None:
-    """Acknowledgements, binary data, an event to everyone and the server's disconnect, with two clients.
-
-    One comes over WebSocket only, the other upgrades to it.
-    """
-    context = ssl.create_default_context(cafile=str(authority)) if authority else None
-    async with (
-        aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context or True)) as first_session,
-        aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context or True)) as second_session,
-        connected(url, mode="websocket", client_options={"http_session": first_session}) as first,
-        connected(url, mode="upgrade", client_options={"http_session": second_session}) as second,
-    ):
-        told = [client.arrivals("told") for client in (first, second)]
-        gone = [client.arrivals("disconnect") for client in (first, second)]
-        for client in (first, second):
-            assert await client.call("echo", "text ž", 1) == ("text ž", 1)
-            assert await client.call("echo", {"binary": [b"\x00\xff", b"x" * 70_000]}) == {
-                "binary": [b"\x00\xff", b"x" * 70_000]
-            }
-            assert await client.call("transport") == "websocket"
-        await first.emit("tell", None, {"all": b"of you"})
-        assert [await arrived(queue) for queue in told] == [({"all": b"of you"},)] * 2
-        for client in (first, second):
-            await client.emit("kick")
-        assert [await arrived(queue) for queue in gone] == [("server disconnect",)] * 2
 
 
 @pytest.mark.parametrize(
@@ -64,7 +36,7 @@ async def exchange(url: str, authority: Path | None = None) -> None:
 )
 async def test_uvicorn_opens_the_direct_door(args: tuple[str, ...]) -> None:
     with serve(TARGET, args=args) as server:
-        await exchange(server.url)
+        await use_two_clients(server.url)
         assert DIRECT in server.log()
         assert not trouble(server)
 
@@ -72,20 +44,20 @@ async def test_uvicorn_opens_the_direct_door(args: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("name", ["hypercorn", "granian", "uvicorn-websockets", "uvicorn-wsproto"])
 async def test_other_servers_and_protocols_use_the_plain_door(name: str) -> None:
     with serve(TARGET, server=name) as server:
-        await exchange(server.url)
+        await use_two_clients(server.url)
         assert PLAIN in server.log()
         assert not trouble(server)
 
 
 async def test_uvicorn_uses_the_plain_door_while_it_traces_messages() -> None:
     with serve(TARGET, args=("--log-level", "trace")) as server:
-        await exchange(server.url)
+        await use_two_clients(server.url)
         assert PLAIN in server.log()
 
 
 async def test_uvicorn_serves_clients_without_a_lifespan() -> None:
     with serve(TARGET, args=("--lifespan", "off")) as server:
-        await exchange(server.url)
+        await use_two_clients(server.url)
         assert DIRECT not in server.log()
         assert not trouble(server)
 
@@ -93,7 +65,7 @@ async def test_uvicorn_serves_clients_without_a_lifespan() -> None:
 @pytest.mark.parametrize(("name", "door"), [("uvicorn", DIRECT), ("hypercorn", PLAIN)])
 async def test_clients_come_in_over_tls(name: str, door: str) -> None:
     with serve(TARGET, server=name, tls=True) as server:
-        await exchange(server.url, server.authority)
+        await use_two_clients(server.url, server.authority)
         assert door in server.log()
         assert not trouble(server)
 
@@ -141,13 +113,13 @@ async def test_a_root_path_becomes_the_script_name(below_a_root_path: Server, mo
 
 
 async def test_clients_come_in_below_a_root_path(below_a_root_path: Server) -> None:
-    await exchange(below_a_root_path.url)
+    await use_two_clients(below_a_root_path.url)
     assert not trouble(below_a_root_path)
 
 
 async def test_a_middleware_around_the_application_sees_its_websockets() -> None:
     with serve("tests.apps.doors:wrapped") as server:
-        await exchange(server.url)
+        await use_two_clients(server.url)
         assert DIRECT not in server.log()
         assert "the middleware saw a websocket to /socket.io/" in server.log()
         assert not trouble(server)
@@ -199,7 +171,7 @@ async def test_clients_of_both_applications_are_served_at_once(
     direct: Server, http: aiohttp.ClientSession
 ) -> None:
     async with http.ws_connect(f"{direct.ws_url}/raw") as websocket:
-        await exchange(direct.url)
+        await use_two_clients(direct.url)
         await websocket.send_str("still here")
         assert await websocket.receive_str() == "still here"
 
@@ -217,6 +189,6 @@ def oldest_uvicorn(request: pytest.FixtureRequest) -> Path:
 
 async def test_the_oldest_supported_uvicorn_opens_the_direct_door(oldest_uvicorn: Path) -> None:
     with serve(TARGET, env={"PYTHONPATH": str(oldest_uvicorn)}) as server:
-        await exchange(server.url)
+        await use_two_clients(server.url)
         assert f"{DIRECT} (uvicorn {OLDEST_UVICORN})" in server.log()
         assert not trouble(server)

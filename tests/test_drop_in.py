@@ -12,8 +12,9 @@ import socketio
 
 from asyncsock import ASGIApp, AsyncServer
 from asyncsock.engine import EngineServer
+from tests.support.asgi_in_process import Lifespan, Refused, Socket, other, request
 from tests.support.raw_clients import Polling, RawSocket, upgrade_request
-from tests.test_asgi_app import Lifespan, Refused, Socket, other, request, running
+from tests.support.uvicorn_in_process import running
 
 ROOT = Path(__file__).resolve().parent.parent
 

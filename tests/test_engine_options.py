@@ -19,8 +19,7 @@ from socketio.msgpack_packet import MsgPackPacket
 
 from asyncsock import ASGIApp, AsyncServer
 from asyncsock.engine import EngineServer
-from tests.support.raw_clients import CLOSE, SEPARATOR, RawSocket, frame, upgrade_request, within
-from tests.test_asgi_app import (
+from tests.support.asgi_in_process import (
     HANDSHAKE,
     WEBSOCKET,
     Answer,
@@ -29,8 +28,9 @@ from tests.test_asgi_app import (
     Refused,
     Socket,
     request,
-    running,
 )
+from tests.support.raw_clients import CLOSE, SEPARATOR, RawSocket, frame, upgrade_request, within
+from tests.support.uvicorn_in_process import running
 
 PATH = "/engine.io/"
 FOREIGN = "https://elsewhere.example"

@@ -11,8 +11,9 @@ import pytest
 from asyncsock import ASGIApp, AsyncServer
 from asyncsock.engine import environ as module
 from asyncsock.engine.environ import build_environ
+from tests.support.asgi_in_process import HANDSHAKE, Socket, request
 from tests.support.raw_clients import TEXT, RawSocket, frame
-from tests.test_asgi_app import HANDSHAKE, Socket, request, running
+from tests.support.uvicorn_in_process import running
 
 
 def scope(*headers: tuple[bytes, bytes], **changes: Any) -> dict[str, Any]:

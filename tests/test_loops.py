@@ -17,8 +17,8 @@ import uvloop
 from asyncsock import AsyncServer, SocketIO
 from asyncsock.engine import EngineServer
 from asyncsock.rooms import Rooms
+from tests.support.asgi_in_process import Closed, Refused, Socket
 from tests.support.raw_clients import within
-from tests.test_asgi_app import Closed, Refused, Socket
 from tests.test_rooms import Client, connected
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}

@@ -22,9 +22,9 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 import asyncsock
 from asyncsock import Namespace, SocketIO, disconnect, emit, join_room, rooms, send
+from tests.support.asgi_in_process import Socket
+from tests.support.asgi_in_process import request as ask
 from tests.support.server_process import ROOT, START_TIMEOUT, Server, free_port, stop
-from tests.test_asgi_app import Socket
-from tests.test_asgi_app import request as ask
 
 # Every option that the documentation of Flask-SocketIO names, with a value that is not the default.
 OPTIONS: dict[str, Any] = {

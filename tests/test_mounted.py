@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from asyncsock import ASGIApp, AsyncServer
+from tests.support.asgi_in_process import Socket, other, request
 from tests.support.python_socketio_client import connected
 from tests.support.raw_clients import RawSocket, upgrade_request
 from tests.support.server_log import trouble
 from tests.support.server_process import Server, serve
-from tests.test_asgi_app import Socket, other, request, running
+from tests.support.uvicorn_in_process import running
 
 TARGET = "tests.apps.mounted:asgi"
 SERVERS = ("uvicorn", "uvicorn-wsproto", "hypercorn", "granian")

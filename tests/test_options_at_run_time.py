@@ -13,7 +13,7 @@ from asyncsock import ASGIApp, AsyncServer
 from asyncsock.engine import EngineServer
 from tests.support import raw_clients as clients
 from tests.support.raw_clients import TEXT, Polling, RawSocket, frame, receive, upgrade_request, within
-from tests.test_asgi_app import running
+from tests.support.uvicorn_in_process import running
 from tests.test_engine_options import FOREIGN, OPTIONS, PATH, Poller, ask, handshake, ws
 
 __all__ = ["ws"]  # the fixture

@@ -13,11 +13,10 @@ import pytest
 import socketio
 import websockets
 
-from tests.conftest import Start
 from tests.support import raw_clients
 from tests.support.python_socketio_client import WAIT, Client, connected
 from tests.support.server_log import trouble
-from tests.support.server_process import Server
+from tests.support.server_process import Server, Start
 
 FROM_PROXY = {
     "X-Script-Name": "/pgadmin4",

@@ -15,8 +15,9 @@ from asyncsock import ASGIApp
 from asyncsock.engine import EngineServer
 from asyncsock.uvicorn.access_log import FORMAT, MESSAGE, QuickAccessFormatter
 from asyncsock.uvicorn.httptools import HTTPToolsConnection
+from tests.support.asgi_in_process import other
 from tests.support.raw_clients import RawSocket, within
-from tests.test_asgi_app import Local, other, running
+from tests.support.uvicorn_in_process import Local, running
 
 QUERY = "EIO=4&transport=polling"
 

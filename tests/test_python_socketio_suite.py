@@ -16,8 +16,8 @@ import socketio
 from socketio import msgpack_packet
 
 from asyncsock import ASGIApp, AsyncServer
+from tests.support.asgi_in_process import Socket, other, request
 from tests.support.raw_clients import within
-from tests.test_asgi_app import Socket, other, request
 from tests.test_rooms import Environ, MsgPackClient, any_server, connected, opened, server
 
 __all__ = ["any_server", "server"]  # fixtures

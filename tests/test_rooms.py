@@ -20,8 +20,8 @@ from socketio.msgpack_packet import MsgPackPacket
 from asyncsock import AsyncServer
 from asyncsock.engine.session import Session
 from asyncsock.rooms import Rooms
+from tests.support.asgi_in_process import Closed, Socket, request
 from tests.support.raw_clients import within
-from tests.test_asgi_app import Closed, Socket, request
 
 Environ = dict[str, Any]
 MARKER = "4the end of what has been sent"

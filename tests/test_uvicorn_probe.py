@@ -21,8 +21,8 @@ from uvicorn.server import ServerState
 
 from asyncsock.engine.tested_versions import TESTED
 from asyncsock.uvicorn.probe import ATTRIBUTES, METHODS
+from tests.support.python_socketio_client import use_two_clients
 from tests.support.server_process import ROOT, serve
-from tests.test_doors import exchange
 
 OURS = ROOT / "asyncsock" / "uvicorn"
 # What asyncio, httptools and logging call, or Python: uvicorn cannot give these other names.
@@ -89,7 +89,7 @@ def touched(file: str, *holders: str) -> set[str]:
 
 async def made(cls: Any) -> set[str]:
     """The names that a protocol object of uvicorn's has when it has read a request line."""
-    config = uvicorn.Config(exchange, interface="asgi3", log_config=None)  # any application
+    config = uvicorn.Config(use_two_clients, interface="asgi3", log_config=None)  # any application
     state, loop = ServerState(), asyncio.get_running_loop()
     protocol = cls(config=config, server_state=state, app_state={}, _loop=loop)
     protocol.connection_made(asyncio.Transport())
@@ -188,8 +188,8 @@ async def test_a_direct_door_that_fails_before_it_has_a_request_loses_none(
 ) -> None:
     (tmp_path / "failing.py").write_text(FAILING.format(module=module, name=name))
     with serve("failing:asgi", env={"PYTHONPATH": f"{ROOT}:{tmp_path}"}) as server:
-        await exchange(server.url)
-        await exchange(server.url)
+        await use_two_clients(server.url)
+        await use_two_clients(server.url)
         log = server.log()
     assert "websocket door: direct" in log
     assert log.count("the direct door failed") == 1
@@ -203,5 +203,5 @@ async def test_a_direct_door_that_fails_at_an_answer_is_closed(tmp_path: Path) -
     with serve("failing:asgi", env={"PYTHONPATH": f"{ROOT}:{tmp_path}"}) as server:
         with pytest.raises(httpx.TransportError):
             httpx.get(f"{server.url}/socket.io/?EIO=4&transport=polling", trust_env=False)
-        await exchange(server.url)
+        await use_two_clients(server.url)
         assert server.log().count("the direct door failed") == 1

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack
-from typing import TypeVar
+from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
 from tests.support.apache_kafka import ApacheKafka, installed
+from tests.support.broker_process import Own
 from tests.support.brokers import Kafka, Nats, RabbitMQ, Redis, ZmqProxy
-
-Opened = TypeVar("Opened")
-Own = Callable[[AbstractContextManager[Opened]], Opened]
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ import socketio
 from asyncsock import AsyncServer
 from asyncsock.queues import from_url
 from tests.support.brokers import Redis
-from tests.test_connecting import EARLY, OUT, Program, connecting, in_order, received, rest
+from tests.support.connecting_programs import EARLY, OUT, Program, connecting, in_order, received, rest
 from tests.test_rooms import opened
 
 MANAGERS = ["asyncsock", "python-socketio"]

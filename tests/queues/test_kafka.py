@@ -16,8 +16,8 @@ from aiokafka.errors import KafkaError
 from asyncsock.queues import LoginRefused, MessageRefused
 from asyncsock.queues import kafka as driver_module
 from asyncsock.queues.kafka import KafkaDriver
-from tests.queues.conftest import Own
 from tests.support.apache_kafka import ApacheKafka
+from tests.support.broker_process import Own
 from tests.support.brokers import HOST, Kafka, low_port
 from tests.support.kafka_tls_proxy import front
 from tests.support.queue_drivers import envelope, listening, numbered, peer, publishing

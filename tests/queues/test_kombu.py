@@ -15,7 +15,7 @@ import pytest
 from asyncsock.queues import LoginRefused
 from asyncsock.queues.kombu import KombuDriver
 from asyncsock.queues.rabbitmq import RabbitMQDriver
-from tests.queues.conftest import Own
+from tests.support.broker_process import Own
 from tests.support.brokers import HOST, RabbitMQ, Redis
 from tests.support.queue_drivers import envelope, listening, numbered, peer, publishing, said
 from tests.support.tcp_proxy import Proxy

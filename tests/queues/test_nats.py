@@ -11,7 +11,7 @@ import pytest
 from asyncsock.queues import LoginRefused, MessageRefused
 from asyncsock.queues import nats as driver_module
 from asyncsock.queues.nats import NatsDriver
-from tests.queues.conftest import Own
+from tests.support.broker_process import Own
 from tests.support.brokers import Nats
 from tests.support.queue_drivers import envelope, listening, numbered, publishing
 from tests.support.tcp_proxy import Proxy

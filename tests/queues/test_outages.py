@@ -6,7 +6,6 @@ import asyncio
 import json
 import pickle
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, NamedTuple
 
 import pytest
@@ -16,12 +15,11 @@ from asyncsock.queues import MessageRefused
 from asyncsock.queues.reconnecting import OUTBOX_BYTES
 from tests.support.brokers import HOST, Kafka, Nats, RabbitMQ, Redis, ZmqProxy
 from tests.support.python_socketio_client import Client, connected
+from tests.support.queue_cluster import BACK, LOST, cluster, heard, say
 from tests.support.server_process import Server, serve
 from tests.support.tcp_proxy import Proxy
 
 Own = Callable[[Any], Any]
-LOST, BACK = "is not reachable", "is back after"
-
 # How to make a broker that keeps over a SIGKILL what it has acknowledged, if it can.
 BROKERS: dict[str, Callable[[], Any]] = {
     "redis": Redis,
@@ -35,48 +33,6 @@ def url_at(broker: Any, kind: str, port: int) -> str:
     url: str = broker.url_at(port)
     schemes = {"streams": ("redis://", "redis+streams://"), "kombu": ("amqp://", "pyamqp://")}
     return url.replace(*schemes.get(kind, ("", "")))
-
-
-class Cluster:
-    """Two servers, one of them reached through a proxy, with a client at each."""
-
-    def __init__(self, servers: list[Server], clients: list[Client]) -> None:
-        self.servers = servers
-        self.near, self.far = clients
-
-    async def wait_for_log(self, text: str) -> None:
-        for server in self.servers:
-            await asyncio.to_thread(server.wait_for_log, text, 30)
-
-    def count_in_logs(self, text: str) -> list[int]:
-        return [server.log().count(text) for server in self.servers]
-
-    def assert_one_outage_is_logged(self) -> None:
-        logs = [server.log() for server in self.servers]
-        assert self.count_in_logs(LOST) == self.count_in_logs(BACK) == [1, 1], logs
-
-
-@asynccontextmanager
-async def cluster(near_url: str, far_url: str, channel: str) -> AsyncIterator[Cluster]:
-    async with AsyncExitStack() as stack:
-        servers = []
-        for url in (near_url, far_url):
-            environment = {"KIND": "asyncsock", "QUEUE": url, "CHANNEL": channel}
-            serving = serve("tests.apps.cluster:asgi", env=environment)
-            servers.append(await asyncio.to_thread(stack.enter_context, serving))
-        clients = [
-            await stack.enter_async_context(connected(server.url, mode="websocket")) for server in servers
-        ]
-        yield Cluster(servers, clients)
-
-
-async def say(client: Client, *numbers: int) -> None:
-    for number in numbers:
-        await client.call("put", "event", number, {})
-
-
-async def heard(queue: asyncio.Queue[tuple[Any, ...]], count: int) -> list[Any]:
-    return [(await asyncio.wait_for(queue.get(), 30))[0] for _ in range(count)]
 
 
 @pytest.mark.slow

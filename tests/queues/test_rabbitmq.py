@@ -13,7 +13,7 @@ import pytest
 from asyncsock.queues import LoginRefused
 from asyncsock.queues.driver import MessageRefused
 from asyncsock.queues.rabbitmq import RabbitMQDriver
-from tests.queues.conftest import Own
+from tests.support.broker_process import Own
 from tests.support.brokers import RabbitMQ
 from tests.support.queue_drivers import envelope, listening, numbered, peer, publishing, said
 from tests.support.tcp_proxy import Proxy

@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from asyncsock.queues.redis_streams import RedisStreamsDriver
-from tests.queues.conftest import Own
+from tests.support.broker_process import Own
 from tests.support.brokers import Redis
 from tests.support.queue_drivers import envelope, listening, numbered, publishing, said
 from tests.support.tcp_proxy import Proxy

@@ -15,9 +15,9 @@ from flask import Flask
 from asyncsock import AsyncServer, SocketIO, queues
 from asyncsock.queues import LoginRefused
 from asyncsock.queues.health import Health
-from tests.queues.test_outages import BACK, LOST, cluster, heard, say
 from tests.support.brokers import HOST, RabbitMQ, Redis, low_port
 from tests.support.python_socketio_client import connected
+from tests.support.queue_cluster import BACK, LOST, cluster, heard, say
 from tests.support.redis_groups import SERVICE, RedisCluster, RedisSentinel, Sentinel
 from tests.support.server_process import serve
 

@@ -17,7 +17,7 @@ import zmq.asyncio
 
 from asyncsock.queues import zmq as driver_module
 from asyncsock.queues.zmq import ZmqDriver
-from tests.queues.conftest import Own
+from tests.support.broker_process import Own
 from tests.support.brokers import HOST, ZmqProxy, low_port
 from tests.support.queue_drivers import Peer, envelope, listening, numbered, publishing
 from tests.support.required_parts import require

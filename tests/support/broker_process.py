@@ -11,6 +11,8 @@ import ssl
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
@@ -22,6 +24,8 @@ HOST = "127.0.0.1"
 STOP_TIMEOUT = 30.0
 
 Self = TypeVar("Self", bound="Broker")
+Opened = TypeVar("Opened")
+Own = Callable[[AbstractContextManager[Opened]], Opened]  # the fixture `own`
 
 
 def low_port() -> int:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
+import aiohttp
 import socketio
 
 TRANSPORTS = {"polling": ["polling"], "websocket": ["websocket"], "upgrade": ["polling", "websocket"]}
@@ -81,3 +84,30 @@ async def connected(
         yield client
     finally:
         await client.close()
+
+
+async def use_two_clients(url: str, authority: Path | None = None) -> None:
+    """Acknowledgements, binary data, an event to everyone and the server's disconnect, with two clients.
+
+    One comes over WebSocket only, the other upgrades to it.
+    """
+    context = ssl.create_default_context(cafile=str(authority)) if authority else None
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context or True)) as first_session,
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context or True)) as second_session,
+        connected(url, mode="websocket", client_options={"http_session": first_session}) as first,
+        connected(url, mode="upgrade", client_options={"http_session": second_session}) as second,
+    ):
+        told = [client.arrivals("told") for client in (first, second)]
+        gone = [client.arrivals("disconnect") for client in (first, second)]
+        for client in (first, second):
+            assert await client.call("echo", "text ž", 1) == ("text ž", 1)
+            assert await client.call("echo", {"binary": [b"\x00\xff", b"x" * 70_000]}) == {
+                "binary": [b"\x00\xff", b"x" * 70_000]
+            }
+            assert await client.call("transport") == "websocket"
+        await first.emit("tell", None, {"all": b"of you"})
+        assert [await arrived(queue) for queue in told] == [({"all": b"of you"},)] * 2
+        for client in (first, second):
+            await client.emit("kick")
+        assert [await arrived(queue) for queue in gone] == [("server disconnect",)] * 2
