@@ -34,36 +34,60 @@ TESTED: dict[str, tuple[str, str]] = runpy.run_path(str(VERSIONS_FILE))["TESTED"
 OLDEST_ON = ("3.10", "3.11")
 AT_ONCE = 2
 # What may depend on the versions of Python and of the libraries.
-MODULES = (
-    "application_json",
-    "asgi_app",
-    "awaitables",
-    "codec",
-    "context",
-    "data",
-    "drop_in",
-    "engine_options",
-    "engineio_protocol",
-    "environ",
-    "flask_handlers",
-    "frames",
-    "loops",
-    "migration",
-    "msgpack",
-    "options",
-    "python_socketio_suite",
-    "rooms",
-    "running",
-    "shortcut",
-    "signals",
-    "socketio_protocol",
-    "surface",
-    "test_client",
-    "threads",
-    "uvicorn_probe",
-    "values",
-    "wsgi",
-)
+MODULES = {
+    ".": (
+        "asgi_app",
+        "data",
+        "drop_in",
+        "migration",
+        "surface",
+    ),
+    "codec": (
+        "msgpack",
+        "packets",
+        "values",
+    ),
+    "engine": (
+        "engineio_protocol",
+        "environ",
+        "frames",
+        "handlers",
+        "logging",
+        "methods",
+        "options",
+        "options_at_run_time",
+        "origins",
+        "subprotocols",
+    ),
+    "flask_bridge": (
+        "application_json",
+        "context",
+        "handlers",
+        "options",
+        "running",
+        "signals",
+        "test_client",
+        "threads",
+        "wsgi",
+    ),
+    "server": (
+        "acknowledgements",
+        "awaitables",
+        "connect_handlers",
+        "disconnecting",
+        "events",
+        "loops",
+        "managers",
+        "namespace_classes",
+        "python_socketio_suite",
+        "rooms",
+        "serializers",
+        "sessions",
+        "shortcut",
+        "socketio_protocol",
+    ),
+    "uvicorn": ("probe",),
+}
 # One module for each message broker, with the broker.
 BROKERS = (
     "test_kafka",
@@ -135,7 +159,7 @@ class Environment:
 
     def test(self) -> str:
         """Run the core tests, and with the oldest libraries those of the brokers; returns the results."""
-        results = [self._test([f"tests/test_{module}.py" for module in MODULES], LEFT_OUT)]
+        results = [self._test(core_files(), LEFT_OUT)]
         if self.oldest:
             files = [f"tests/queues/{module}.py" for module in BROKERS]
             results.append(self._test(files, LEFT_OUT_WITH_BROKERS) + " (message brokers)")
@@ -146,10 +170,14 @@ class Environment:
             [
                 *(str(self.bin), "-m", "pytest", "-q", "-p", "no:cacheprovider"),
                 *("-m", "not slow and not browser and not javascript", "-k", f"not ({left_out})"),
-                *(file for file in files if (ROOT / file).is_file()),
+                *files,
             ]
         )
         return output.strip().rpartition("\n")[2]
+
+
+def core_files() -> list[str]:
+    return [f"tests/{folder}/test_{module}.py" for folder, modules in MODULES.items() for module in modules]
 
 
 class Failed(Exception):

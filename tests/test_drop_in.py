@@ -14,9 +14,8 @@ from asyncsock import ASGIApp, AsyncServer
 from asyncsock.engine import EngineServer
 from tests.support.asgi_in_process import Lifespan, Refused, Socket, other, request
 from tests.support.raw_clients import Polling, RawSocket, upgrade_request
+from tests.support.server_process import ROOT
 from tests.support.uvicorn_in_process import running
-
-ROOT = Path(__file__).resolve().parent.parent
 
 # Classes of python-socketio replaced by ours
 

@@ -14,7 +14,7 @@ from asyncsock import AsyncServer
 from asyncsock.queues import from_url
 from tests.support.brokers import Redis
 from tests.support.connecting_programs import EARLY, OUT, Program, connecting, in_order, received, rest
-from tests.test_rooms import opened
+from tests.support.socketio_in_process import opened
 
 MANAGERS = ["asyncsock", "python-socketio"]
 

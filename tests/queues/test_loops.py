@@ -9,7 +9,7 @@ from asyncsock import AsyncServer
 from asyncsock.queues import from_url
 from tests.support.brokers import Redis
 from tests.support.raw_clients import within
-from tests.test_rooms import connected
+from tests.support.socketio_in_process import connected
 
 
 def test_a_server_with_a_queue_serves_one_loop_after_another(redis_broker: Redis, channel: str) -> None:

@@ -19,7 +19,7 @@ from asyncsock import (
 )
 from asyncsock.rooms import Rooms
 from tests.support.raw_clients import within
-from tests.test_rooms import Client, opened
+from tests.support.socketio_in_process import Client, opened
 
 Act = Callable[[str], Any]
 KINDS = [

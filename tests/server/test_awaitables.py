@@ -21,8 +21,8 @@ from asyncsock import ASGIApp, AsyncServer
 from asyncsock.engine import EngineServer
 from asyncsock.engine.awaitables import SENT, Sent, SentAndWaiting
 from tests.support.raw_clients import RawSocket, frame, within
+from tests.support.socketio_in_process import Client, connected, msgpack_client
 from tests.support.uvicorn_in_process import running
-from tests.test_rooms import Client, connected, msgpack_client
 
 LARGE = "x" * 8_000_000  # more than the buffers of both kernels take
 MANY = 600  # emits in one tick: more than what a sender that awaits gets through without a pause

@@ -19,7 +19,7 @@ from asyncsock.engine import EngineServer
 from asyncsock.rooms import Rooms
 from tests.support.asgi_in_process import Closed, Refused, Socket
 from tests.support.raw_clients import within
-from tests.test_rooms import Client, connected
+from tests.support.socketio_in_process import Client, connected
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 

@@ -20,7 +20,7 @@ from websockets.sync.client import connect
 
 from asyncsock.flask_bridge.wsgi import WsgiApp
 from tests.support.raw_clients import NO_PROXY
-from tests.support.server_process import Server, serve
+from tests.support.server_process import ROOT, Server, serve
 
 TARGET = "tests.apps.wsgi_views:asgi"
 TIMEOUT = 20.0
@@ -268,7 +268,7 @@ def test_a_file_and_ranges_of_it(http: httpx.Client) -> None:
 
 
 def test_a_file_of_the_file_system(http: httpx.Client) -> None:
-    source = (Path(__file__).parent / "apps" / "wsgi_views.py").read_bytes()
+    source = (ROOT / "tests" / "apps" / "wsgi_views.py").read_bytes()
     assert http.get("/real-file").content == source
     assert http.get("/real-file", headers={"Range": "bytes=-10"}).content == source[-10:]
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from asyncsock.engine import EngineServer, heartbeat
+from tests.support.engineio_in_process import websocket as local_websocket
 from tests.support.raw_clients import CLOSE, TEXT, Polling, RawSocket, frame
 from tests.support.server_process import Server
-from tests.test_engine_options import websocket as local_websocket
 
 # Of beating_engine: a ping after 0.3 s, and 0.2 s for its answer.
 LONG = 1.5  # seconds that the message takes

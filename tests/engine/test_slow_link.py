@@ -8,7 +8,6 @@ import re
 import shutil
 import socket
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from websockets.asyncio.client import connect
@@ -16,7 +15,7 @@ from websockets.asyncio.client import connect
 from tests.support import raw_clients
 from tests.support.required_parts import require
 from tests.support.server_log import trouble
-from tests.support.server_process import Server, serve
+from tests.support.server_process import ROOT, Server, serve
 from tests.support.tcp_proxy import Proxy
 
 APP = "tests.apps.stopping:asgi"
@@ -24,7 +23,7 @@ PATH = "/socket.io/"
 SPEED = 6_000_000  # bytes per second
 LARGE = 12_000_000
 COUNT, SIZE = 600, 20_000
-SCRIPT = Path(__file__).parent / "js" / "slow_link.mjs"
+SCRIPT = ROOT / "tests" / "js" / "slow_link.mjs"
 DIRECT = "websocket door: direct"
 DOORS = [
     ("uvicorn", "uvloop"),

@@ -18,9 +18,7 @@ from socketio import msgpack_packet
 from asyncsock import ASGIApp, AsyncServer
 from tests.support.asgi_in_process import Socket, other, request
 from tests.support.raw_clients import within
-from tests.test_rooms import Environ, MsgPackClient, any_server, connected, opened, server
-
-__all__ = ["any_server", "server"]  # fixtures
+from tests.support.socketio_in_process import Environ, MsgPackClient, connected, opened
 
 
 def parsed(packet: str) -> Any:

@@ -12,11 +12,9 @@ import pytest
 from asyncsock import ASGIApp, AsyncServer
 from asyncsock.engine import EngineServer
 from tests.support import raw_clients as clients
+from tests.support.engineio_in_process import FOREIGN, PATH, Poller, ask, handshake
 from tests.support.raw_clients import TEXT, Polling, RawSocket, frame, receive, upgrade_request, within
 from tests.support.uvicorn_in_process import running
-from tests.test_engine_options import FOREIGN, OPTIONS, PATH, Poller, ask, handshake, ws
-
-__all__ = ["ws"]  # the fixture
 
 SETTINGS: list[tuple[str, Any, dict[str, int]]] = [
     ("ping_interval", 0.1, {"pingInterval": 100}),
@@ -150,3 +148,32 @@ async def test_a_list_of_origins_may_be_changed_in_place() -> None:
     assert (await ask(server, origin=FOREIGN)).status == 200
     origins.remove("http://a.example")
     assert (await ask(server, origin="http://a.example")).status == 400
+
+
+OPTIONS: dict[str, Any] = {
+    "ping_interval": (8, 3),
+    "ping_timeout": 7,
+    "max_http_buffer_size": 5_000,
+    "allow_upgrades": False,
+    "http_compression": False,
+    "compression_threshold": 10,
+    "cookie": {"name": "io", "Secure": True},
+    "cors_allowed_origins": [FOREIGN],
+    "cors_credentials": False,
+    "async_handlers": False,
+    "transports": ["websocket"],
+}
+
+
+@pytest.mark.parametrize("options", [{}, OPTIONS], ids=["by default", "given"])
+def test_the_options_are_attributes_as_in_engineio(options: dict[str, Any]) -> None:
+    theirs = engineio.AsyncServer(async_mode="asgi", **options)
+    ours = AsyncServer(**options).eio
+    for name in [*OPTIONS, "ping_interval_grace_period"]:
+        assert getattr(ours, name) == getattr(theirs, name), name
+
+
+async def test_the_sessions_are_counted_as_in_engineio() -> None:
+    server = EngineServer()
+    pollers = [await Poller(server).open() for _ in range(2)]
+    assert set(server.sockets) == {poller.sid for poller in pollers}

@@ -13,15 +13,14 @@ import time
 import weakref
 from collections.abc import Iterator
 from concurrent.futures import CancelledError, Future, wait
-from pathlib import Path
 
 import pytest
 from asgiref.sync import sync_to_async
 
 from asyncsock.flask_bridge.threads import ThreadPool
+from tests.support.server_process import ROOT
 
 TIMEOUT = 10.0
-ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture

@@ -18,8 +18,9 @@ from flask import Flask
 from asyncsock import AsyncServer, Namespace, SocketIO
 from asyncsock.engine import EngineServer
 from asyncsock.engine.signatures import fit
+from tests.support.log_records import errors
 from tests.support.raw_clients import within
-from tests.test_rooms import errors, opened
+from tests.support.socketio_in_process import opened
 
 Handler = Callable[..., Any]
 AUTH = {"token": "t"}

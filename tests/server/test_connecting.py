@@ -38,7 +38,7 @@ from tests.support.connecting_programs import (
     seen,
 )
 from tests.support.raw_clients import within
-from tests.test_rooms import Client, connected, opened
+from tests.support.socketio_in_process import Client, connected, opened
 
 
 @pytest.fixture(params=["ours", "theirs"])
