@@ -68,14 +68,14 @@ class FlaskRoute(Route):
 
     def __call__(self, *args: Any) -> Any:
         """Run the handler with what python-socketio calls it with; an awaitable of its result."""
-        message, namespace = self.message, self.namespace
+        event, namespace = self.message, self.namespace
         if self._any_event:
-            message, *args = args  # type: ignore[assignment]
+            event, *args = args  # type: ignore[assignment]
         if self._any_namespace:
             namespace, *args = args  # type: ignore[assignment]
         sid, *rest = args
-        data = (message, *rest) if self._any_event else tuple(rest)
-        context = self.server.event_context(sid, namespace, message, data)
+        data = (event, *rest) if self._any_event else tuple(rest)
+        context = self.server.event_context(sid, namespace, self.message, data)
         return self.run(context, namespace, data[-1:] if self._of_server else data)
 
     def arguments(self, packet: Incoming) -> tuple[Any, ...]:
@@ -100,7 +100,7 @@ class CoroutineRoute(FlaskRoute):
         try:
             context = connection.context or self.server.context_of(connection)
             args = self.arguments(packet)
-            event = context.replay(sid, packet.namespace, packet.data[0], args)
+            event = context.replay(sid, packet.namespace, self.message, args)
             if context.may_wait:
                 result = await self.run(EventContext(event), packet.namespace, args)
             else:  # the usual event takes no other coroutine than this one and the handler's own
@@ -149,7 +149,7 @@ class FunctionRoute(FlaskRoute):
         acknowledgements = self.server.acknowledgements
         try:
             args = self.arguments(packet)
-            context = self.server.context_of(connection).event(sid, packet.namespace, packet.data[0], args)
+            context = self.server.context_of(connection).event(sid, packet.namespace, self.message, args)
             result = await self.run(context, packet.namespace, args)
             if type(result) in SENT_TYPES:  # `return emit(...)`
                 await result
