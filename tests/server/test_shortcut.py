@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import json
 from typing import Any
 
@@ -12,37 +11,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from asyncsock import AsyncServer
-from asyncsock.engine.packet import Packet
 from asyncsock.engine.session import Session
-from asyncsock.engine.transports.base import Transport
+from tests.support.recorded_sessions import Recorder, open_session, settled, take_the_long_way
 
-SESSION = "session"
 TURN = ""  # stands for a turn of the event loop among messages
-
-
-class Recorder(Transport):
-    """A transport that keeps what is sent."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.sent: list[bytes] = []
-
-    def flush(self, session: Session) -> None:
-        self.sent += [packet.data for packet in session.outbox]
-        session.outbox.clear()
-
-    def finish(self, outbox: list[Packet], code: int, reason: str) -> None:
-        self.sent += [packet.data for packet in outbox]
-
-    def abort(self) -> None:
-        pass
 
 
 def start(calls: list[Any]) -> tuple[AsyncServer, Session, Recorder]:
     """A server that notes what its handlers are called with, and a session with it."""
     server = AsyncServer()
-    numbers = itertools.count()
-    server.eio.generate_id = lambda: f"id{next(numbers)}"
 
     @server.on("connect")
     async def connect(sid: str, *args: Any) -> None:
@@ -72,17 +49,7 @@ def start(calls: list[Any]) -> tuple[AsyncServer, Session, Recorder]:
     async def anything(*args: Any) -> None:
         calls.append(("anything", *args))
 
-    session = server.eio.sessions[SESSION] = Session(server.eio, SESSION, {})
-    transport = Recorder()
-    session.start(transport)
-    server.eio.application.connect(session)
-    return server, session, transport
-
-
-async def settled(server: AsyncServer) -> None:
-    """Wait until no handler runs."""
-    while server.eio.tasks:
-        await asyncio.sleep(0)
+    return server, *open_session(server)
 
 
 def effects(messages: list[str | bytes], short: bool) -> Any:
@@ -95,8 +62,7 @@ def effects(messages: list[str | bytes], short: bool) -> Any:
     async def run() -> Any:
         server, session, transport = start(calls)
         if not short:
-            application = server.eio.application
-            application._decode = server.codec._decode_any
+            take_the_long_way(server)
         session.receive("40")
         for message in messages:
             if message == TURN:
@@ -104,7 +70,6 @@ def effects(messages: list[str | bytes], short: bool) -> Any:
             else:
                 session.receive(message)
         await settled(server)
-        await asyncio.sleep(0)  # the flush
         return calls, transport.sent, session.is_open
 
     return asyncio.run(run())
