@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json as stdlib_json
 import re
 import uuid
@@ -16,7 +15,8 @@ import orjson
 from .driver import Driver, needed
 
 SILENCE = 5.0  # seconds after which a probe is sent, and after which it counts as lost
-PROBE_AGAIN = 0.05
+PROBE_AGAIN = 0.05  # while connecting
+PUBLISHED_PROBE_AGAIN = 1.0  # well before the queue manager gives a publisher up
 LISTENERS_RETURN = 0.5  # seconds that a publisher that is back gives the listeners to come back too
 RECEIVE_MESSAGES = 100_000  # kept for us at most, the proxy's own limit apart
 AT_ONCE = 1000  # messages
@@ -69,7 +69,7 @@ class ZmqDriver(Driver):
         self._context: Any = None
         self._sink: Any = None
         self._source: Any = None
-        self._watched: list[Any] = []
+        self._watched: dict[Any, Callable[[], None]] = {}  # by socket, what looks for its news
         self._watcher: Any = None
         self._wake = asyncio.Event()
         self._lost = False
@@ -129,7 +129,7 @@ class ZmqDriver(Driver):
 
         self._watcher.add_reader(socket.fd, on_event)
         on_event()
-        self._watched.append(socket)
+        self._watched[socket] = on_event
 
     def _on_message(self) -> None:
         self._wake.set()
@@ -138,7 +138,7 @@ class ZmqDriver(Driver):
         self._lost = True
         self._wake.set()
 
-    async def _wait(self, seconds: float | None = None) -> bool:
+    async def _wait(self, seconds: float) -> bool:
         """Wait until something has arrived, and return whether it has.
 
         Raises:
@@ -146,11 +146,18 @@ class ZmqDriver(Driver):
         """
         self._wake.clear()
         if not self._lost and not self._source.events & self._zmq.POLLIN:
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), seconds)
+            timer = asyncio.get_running_loop().call_later(seconds, self._wake.set)
+            try:
+                await self._wake.wait()
+            finally:
+                timer.cancel()
+        arrived = bool(self._source.events & self._zmq.POLLIN)
+        if not arrived:  # the end of a connection may not have been told yet, and ZeroMQ makes a new one
+            for look in self._watched.values():
+                look()
         if self._lost:
             raise ConnectionError("the ZeroMQ proxy ended the connection")
-        return self._wake.is_set() or bool(self._source.events & self._zmq.POLLIN)
+        return arrived
 
     def _receive(self) -> list[bytes]:
         """What has arrived."""
@@ -167,10 +174,11 @@ class ZmqDriver(Driver):
             raise ConnectionError("the ZeroMQ proxy was away")
         for message in messages:
             self._push(self._start + message + b"}")
-        probe = self._push_probe()
+        probes = {self._push_probe()}
         while True:
-            await self._wait()
-            if probe in self._receive():
+            if not await self._wait(PUBLISHED_PROBE_AGAIN):  # the proxy is slow, or dropped the probe
+                probes.add(self._push_probe())
+            elif not probes.isdisjoint(self._receive()):
                 return
 
     async def messages(self) -> AsyncIterator[Sequence[bytes]]:

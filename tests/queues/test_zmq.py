@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from asyncsock.queues import zmq as driver_module
 from asyncsock.queues.zmq import ZmqDriver
 from tests.support.broker_process import Own
 from tests.support.brokers import HOST, ZmqProxy, low_port
-from tests.support.queue_drivers import Peer, envelope, listening, numbered, publishing
+from tests.support.queue_drivers import TIMEOUT, Peer, envelope, listening, numbered, publishing
 from tests.support.required_parts import require
 from tests.support.tcp_proxy import Proxy
 
@@ -54,8 +55,8 @@ async def eventlet_peer(url: str, channel: str) -> AsyncIterator[Peer]:
 
 
 @asynccontextmanager
-async def slow_proxy(seconds: float) -> AsyncIterator[str]:
-    """The URL of a proxy that passes on each message some time after it came."""
+async def proxy_that(passes_on: Callable[[bytes, Callable[[bytes], Any]], Any]) -> AsyncIterator[str]:
+    """The URL of a proxy of which a function gets each message, and what publishes one."""
     with (
         zmq.asyncio.Context() as context,
         context.socket(zmq.PULL) as sink,
@@ -68,13 +69,22 @@ async def slow_proxy(seconds: float) -> AsyncIterator[str]:
 
         async def pass_on() -> None:
             while True:
-                loop.call_later(seconds, source.send, await sink.recv())
+                passes_on(await sink.recv(), source.send)
 
-        loop = asyncio.get_running_loop()
         passing = asyncio.create_task(pass_on())
         yield f"zmq+tcp://{HOST}:{ports[0]}+{ports[1]}"
         passing.cancel()
         await asyncio.wait([passing])
+
+
+class Deaf:
+    """Watches descriptors, and never tells of one."""
+
+    def add_reader(self, descriptor: int, callback: Callable[[], None]) -> None: ...
+
+    def remove_reader(self, descriptor: int) -> None: ...
+
+    def close(self) -> None: ...
 
 
 async def test_python_socketio_and_we_hear_each_other(zmq_proxy: ZmqProxy, channel: str):
@@ -209,7 +219,8 @@ async def test_connecting_waits_for_a_proxy_that_is_not_there_yet(channel: str, 
 
 
 async def test_connecting_through_a_slow_proxy_ends(channel: str):
-    async with slow_proxy(2.5 * driver_module.PROBE_AGAIN) as url:
+    late = partial(asyncio.get_running_loop().call_later, 2.5 * driver_module.PROBE_AGAIN)
+    async with proxy_that(lambda message, publish: late(publish, message)) as url:
         driver = ZmqDriver(url, channel)
         await driver.connect(subscribe=True)
         await driver.close()
@@ -229,6 +240,59 @@ async def test_publishing_waits_until_the_proxy_has_the_messages(
         assert not publish.done()
         proxy.resume()
         await publish
+
+
+async def test_a_publisher_whose_probe_the_proxy_drops_probes_again(
+    channel: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(driver_module, "PUBLISHED_PROBE_AGAIN", 0.1)
+    last, dropped = b"", []
+
+    def drop_one(message: bytes, publish: Callable[[bytes], Any]) -> None:
+        nonlocal last
+        if envelope("last") in last and not dropped:  # so this is the probe after it
+            dropped.append(message)
+        else:
+            publish(message)
+        last = message
+
+    async with (
+        proxy_that(drop_one) as url,
+        listening(ZmqDriver(url, channel)) as listener,
+        publishing(ZmqDriver(url, channel)) as publisher,
+    ):
+        messages = [*numbered(3), envelope("last")]
+        await asyncio.wait_for(publisher.publish(messages), TIMEOUT)
+        assert len(dropped) == 1
+        assert await listener.until(envelope("last")) == messages
+
+
+async def test_publishing_ends_though_no_descriptor_tells_of_the_answer(
+    zmq_proxy: ZmqProxy, channel: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(driver_module, "PUBLISHED_PROBE_AGAIN", 0.1)
+    monkeypatch.setattr(driver_module, "_watcher_of", lambda loop: Deaf())
+    async with publishing(ZmqDriver(zmq_proxy.url, channel)) as publisher:
+        await asyncio.wait_for(publisher.publish([b'"heard"']), TIMEOUT)
+
+
+async def test_messages_lost_with_their_connection_do_not_pass_for_published_after_zeromq_connects_again(
+    zmq_proxy: ZmqProxy, channel: str, own: Own[Proxy], monkeypatch: pytest.MonkeyPatch
+):
+    """Not even where the loss is told late, as by an event loop that was busy."""
+    monkeypatch.setattr(driver_module, "PUBLISHED_PROBE_AGAIN", 1)
+    monkeypatch.setattr(driver_module, "_watcher_of", lambda loop: Deaf())
+    between = own(Proxy(zmq_proxy.port))
+    async with publishing(ZmqDriver(zmq_proxy.url_at(between.port), channel)) as publisher:
+        between.silence()
+        publish = asyncio.create_task(publisher.publish([b'"lost"']))
+        await asyncio.sleep(0)  # it has pushed
+        between.cut()
+        between.forward()
+        while between.accepted == 1:
+            await asyncio.sleep(0.01)
+        with pytest.raises(ConnectionError, match="ended the connection"):
+            await asyncio.wait_for(publish, TIMEOUT)
 
 
 async def test_a_quiet_listener_is_kept(zmq_proxy: ZmqProxy, channel: str, monkeypatch: pytest.MonkeyPatch):
