@@ -8,7 +8,6 @@ from .codec.base import Codec, Incoming
 from .codec.values import NotEncodable, describe_failure
 from .connection import Connection
 from .engine import EngineServer
-from .managers import AnyRooms
 from .types import Handler
 
 
@@ -17,7 +16,6 @@ class Acknowledgements:
 
     Args:
         engine: The engine that the clients are connected to.
-        rooms: Who the clients are.
         codec: What writes the packets.
 
     Attributes:
@@ -25,19 +23,19 @@ class Acknowledgements:
         failed: Called with what a handler has raised.
     """
 
-    def __init__(self, engine: EngineServer, rooms: AnyRooms, codec: Codec) -> None:
+    def __init__(self, engine: EngineServer, codec: Codec) -> None:
         self.running = engine.tasks.running
         self.failed = engine.tasks.failed
-        self._engine = engine
-        self._rooms = rooms
+        self._result_failed = engine.tasks.result_failed
+        self._outboxes = engine.outboxes
         self._codec = codec
 
     def send(
         self, connection: Connection, sid: str, packet: Incoming, id: int, handler: Handler, result: Any
     ) -> None:
         """Acknowledge an event with the result of its handler, unless the client has left meanwhile."""
-        target = self._rooms.target(connection, sid)
-        if target is None:
+        client = connection.clients.get(packet.namespace)
+        if client is None or client.sid != sid:
             return
         try:
             answers = self._codec.acknowledge(packet.namespace, id, result)
@@ -46,10 +44,10 @@ class Acknowledgements:
                 error.from_data(result, 0)
             event, why = packet.data[0], describe_failure(error)
             whose = f"the result of {_name_of(handler, event):.200} for event {event!r:.100}"
-            self._engine.tasks.result_failed(TypeError(f"{whose} cannot be sent: {why}"))
+            self._result_failed(TypeError(f"{whose} cannot be sent: {why}"))
             return
         for answer in answers:
-            self._engine.outboxes.put(target, answer)
+            self._outboxes.put(client.target, answer)
 
 
 def _name_of(handler: Handler, event: str) -> str:

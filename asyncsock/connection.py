@@ -31,7 +31,7 @@ class Connection:
 
     Attributes:
         session: The session.
-        clients: Its clients by namespace, those about to leave aside.
+        clients: Its clients by namespace, connecting or connected; not those that are about to leave.
         greeted: Whether it has sent a CONNECT packet.
         partial: The binary packet whose attachments it is sending.
         handlers: The connect and disconnect handlers that run for it.
@@ -135,3 +135,9 @@ class Client:
     def eio_sid(self) -> str:
         """The id of the client's session."""
         return self.connection.session.sid
+
+    def make_way(self) -> None:
+        """Let the client's session connect to the namespace again."""
+        clients = self.connection.clients
+        if clients.get(self.namespace) is self:
+            del clients[self.namespace]

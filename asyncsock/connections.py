@@ -213,8 +213,8 @@ class Connector:
 
     def leave_early(self, connection: Connection, namespace: str, reason: str) -> bool:
         """Note that a client leaves while its connect handler runs; False if none runs."""
-        sid = self._rooms.sid_from_eio_sid(connection.session.sid, namespace)
-        return sid is not None and self._rooms.send_away(sid, namespace, reason)
+        client = connection.clients.get(namespace)
+        return client is not None and self._rooms.send_away(client.sid, namespace, reason)
 
     def disconnect(self, sid: str, namespace: str, ignore_queue: bool) -> Sent:
         """Disconnect a client from a namespace.

@@ -8,7 +8,8 @@ from typing import Any
 from socketio import AsyncServer as BaseServer
 
 from .codec.base import ACKS, CONNECT, DISCONNECT, EVENTS, Codec, Incoming, check_shape
-from .connection import Connection, Partial
+from .codec.json_codec import JSONCodec, decode_usual_event
+from .connection import CONNECTED, Connection, Partial
 from .connections import Connector
 from .engine import EngineServer
 from .engine.errors import BadPacket
@@ -52,9 +53,9 @@ class Dispatcher:
         self._connections = connections
         self._connector = connector
         self._rooms = rooms
-        self._route = routes.route
-        self._decode = codec.decode
-        self._join = codec.join
+        self._routes = routes
+        self._codec = codec
+        self._is_json = isinstance(codec, JSONCodec) and codec.is_plain
         self._loop = loop
         self._verbose = verbose
 
@@ -86,15 +87,12 @@ class Dispatcher:
             BadPacket: The client broke the protocol.
         """
         connection = self._connections[session.sid]
-        if connection.partial is not None:
-            packet = self._complete(connection, connection.partial, message)
+        packet = None
+        if self._is_json and message[:2] == "42" and connection.partial is None:
+            packet = decode_usual_event(message)  # type: ignore[arg-type]
+        if packet is None:
+            packet = self._decode_any(connection, message)
             if packet is None:
-                return
-        else:
-            packet = self._decode(message[1:] if isinstance(message, str) else message)
-            check_shape(packet)
-            if packet.attachments:
-                connection.partial = Partial(packet)
                 return
         if packet.kind in EVENTS:
             self._run_event(connection, packet)
@@ -102,6 +100,17 @@ class Dispatcher:
             self._connector.connect(connection, packet.namespace, packet.data)
         else:
             self._take_other(connection, packet)
+
+    def _decode_any(self, connection: Connection, message: str | bytes) -> Incoming | None:
+        """The packet of a message; None while it lacks attachments."""
+        if connection.partial is not None:
+            return self._complete(connection, connection.partial, message)
+        packet = self._codec.decode(message[1:] if isinstance(message, str) else message)
+        check_shape(packet)
+        if not packet.attachments:
+            return packet
+        connection.partial = Partial(packet)
+        return None
 
     def _complete(self, connection: Connection, partial: Partial, message: str | bytes) -> Incoming | None:
         """Take an attachment; the packet, if it was the last one that it lacked."""
@@ -115,40 +124,38 @@ class Dispatcher:
         if len(partial.attachments) < len(packet.attachments):
             return None
         connection.partial = None
-        packet.data = self._join(packet.data, partial.attachments)
+        packet.data = self._codec.join(packet.data, partial.attachments)
         return packet
 
     def _run_event(self, connection: Connection, packet: Incoming) -> None:
-        sid = self._rooms.connected_sid(connection, packet.namespace)
-        if sid is None:
+        namespace, data = packet.namespace, packet.data
+        client = connection.clients.get(namespace)
+        if client is None or client.state is not CONNECTED:
             self._not_connected(connection, packet)
             return
         if self._engine.closing:
             return
         if self._verbose:
-            self._server.logger.info(
-                'received event "%s" from %s [%s]', packet.data[0], sid, packet.namespace
-            )
-        route = self._route(packet, sid)
+            self._server.logger.info('received event "%s" from %s [%s]', data[0], client.sid, namespace)
+        route = self._routes.route(client.sid, namespace, data)
         if route is None:
             return
-        run = route.run_event(connection, sid, packet)
+        run = route.run_event(connection, client.sid, packet)
         if self._server.async_handlers:
             self._tasks.start(run, packet, connection.session.sid)
         else:
             self._tasks.in_turn(run, connection.session.sid)
 
     def _take_other(self, connection: Connection, packet: Incoming) -> None:
-        namespace = packet.namespace
-        sid = self._rooms.connected_sid(connection, namespace)
-        if sid is None:
+        client = connection.clients.get(packet.namespace)
+        if client is None or client.state is not CONNECTED:
             self._not_connected(connection, packet)
         elif packet.kind in ACKS:
             assert packet.id is not None  # `check_shape` has looked
-            answer = self._rooms.trigger_callback(sid, packet.id, packet.data)
+            answer = self._rooms.trigger_callback(client.sid, packet.id, packet.data)
             self._tasks.spawn(answer, connection.session.sid)
         else:
-            self._connector.leave(connection, sid, namespace, CLIENT_DISCONNECT)
+            self._connector.leave(connection, client.sid, packet.namespace, CLIENT_DISCONNECT)
 
     def _not_connected(self, connection: Connection, packet: Incoming) -> None:
         """Ignore a packet for a namespace that its session is not in, or not any more."""

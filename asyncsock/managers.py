@@ -8,9 +8,8 @@ from typing import Any, Literal
 from socketio import packet as socketio_packet
 
 from .codec.values import JSONModule
-from .connection import Connection
+from .connection import Client, Connection, Dropped, State
 from .engine.awaitables import Sent
-from .engine.session import Session
 from .rooms import Rooms, refuse_sid_room
 from .server_loop import ServerLoop
 from .types import Handler
@@ -36,7 +35,7 @@ class ForeignManager:
         self._loop = loop
         # Managers before python-socketio 5.18 know one step only: a client that is there is connected.
         self._in_two_steps = hasattr(manager, "pre_connect")
-        self._connecting: dict[tuple[str, str], str | None] = {}  # why a client is to leave, if it is
+        self._clients: dict[str, Client] = {}
         self._sent_away: set[str] = set()
         self._find = manager.get_participants
         manager.get_participants = self._participants
@@ -111,72 +110,66 @@ class ForeignManager:
         """The connection of a client."""
         return self._connections[self._manager.eio_sid_from_sid(sid, namespace)]
 
-    def sid_from_eio_sid(self, eio_sid: str, namespace: str) -> str | None:
-        """The sid of a session's client in a namespace, however far it is with it."""
-        sid: str | None = self._manager.sid_from_eio_sid(eio_sid, namespace)
-        return sid
-
-    def connected_sid(self, connection: Connection, namespace: str) -> str | None:
-        """The sid of a connection's client in a namespace, if it is connected and not about to leave."""
-        sid = self.sid_from_eio_sid(connection.session.sid, namespace)
-        if sid is None or (sid, namespace) in self._connecting:
-            return None
-        return sid if self.is_connected(sid, namespace) else None
-
     def is_connected(self, sid: str, namespace: str) -> bool:
         """Whether a client is connected to a namespace and not about to leave it."""
         return bool(self._manager.is_connected(sid, namespace))
-
-    def target(self, connection: Connection, sid: str) -> Session:
-        """Where packets for a client go."""
-        return connection.session
 
     async def pre_connect(self, eio_sid: str, namespace: str) -> str | None:
         """Note a client whose connect handler is about to run; None if it is connected already."""
         enter = self._manager.pre_connect if self._in_two_steps else self._manager.connect
         sid: str | None = await enter(eio_sid, namespace)
         if sid is not None:
-            self._connecting[sid, namespace] = None
+            connection = self._connections[eio_sid]
+            client = Client(sid, connection, namespace, connection.session, State.CONNECTING)
+            self._clients[sid] = connection.clients[namespace] = client
         return sid
 
     async def connect(self, sid: str, namespace: str) -> None:
         """Note that a client is connected."""
-        self._forget_connecting(sid, namespace)
+        self._clients[sid].state = State.CONNECTED
         if self._in_two_steps:
             await self._manager.connect(sid, namespace)
 
     def pre_disconnect(self, sid: str, namespace: str) -> None:
         """Note that a client is about to leave."""
         self._manager.pre_disconnect(sid, namespace)
+        self._make_way(sid)
 
     async def disconnect(self, sid: str, namespace: str, **options: Any) -> None:
         """Forget a client."""
-        self._forget_connecting(sid, namespace)
+        self._make_way(sid)
+        self._clients.pop(sid, None)
+        self._sent_away.discard(sid)
         await self._manager.disconnect(sid, namespace, **options)
 
-    def _forget_connecting(self, sid: str, namespace: str) -> None:
-        self._connecting.pop((sid, namespace), None)
-        self._sent_away.discard(sid)
+    def _make_way(self, sid: str) -> None:
+        client = self._clients.get(sid)
+        if client is not None:
+            client.make_way()
 
     def send_away(self, sid: str, namespace: str, reason: str) -> bool:
         """Note that a client is to leave when its connect handler has ended; False if none runs."""
-        if (sid, namespace) not in self._connecting:
+        client = self._clients.get(sid)
+        if client is None or client.namespace != namespace:
             return False
-        self._connecting[sid, namespace] = self._connecting[sid, namespace] or reason
-        self._sent_away.add(sid)
-        return True
+        if client.state is State.CONNECTING:
+            client.state, client.target = State.GONE, Dropped(reason)
+            self._sent_away.add(sid)
+        return client.state is State.GONE
 
     def why_gone(self, sid: str, namespace: str) -> str | None:
         """Why a client was sent away while its connect handler ran, if it was."""
-        return self._connecting.get((sid, namespace))
+        target = self._clients[sid].target
+        return target.reason if isinstance(target, Dropped) else None
 
     def let_go(self, sid: str) -> None:
-        """Nothing to do: nothing was kept for it."""
+        """Let the session of a client that was sent away connect again."""
+        self._make_way(sid)
 
     def abandon(self, connection: Connection, reason: str) -> list[tuple[str, str]]:
         """The sid and namespace of each connected client of a session that has ended."""
-        named = [(self.connected_sid(connection, name), name) for name in self._manager.get_namespaces()]
-        return [(sid, name) for sid, name in named if sid is not None]
+        clients = connection.clients.values()
+        return [(client.sid, client.namespace) for client in clients if client.state is State.CONNECTED]
 
     async def trigger_callback(self, sid: str, id: int, data: list[Any]) -> None:
         """Call what was to be called when a client acknowledges an event."""

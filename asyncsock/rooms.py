@@ -186,16 +186,6 @@ class Rooms(AsyncManager):
         """The connection of a client."""
         return self.clients[sid].connection
 
-    def connected_sid(self, connection: Connection, namespace: str) -> str | None:
-        """The sid of a connection's client in a namespace, if it is connected and not about to leave."""
-        client = connection.clients.get(namespace)
-        return client.sid if client is not None and client.state is CONNECTED else None
-
-    def target(self, connection: Connection, sid: str) -> Target | None:
-        """Where packets for a client go. What its connect handler has sent is kept there, and goes first."""
-        client = self.clients.get(sid)
-        return client.target if client is not None else None
-
     def connect_at_once(self, connection: Connection, namespace: str) -> str | None:
         """Note a client that no connect handler judges; None if it is connected already."""
         client = self._add(connection, namespace, State.CONNECTED)
@@ -250,7 +240,7 @@ class Rooms(AsyncManager):
         self._release(client)
         client.state = State.DISCONNECTING
         self.table.redirect(client, self._nowhere)
-        self.make_way(client)
+        client.make_way()
         return client.eio_sid
 
     def send_away(self, sid: str, namespace: str, reason: str) -> bool:
@@ -280,13 +270,7 @@ class Rooms(AsyncManager):
         if isinstance(client.target, Dropped):
             for packet in client.target.kept:
                 client.connection.session.put(packet)
-        self.make_way(client)
-
-    def make_way(self, client: Client) -> None:
-        """Let the client's session connect to the namespace again."""
-        clients = client.connection.clients
-        if clients.get(client.namespace) is client:
-            del clients[client.namespace]
+        client.make_way()
 
     async def disconnect(self, sid: str, namespace: str, **kwargs: Any) -> None:
         """Forget a client."""
@@ -296,7 +280,7 @@ class Rooms(AsyncManager):
         client = self.clients.get(sid)
         if client is not None:
             self.table.remove(client)
-            self.make_way(client)
+            client.make_way()
 
     def forget(self, connection: Connection) -> None:
         """Forget all clients of a session that has ended."""

@@ -69,6 +69,7 @@ class Routes:
 
     def __init__(self, server: BaseServer, acknowledgements: Acknowledgements) -> None:
         self._server = server
+        self._handlers: dict[str, dict[str, Handler]] = server.handlers
         self._acknowledgements = acknowledgements
 
     def find(
@@ -83,14 +84,13 @@ class Routes:
             args: The sid and what came with the event.
         """
         server = self._server
-        handlers = server.handlers
-        registered = handlers.get(namespace)
+        registered = self._handlers.get(namespace)
         if registered is not None:
             if event != ANY and event in registered:
                 return registered[event], args
             if event not in server.reserved_events and ANY in registered:
                 return registered[ANY], (event, *args)
-        registered = handlers.get(ANY)
+        registered = self._handlers.get(ANY)
         if registered is not None:
             if event != ANY and event in registered:
                 return registered[event], (namespace, *args)
@@ -104,10 +104,21 @@ class Routes:
         method = getattr(owner, f"on_{event}", None)
         return (method, args) if callable(method) else None
 
-    def route(self, packet: Incoming, sid: str) -> Route | None:
-        """What runs an event of a client."""
-        event, *data = packet.data
-        found = self.find(event, packet.namespace, (sid, *data))
+    def route(self, sid: str, namespace: str, data: list[Any]) -> Route | None:
+        """What runs an event of a client.
+
+        Args:
+            sid: The client.
+            namespace: The namespace of the event.
+            data: Its name and its arguments.
+        """
+        registered = self._handlers.get(namespace)
+        handler = registered.get(data[0]) if registered is not None else None
+        if handler is not None and data[0] != ANY:  # as `find` would find
+            if isinstance(handler, Route):
+                return handler
+            return HandlerRoute(handler, (sid, *data[1:]), self._acknowledgements)
+        found = self.find(data[0], namespace, (sid, *data[1:]))
         if found is None:
             return None
         handler, args = found

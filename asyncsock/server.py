@@ -97,7 +97,7 @@ class AsyncServer(BaseServer):
         self.connections: dict[str, Connection] = {}  # by session
         self.environ = Environs(self.connections)
         self._rooms = rooms_of(self.manager, self.connections, self._loop)
-        self.acknowledgements = Acknowledgements(self.eio, self._rooms, self.codec)
+        self.acknowledgements = Acknowledgements(self.eio, self.codec)
         self._routes = Routes(self, self.acknowledgements)
         self._connector = Connector(
             self, self.connections, self._rooms, self._routes, self.codec, connect_timeout

@@ -21,6 +21,7 @@ from .base import (
     EVENT,
     MAX_DEPTH,
     MAX_ID,
+    RESERVED_EVENTS,
     SHALLOW,
     Incoming,
     event_arguments,
@@ -36,6 +37,33 @@ decode_json: Callable[[str], Any] = msgspec.json.Decoder().decode
 NOT_DECODED = (ValueError, RecursionError, msgspec.MsgspecError)  # what it raises
 
 
+def decode_usual_event(message: str) -> Incoming | None:
+    """Decode what clients send most, or leave it to `JSONCodec.decode`, which takes longer.
+
+    Args:
+        message: A message of the engine that begins with ``'42'``: an event.
+
+    Returns:
+        An event of the main namespace with a name that `check_shape` allows; None for everything else.
+    """
+    if len(message) > SHALLOW and _may_be_deep(message):
+        return None
+    start = message.find("[")
+    id = None
+    if start != 2:
+        digits = message[2:start]
+        if start < 0 or start > 2 + ID_DIGITS or not (digits.isascii() and digits.isdigit()):
+            return None
+        id = int(digits)
+    try:
+        data = decode_json(message[start:])
+    except NOT_DECODED:
+        return None
+    if not data or type(data[0]) is not str or data[0] in RESERVED_EVENTS:
+        return None
+    return Incoming(EVENT, "/", id, data)
+
+
 class JSONCodec:
     """The default encoding: JSON, with binary data in attachments.
 
@@ -43,9 +71,13 @@ class JSONCodec:
         json: A module with ``dumps`` and ``loads`` like the standard library's. By default orjson
             encodes and msgspec decodes; both leave to the standard library what they would refuse or
             change, such as integers of more than 64 bits.
+
+    Attributes:
+        is_plain: Whether it is not the user's module that encodes and decodes.
     """
 
     def __init__(self, json: Any = None) -> None:
+        self.is_plain = json is None
         self._loads: Callable[[str], Any] = decode_json if json is None else json.loads
         self._loads_the_rest = _standard_loads if json is None else None
         self.encode: Callable[[Any], Body] = encode_json if json is None else encode_json_with(json)
@@ -75,14 +107,6 @@ class JSONCodec:
     def decode(self, message: str | bytes) -> Incoming:
         if isinstance(message, bytes):
             raise BadPacket("a message that is not a Socket.IO packet")
-        if message[:1] == "2":  # first what clients send most: an event in the main namespace
-            start = message.find("[")
-            digits = message[1:start]
-            if start == 1 or (1 < start <= 1 + ID_DIGITS and digits.isascii() and digits.isdigit()):
-                return Incoming(EVENT, "/", int(digits) if digits else None, self._load(message[start:]))
-        return self._decode_any(message)
-
-    def _decode_any(self, message: str) -> Incoming:
         kind = _KINDS.get(message[:1])
         if kind is None:
             raise BadPacket("a message that is not a Socket.IO packet")

@@ -196,10 +196,10 @@ def test_a_handler_runs_as_the_client_that_sent_the_event(door: str, kind: str, 
     options: dict[str, Any] = {}
     if door.endswith("in turn"):
         options["async_handlers"] = False
-    if door.endswith("theirs"):
-        options["client_manager"] = python_socketio.AsyncManager()
     for name in NAMES:
         notes: Notes = []
+        if door.endswith("theirs"):
+            options["client_manager"] = python_socketio.AsyncManager()
         exact = "pay" if name in ("*", *REFUSED) else name
         sid, args, is_open = run(make(door, kind, shape, exact, notes, **options), name)
         assert notes == expected(shape, exact, sid, name, args) * 2, name

@@ -137,8 +137,8 @@ async def test_the_usual_event_is_decoded_quickly(
     session.receive("40")
     await settled(server)
     decoded: list[str] = []
-    decode_any = server.codec._decode_any
-    monkeypatch.setattr(server.codec, "_decode_any", lambda text: decoded.append(text) or decode_any(text))
+    decode = server.codec.decode
+    monkeypatch.setattr(server.codec, "decode", lambda text: decoded.append(text) or decode(text))
     session.receive(message)
     await settled(server)
     assert decoded == ([] if quickly else [message[1:]])

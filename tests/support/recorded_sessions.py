@@ -47,7 +47,7 @@ def open_session(server: AsyncServer, environ: dict[str, Any] | None = None) -> 
 
 def take_the_long_way(server: AsyncServer) -> None:
     """Have a server decode every packet in the general way, also those for which it has a quicker one."""
-    server.eio.application._decode = server.codec._decode_any
+    server.eio.application._is_json = False
 
 
 async def settled(server: AsyncServer) -> None:
