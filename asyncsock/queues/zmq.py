@@ -46,8 +46,8 @@ class ZmqDriver(Driver):
 
     ZeroMQ acknowledges nothing, so each connection hears, besides, the small messages that it pushes itself.
     What was pushed before one that came back has passed the proxy. What the proxy publishes while a process
-    does not listen is lost to that process, and so is what the proxy does not keep for one that is behind
-    (1,000 messages, unless it sets its ``sndhwm``).
+    does not listen is lost to that process, and so is what the proxy does not keep for one that is behind: it
+    keeps between half of its ``sndhwm`` and all of it (1,000 by default), as ZeroMQ frees it by halves.
 
     Args:
         url: ``zmq+tcp://host:sink+source``, the ports where the proxy pulls and where it publishes.

@@ -115,7 +115,7 @@ class WindowsLoop(asyncio.SelectorEventLoop):
 def run_on_windows_loop(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
     loop = WindowsLoop()
     try:
-        loop.run_until_complete(asyncio.wait_for(main(), 30))
+        loop.run_until_complete(asyncio.wait_for(main(), TIMEOUT + 10))  # `until` tells first what came
         loop.run_until_complete(loop.shutdown_asyncgens())
     finally:
         loop.close()
