@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 import msgspec
+import orjson
 
 from ..engine.errors import BadPacket
 from ..engine.packet import Packet
@@ -16,7 +17,6 @@ EVENTS = frozenset([EVENT, BINARY_EVENT])
 ACKS = frozenset([ACK, BINARY_ACK])
 RESERVED_EVENTS = frozenset(["connect", "connect_error", "disconnect"])
 ANY = "*"  # what a handler of any event, or of any namespace, is registered for
-WITHOUT_HANDLER = RESERVED_EVENTS | {ANY}  # names of events that are no keys of handlers
 MAX_DEPTH = 200  # levels of nesting; orjson writes 254
 SHALLOW = 2 * MAX_DEPTH  # characters that cannot nest more deeply
 MAX_ID = 2**53 - 1  # the largest integer that JavaScript counts to
@@ -96,3 +96,30 @@ def check_shape(packet: Incoming) -> None:
             raise BadPacket("an acknowledgement without an id or an array")
     elif kind not in (CONNECT, DISCONNECT):
         raise BadPacket(f"an unexpected packet of type {kind}")
+
+
+def is_plain(data: Any, *, text_keys: bool = False) -> bool:
+    """Whether decoded data is nested at most `MAX_DEPTH` levels deep.
+
+    Args:
+        text_keys: Whether keys have to be text, too.
+    """
+    try:
+        orjson.dumps(data, lambda value: None)  # the quickest walk there is
+        return True
+    except TypeError:  # perhaps for half an emoji
+        pass
+    level = [data]
+    for _ in range(MAX_DEPTH):
+        inner: list[Any] = []
+        for value in level:
+            if isinstance(value, dict):
+                if text_keys and not all(type(key) is str for key in value):
+                    return False
+                inner += value.values()
+            elif isinstance(value, list):
+                inner += value
+        if not inner:
+            return True
+        level = inner
+    return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json as stdlib_json
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -25,6 +25,7 @@ from .base import (
     SHALLOW,
     Incoming,
     event_arguments,
+    is_plain,
 )
 from .values import OPTIONS, Body, encode_json, encode_json_slowly, encode_json_with
 
@@ -166,7 +167,7 @@ class JSONCodec:
             data = self._loads(text)
         except NOT_DECODED:
             data = self._load_the_rest(text)
-        if len(text) > SHALLOW and _may_be_deep(text) and _is_too_deep(data):
+        if len(text) > SHALLOW and _may_be_deep(text) and not is_plain(data):
             raise BadPacket("data nested too deeply")
         return data
 
@@ -219,25 +220,6 @@ def _find_placeholders(data: Any, numbers: list[int]) -> None:
         else:
             for value in data.values():
                 _find_placeholders(value, numbers)
-
-
-def _is_too_deep(data: Any) -> bool:
-    try:
-        orjson.dumps(data)  # the quickest walk there is
-    except TypeError:
-        level = [data]
-        for _ in range(MAX_DEPTH):
-            level = [item for value in level for item in _items(value)]
-            if not level:
-                return False
-        return True
-    return False
-
-
-def _items(value: Any) -> Iterable[Any]:
-    if isinstance(value, dict):
-        return value.values()
-    return value if isinstance(value, list) else ()
 
 
 def _standard_loads(text: str) -> Any:

@@ -13,11 +13,10 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import msgpack
-import orjson
 
 from ..engine.errors import BadPacket
 from ..engine.packet import Packet, message_packet
-from .base import ACK, CONNECT_ERROR, MAX_DEPTH, MAX_ID, Incoming, event_arguments
+from .base import ACK, CONNECT_ERROR, MAX_ID, Incoming, event_arguments, is_plain
 from .values import Body, NotEncodable, Plain
 
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -69,7 +68,7 @@ class MsgpackCodec:
         if isinstance(message, str):
             raise BadPacket("a text message in place of msgpack")
         fields = self._load(message)
-        if not isinstance(fields, dict) or not _is_plain(fields):
+        if not isinstance(fields, dict) or not is_plain(fields, text_keys=True):
             raise BadPacket(
                 "msgpack that is not a packet, is nested too deeply or has keys that are not text"
             )
@@ -169,26 +168,3 @@ codecs.register_error("asyncsock.replacement", _replace)  # for half an emoji, w
 
 def _refuse_extension(code: int, data: bytes) -> Any:
     raise BadPacket(f"an extension of type {code}")
-
-
-def _is_plain(data: Any) -> bool:
-    """Whether data are not nested too deeply and have text for keys."""
-    try:
-        orjson.dumps(data, lambda value: None)  # the quickest walk there is
-        return True
-    except TypeError:  # perhaps for half an emoji
-        pass
-    level = [data]
-    for _ in range(MAX_DEPTH):
-        inner: list[Any] = []
-        for value in level:
-            if isinstance(value, dict):
-                if not all(type(key) is str for key in value):
-                    return False
-                inner += value.values()
-            elif isinstance(value, list):
-                inner += value
-        if not inner:
-            return True
-        level = inner
-    return False

@@ -98,10 +98,6 @@ class ThreadPool(Executor):
             for thread in self._threads:
                 thread.join()
 
-    @property
-    def _idle(self) -> int:
-        return len(self._sleeping)
-
     def _wake_thread(self) -> None:
         if self._sleeping:
             self._sleeping.pop().release()

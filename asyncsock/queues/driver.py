@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Generator, Sequence
 from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+SILENCE = 5.0  # seconds that a broker may be silent, and that it may then take to answer
+WATCH = 1.0  # seconds without a message after which a driver asks its broker for signs of life
+AT_ONCE = 1000  # messages that a listener takes at once
+KEEP_MESSAGES = 100_000  # that a process can be behind and lose nothing
+QUEUE_EXPIRES = 300_000  # milliseconds that a queue outlives its process, or waits for it
 
 
 class LoginRefused(ConnectionError):
@@ -87,3 +95,26 @@ def needed(extra: str, scheme: str) -> Generator[None, None, None]:
             f"message queues with {scheme}:// need the package {package!r}: "
             f"pip install 'asyncsock[{extra}]' ({error})"
         ) from error
+
+
+def mute_logger(name: str) -> None:
+    """Keep a broker's package from logging each attempt to reconnect, as `Health` logs the loss once.
+
+    A level that the application has set stays.
+    """
+    logger = logging.getLogger(name)
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.CRITICAL)
+
+
+def host_and_port(host: str, default_port: int) -> str:
+    """A host of a URL, as ``host:port``.
+
+    Raises:
+        ValueError: It is not ``host`` or ``host:port``.
+    """
+    parts = urlsplit(f"//{host}")
+    if not parts.hostname or parts.port == 0:  # asking for the port raises ValueError where it is none
+        raise ValueError(f"{host!r} is not host:port")
+    name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"{name}:{parts.port or default_port}"

@@ -19,7 +19,7 @@ TIMEOUT = 5.0  # seconds that a message may take
 
 # What a forked process has of its parent's connection. It cannot end it, and asyncio complains of pending
 # tasks that are let go of.
-_of_the_parent: list[tuple[asyncio.AbstractEventLoop, Publisher]] = []
+_inherited: list[tuple[asyncio.AbstractEventLoop, Publisher]] = []
 
 
 class NotPublished(ConnectionError):
@@ -68,7 +68,7 @@ class Emitter:
             if self._process == os.getpid():
                 return
             if self._publisher is not None:
-                _of_the_parent.append((self._loop, self._publisher))
+                _inherited.append((self._loop, self._publisher))
             self._loop = asyncio.new_event_loop()
             self._publisher = None
             self._under_way = set()

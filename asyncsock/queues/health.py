@@ -29,25 +29,25 @@ class Health:
         self._ignored = 0  # messages since the last line about them
         self._ignored_line_at = -IGNORED_INTERVAL
 
-    def expect(self, link: str) -> None:
+    def expect(self, connection: str) -> None:
         """Note a connection that is to be made."""
-        self._up[link] = False
+        self._up[connection] = False
 
-    def is_up(self, link: str) -> bool:
+    def is_up(self, connection: str) -> bool:
         """Whether a connection is usable."""
-        return self._up.get(link, False)
+        return self._up.get(connection, False)
 
-    def set_up(self, link: str) -> None:
+    def set_up(self, connection: str) -> None:
         """Note that a connection is usable."""
-        self._up[link] = True
+        self._up[connection] = True
         if self._lost_at is not None and all(self._up.values()):
             seconds = time.monotonic() - self._lost_at
             self._lost_at = self.last_error = None
             logger.warning("message queue %s is back after %.1f s", self.name, seconds)
 
-    def set_down(self, link: str, error: Exception) -> None:
+    def set_down(self, connection: str, error: Exception) -> None:
         """Note that a connection was lost, or could not be made."""
-        self._up[link] = False
+        self._up[connection] = False
         self.last_error = error
         if self._lost_at is None:
             self._lost_at = time.monotonic()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import re
 import ssl
 import uuid
@@ -14,20 +13,28 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from . import tls
-from .driver import Driver, LoginRefused, MessageRefused, needed
+from .driver import (
+    AT_ONCE,
+    SILENCE,
+    WATCH,
+    Driver,
+    LoginRefused,
+    MessageRefused,
+    host_and_port,
+    mute_logger,
+    needed,
+)
 
-SILENCE = 5.0  # seconds that a broker may take to answer
-WATCH = 1.0  # seconds without messages after which it is asked whether it is there
 BATCH_BYTES = 900_000  # less than what a broker accepts unless told otherwise
-READ = 1000  # messages at once
 GAP = 0.1  # seconds until a missing message counts as one that was removed
 FIRST_READ = 200  # milliseconds
 DEFAULT_REPLICATION = -1
+PORT = 9092
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 TOPIC_NAME = re.compile(r"[A-Za-z0-9._-]{1,249}")
 
 
-class Last(NamedTuple):
+class LastRecord(NamedTuple):
     """The last message of a partition that was received."""
 
     offset: int
@@ -64,16 +71,14 @@ class KafkaDriver(Driver):
         }
         if not TOPIC_NAME.fullmatch(channel):
             raise ValueError(f"{channel!r} cannot be a Kafka topic: use letters, digits, '.', '_' and '-'")
-        quiet = logging.getLogger("aiokafka")
-        if quiet.level == logging.NOTSET:
-            quiet.setLevel(logging.CRITICAL)  # it logs each attempt to reconnect, and we the loss, once
+        mute_logger("aiokafka")
         self._key = uuid.uuid4().hex.encode()  # keeps what we send in one partition, and so in order
         self._admin: Any = None
         self._producer: Any = None
         self._consumer: Any = None
         self._stopping: set[asyncio.Future[None]] = set()
         self._partitions: list[Any] = []
-        self._last: dict[Any, Last] = {}  # by partition
+        self._last: dict[Any, LastRecord] = {}  # by partition
         self._ends: dict[Any, int] = {}
         self._missing: dict[Any, tuple[int, float]] = {}  # an offset and since when, by partition
         self._first_records: dict[Any, list[Any]] = {}
@@ -182,7 +187,7 @@ class KafkaDriver(Driver):
         for partition in self._partitions:
             begin = begins[partition]
             if partition not in self._last:
-                self._last[partition] = Last(self._ends[partition] - 1 if first else begin - 1)
+                self._last[partition] = LastRecord(self._ends[partition] - 1 if first else begin - 1)
             # The last message is read again, to see whether this is still the same topic.
             self._consumer.seek(partition, max(self._last[partition].offset, begin))
         records = self._first_records = await self._consumer.getmany(timeout_ms=FIRST_READ)
@@ -192,12 +197,12 @@ class KafkaDriver(Driver):
             return
         for partition in self._partitions:
             if self._last[partition].offset >= self._ends[partition] and partition not in records:
-                self._last[partition] = Last(begins[partition] - 1)
+                self._last[partition] = LastRecord(begins[partition] - 1)
                 self._consumer.seek(partition, begins[partition])
 
     def _received(self, records: dict[Any, list[Any]]) -> None:
         for partition, messages in records.items():
-            self._last[partition] = Last(messages[-1].offset, messages[-1].value)
+            self._last[partition] = LastRecord(messages[-1].offset, messages[-1].value)
 
     async def messages(self) -> AsyncIterator[Sequence[bytes]]:
         records = self._first_records
@@ -213,7 +218,7 @@ class KafkaDriver(Driver):
             if received:
                 yield received
             self._received(records)
-            records = await self._consumer.getmany(timeout_ms=int(WATCH * 1000), max_records=READ)
+            records = await self._consumer.getmany(timeout_ms=int(WATCH * 1000), max_records=AT_ONCE)
             if not records:
                 await asyncio.wait_for(self._watch(), SILENCE)
 
@@ -242,7 +247,7 @@ class KafkaDriver(Driver):
         if messages[0].offset != last.offset:
             return messages
         if last.value is not None and messages[0].value != last.value:
-            self._last = {partition: Last(-1) for partition in self._partitions}
+            self._last = {partition: LastRecord(-1) for partition in self._partitions}
             raise ConnectionError("the Kafka topic has been made anew")
         return messages[1:]
 
@@ -284,15 +289,11 @@ def _hosts(url: str) -> list[str]:
     parts = urlsplit(url)
     if parts.path.strip("/"):
         raise ValueError("bad Kafka URL: it has to be kafka://host:port, or kafka://host:port,host:port")
-    hosts = parts.netloc.rpartition("@")[2]
-    return [_host(host) for host in (hosts or "localhost").split(",")]
-
-
-def _host(host: str) -> str:
-    parts = urlsplit(f"kafka://{host}")
-    if not parts.hostname or parts.port == 0:  # asking for the port raises ValueError where it is none
-        raise ValueError(f"bad Kafka URL: {host!r} is not host:port")
-    return host if parts.port else f"{host}:9092"
+    hosts = parts.netloc.rpartition("@")[2] or "localhost"
+    try:
+        return [host_and_port(host, PORT) for host in hosts.split(",")]
+    except ValueError as error:
+        raise ValueError(f"bad Kafka URL: {error}") from None
 
 
 def _security(url: str) -> dict[str, Any]:

@@ -12,14 +12,11 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from .driver import Driver, LoginRefused, needed
+from .driver import AT_ONCE, QUEUE_EXPIRES, SILENCE, Driver, LoginRefused, needed
 
 Result = TypeVar("Result")
 
-QUEUE_EXPIRES = 300_000  # milliseconds, at brokers that delete queues which nobody uses
-PREFETCH = 1000  # messages
 POLL = 0.2  # seconds; brokers that do not call are asked that often, and a thread that shall end ends then
-SILENCE = 5.0  # seconds
 LISTENERS_RETURN = 0.4  # seconds that a publisher that is back gives the listeners to come back too
 CONNECTION_OPTIONS = ("ssl", "login_method")  # what they begin with
 FILESYSTEM_TICK = 0.002  # seconds; of messages in the same millisecond the folder loses the order
@@ -46,7 +43,7 @@ class KombuDriver(Driver):
         )
         self._exchange = exchange
         self._make_connection(heartbeat=0)  # a bad URL raises now
-        self._link: Link | None = None
+        self._thread: ConnectionThread | None = None
         self._was_connected = False
 
     def _make_connection(self, heartbeat: float) -> Any:
@@ -76,37 +73,37 @@ class KombuDriver(Driver):
 
     async def connect(self, *, subscribe: bool) -> None:
         connection = self._make_connection(heartbeat=SILENCE if subscribe else 0)
-        link = self._link = Link(connection)
-        await link.run(link.open)
+        thread = self._thread = ConnectionThread(connection)
+        await thread.run(thread.open)
         if subscribe:
-            await link.run(link.subscribe, self._queue)
+            await thread.run(thread.subscribe, self._queue)
         else:
-            await link.run(link.prepare, self._exchange)
+            await thread.run(thread.prepare, self._exchange)
             if self._was_connected:  # their queues may be gone, and are until they make them again
                 await asyncio.sleep(LISTENERS_RETURN)
             self._was_connected = True
 
     async def publish(self, messages: Sequence[bytes]) -> None:
-        assert self._link is not None
-        await self._link.run(self._link.publish, messages)
+        assert self._thread is not None
+        await self._thread.run(self._thread.publish, messages)
 
     async def messages(self) -> AsyncIterator[Sequence[bytes]]:
-        link = self._link
-        assert link is not None
+        thread = self._thread
+        assert thread is not None
         try:
             while True:
-                yield await link.run(link.receive)
+                yield await thread.run(thread.receive)
         except asyncio.CancelledError:
-            link.leave(self._queue.name)  # the process stops listening for good
+            thread.leave(self._queue.name)  # the process stops listening for good
             raise
 
     async def close(self) -> None:
-        link, self._link = self._link, None
-        if link is not None:
-            await link.end()
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            await thread.end()
 
 
-class Link:
+class ConnectionThread:
     """A connection of Kombu's, and the thread in which everything is done with it.
 
     The methods without `async` are for `run`.
@@ -175,7 +172,7 @@ class Link:
 
     def subscribe(self, kombu_queue: Any) -> None:
         consumer = self._connection.Consumer([kombu_queue], on_message=self._received.append)
-        consumer.qos(prefetch_count=PREFETCH)
+        consumer.qos(prefetch_count=AT_ONCE)
         consumer.consume()
         self._consumer = consumer
         self._drain(POLL)  # some transports subscribe only when they are asked for the first message
@@ -196,7 +193,7 @@ class Link:
         while not received and not self._ending.is_set():
             self._drain(POLL)
             self._connection.heartbeat_check()
-        while received and len(received) < PREFETCH and self._drain(0):
+        while received and len(received) < AT_ONCE and self._drain(0):
             pass
         # Now, as some transports give what was not acknowledged to all processes once more. Nothing is lost:
         # the queue is read by no other process, and a connection that fails here is found next time.

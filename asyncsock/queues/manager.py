@@ -77,12 +77,12 @@ class QueueManager(Rooms):
     async def ready(self) -> None:
         if self._publisher is None:
             return
-        links = [self._listener.first_attempt, self._publisher.first_attempt]
-        await asyncio.wait(links, timeout=READY_TIMEOUT)
-        refusals = [link.exception() for link in links if link.done()]
-        if any(refusals):
-            await self.stop()
-            raise next(filter(None, refusals))
+        attempts = [self._listener.first_attempt, self._publisher.first_attempt]
+        await asyncio.wait(attempts, timeout=READY_TIMEOUT)
+        for attempt in attempts:
+            if attempt.done() and (refusal := attempt.exception()) is not None:
+                await self.stop()
+                raise refusal
 
     async def stop(self) -> None:
         publisher, self._publisher, self._loop = self._publisher, None, None

@@ -10,11 +10,10 @@ from urllib.parse import quote, unquote, urlsplit
 
 import orjson
 
-from .driver import Driver, LoginRefused, MessageRefused, needed
+from .driver import KEEP_MESSAGES, SILENCE, Driver, LoginRefused, MessageRefused, host_and_port, needed
 
-SILENCE = 5.0  # seconds after which a server is asked whether it is there, and then given up
-# What a process can be behind and lose nothing. Each such message of NATS is a batch of ours.
-KEEP_MESSAGES, KEEP_BYTES, KEEP_SECONDS = 100_000, 256 * 1024 * 1024, 3600.0
+KEEP_BYTES, KEEP_SECONDS = 256 * 1024 * 1024, 3600.0  # that a process can be behind and lose nothing
+PORT = 4222
 NO_JETSTREAM = (None, 10039, 10076)  # error codes: nobody answers, not for this account, not at all
 
 
@@ -39,7 +38,10 @@ class NatsDriver(Driver):
         if parts.path.strip("/"):
             raise ValueError("bad NATS URL: it has to be nats://host:port, or nats://host:port,host:port")
         login, _, hosts = parts.netloc.rpartition("@")
-        self._servers = [_server(parts.scheme, host) for host in hosts.split(",")]
+        try:
+            self._servers = [f"{parts.scheme}://{host_and_port(host, PORT)}" for host in hosts.split(",")]
+        except ValueError as error:
+            raise ValueError(f"bad NATS URL: {error}") from None
         self._login = _login(login)
         # Of letters that subjects and streams may have in common; servers get streams with % wrong.
         self._subject = quote(channel, safe="").replace(".", "%2E").replace("%", "=")
@@ -100,7 +102,7 @@ class NatsDriver(Driver):
                     name=name,
                     subjects=[self._subject],
                     storage="file",
-                    max_msgs=KEEP_MESSAGES,
+                    max_msgs=KEEP_MESSAGES,  # each of which is a batch of ours
                     max_bytes=KEEP_BYTES,
                     max_age=KEEP_SECONDS,
                 )
@@ -217,14 +219,6 @@ class NatsDriver(Driver):
         client, self._client = self._client, None
         if client is not None:
             await client.close()
-
-
-def _server(scheme: str, host: str) -> str:
-    parts = urlsplit(f"{scheme}://{host}")
-    if not parts.hostname or parts.port == 0:  # asking for the port raises ValueError where it is none
-        raise ValueError(f"bad NATS URL: {host!r} is not host:port")
-    name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return f"{scheme}://{name}:{parts.port or 4222}"
 
 
 def _login(text: str) -> dict[str, str]:

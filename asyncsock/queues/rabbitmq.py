@@ -8,20 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import ssl
 import uuid
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from typing import Any
 
 from . import tls
-from .driver import Driver, LoginRefused, MessageRefused, needed
+from .driver import (
+    AT_ONCE,
+    QUEUE_EXPIRES,
+    WATCH,
+    Driver,
+    LoginRefused,
+    MessageRefused,
+    mute_logger,
+    needed,
+)
 
 HEARTBEAT = 5  # seconds, unless the URL says otherwise; aiormq gives up after thrice that and 3 s
-QUEUE_EXPIRES = 300_000  # milliseconds that a queue outlives its process, or waits for it
-PREFETCH = 1000  # messages that the broker sends ahead of their acknowledgement
 FRAMES = 300  # that aiormq reads, three or more for a message, before others have their turn
-WATCH = 1.0  # seconds without a message after which the broker is asked whether it has our consumer
 GOODBYE = 0.5  # seconds that the broker has to delete our queue, or aio-pika to say why a channel closed
 
 
@@ -44,9 +49,7 @@ class RabbitMQDriver(Driver):
             import aio_pika
         self._aio_pika: Any = aio_pika
         for name in ("aio_pika", "aiormq"):
-            quiet = logging.getLogger(name)
-            if quiet.level == logging.NOTSET:
-                quiet.setLevel(logging.CRITICAL)  # they log each attempt to reconnect, and we the loss, once
+            mute_logger(name)
         try:
             self._address = _complete(url)
             self._tls = tls.client_context(self._address.query) if self._address.scheme == "amqps" else None
@@ -126,7 +129,7 @@ class RabbitMQDriver(Driver):
         arguments = {"x-expires": QUEUE_EXPIRES, "x-single-active-consumer": True}
         queue = await self._channel.declare_queue(self._queue, durable=True, arguments=arguments)
         await queue.bind(exchange, routing_key="")
-        await self._underlay.basic_qos(prefetch_count=PREFETCH)
+        await self._underlay.basic_qos(prefetch_count=AT_ONCE)
         await self._underlay.basic_consume(self._queue, self._arrivals.add)
 
     async def publish(self, messages: Sequence[bytes]) -> None:

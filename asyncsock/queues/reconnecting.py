@@ -25,7 +25,7 @@ REMEMBERED_REFUSALS = 100
 BATCH_MESSAGES, BATCH_BYTES = 256, 1024 * 1024  # published at once
 
 
-class Link(ABC):
+class ReconnectingConnection(ABC):
     """One connection that is made again, for ever, whenever it is lost.
 
     Args:
@@ -101,7 +101,7 @@ class Link(ABC):
             await asyncio.wait([self._task], timeout=CLOSE_TIMEOUT)
 
 
-class Listener(Link):
+class Listener(ReconnectingConnection):
     """Receives messages.
 
     Args:
@@ -132,7 +132,7 @@ class Outgoing:
         self.droppable = droppable
 
 
-class Publisher(Link):
+class Publisher(ReconnectingConnection):
     """Publishes messages in their order, those of an outage included.
 
     What waits is bounded: when events take more than `OUTBOX_BYTES`, the oldest are dropped, counted and

@@ -10,12 +10,11 @@ from typing import Any
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
 
 from ..engine.tested_versions import warn_once
-from .driver import LoginRefused, needed
+from .driver import SILENCE, LoginRefused, needed
 from .health import logger
 
 READ_BYTES = 256 * 1024
 ONE_REPLY = 3600.0  # seconds to wait for a reply, where `watch` is what notices a silence
-SILENCE = 5.0  # seconds after which a server is asked whether it is there, and then given up
 CONNECT_TIMEOUT = 4.0  # seconds, divided among the servers that the URL names
 SENTINEL_PORT = 26379
 FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")

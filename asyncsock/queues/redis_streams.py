@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 
-from .driver import Driver
-from .redis_connection import SILENCE, RedisConnection
+from .driver import AT_ONCE, KEEP_MESSAGES, SILENCE, Driver
+from .redis_connection import RedisConnection
 
-KEEP = 100_000  # messages, approximately: what a process can be behind and lose nothing
-READ = 1000  # messages at once
 FIELD = b"message"
 
 
@@ -32,7 +30,7 @@ class RedisStreamsDriver(Driver):
     async def publish(self, messages: Sequence[bytes]) -> None:
         # All or nothing: a Redis that is still loading refuses the first ones and takes the others. When all
         # are published again, who has seen a later one takes an earlier one for a repetition.
-        add = ("XADD", self.channel, "MAXLEN", "~", KEEP, "*", FIELD)
+        add = ("XADD", self.channel, "MAXLEN", "~", KEEP_MESSAGES, "*", FIELD)
         replies = await self._connection.execute(
             ["MULTI"], *[(*add, message) for message in messages], ["EXEC"]
         )
@@ -42,7 +40,7 @@ class RedisStreamsDriver(Driver):
 
     async def messages(self) -> AsyncIterator[Sequence[bytes]]:
         assert self._position is not None
-        start = ("XREAD", "COUNT", READ, "BLOCK", int(SILENCE * 1000), "STREAMS", self.channel)
+        start = ("XREAD", "COUNT", AT_ONCE, "BLOCK", int(SILENCE * 1000), "STREAMS", self.channel)
         while True:
             reading = self._connection.execute((*start, self._position))
             (streams,) = await asyncio.wait_for(reading, 2 * SILENCE)

@@ -12,14 +12,11 @@ from typing import Any
 import msgspec
 import orjson
 
-from .driver import Driver, needed
+from .driver import AT_ONCE, KEEP_MESSAGES, SILENCE, Driver, needed
 
-SILENCE = 5.0  # seconds after which a probe is sent, and after which it counts as lost
 PROBE_AGAIN = 0.05  # while connecting
 PUBLISHED_PROBE_AGAIN = 1.0  # well before the queue manager gives a publisher up
 LISTENERS_RETURN = 0.5  # seconds that a publisher that is back gives the listeners to come back too
-RECEIVE_MESSAGES = 100_000  # kept for us at most, the proxy's own limit apart
-AT_ONCE = 1000  # messages
 
 
 class Envelope(msgspec.Struct):
@@ -85,7 +82,7 @@ class ZmqDriver(Driver):
         sink.immediate = True  # without a peer it takes nothing
         sink.sndhwm = 0  # a batch is at most what waits
         source = self._source = self._context.socket(zmq.SUB)
-        source.rcvhwm = RECEIVE_MESSAGES
+        source.rcvhwm = KEEP_MESSAGES  # the proxy has a limit of its own
         source.subscribe(b"" if subscribe else self._probe_start)
         # Not zmq.asyncio, which needs a future and several callbacks for each message.
         self._watch(source, self._on_message)

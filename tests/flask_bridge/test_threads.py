@@ -206,6 +206,6 @@ def test_work_is_still_done_when_no_further_thread_can_start(
 def wait_until_idle(pool: ThreadPool) -> None:
     """A thread counts itself idle a moment after the future of its call is done."""
     deadline = time.monotonic() + TIMEOUT
-    while pool._idle < len(pool._threads):
+    while len(pool._sleeping) < len(pool._threads):
         assert time.monotonic() < deadline
         time.sleep(0.001)
