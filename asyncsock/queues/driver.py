@@ -26,8 +26,8 @@ class MessageRefused(ValueError):
 class Driver(ABC):
     """One connection to a broker, either to publish or to receive.
 
-    An instance may be connected again after `close`, or after any of its methods raised. What it needs in
-    order to go on where it stopped, such as its position in a stream, it keeps between the two.
+    An instance may be connected again after `close`, or after a method raised. It keeps what it needs to
+    continue where it stopped, such as its position in a stream.
 
     Args:
         url: The broker, as given to `asyncsock.queues.from_url`.
@@ -43,37 +43,37 @@ class Driver(ABC):
         """Connect.
 
         Args:
-            subscribe: Whether `messages` will be called; then nothing published after this returns is missed.
-                Otherwise `publish` will be.
+            subscribe: True to receive with `messages`, which misses nothing that is published after this
+                returns; False to publish.
 
         Raises:
             LoginRefused: Trying again with the same URL does not help.
-            Exception: Anything else means that it may be tried again.
+            Exception: Any other error; connecting may be tried again.
         """
 
     @abstractmethod
     async def publish(self, messages: Sequence[bytes]) -> None:
         """Publish messages in their order; return when the broker has all of them.
 
-        It is not called again before it has returned. After it raised, the same messages are published again;
-        so the broker must never have taken a message without those before it, as listeners drop those then.
+        There is one call at a time. After an error the same messages are published again. So the broker must
+        never take a message without those before it: listeners would drop these as repetitions.
 
         Raises:
             MessageRefused: The broker will never take one of them. The connection stays usable.
-            Exception: Anything else means that the connection has to be made again.
+            Exception: Any other error; the connection has to be made again.
         """
 
     @abstractmethod
     def messages(self) -> AsyncIterator[Sequence[bytes]]:
-        """The messages as they arrive, those that arrived together as one item.
+        """Yield the messages as they arrive, those that arrived together as one item.
 
-        A broker that wants to know what has been received is told when the next item is asked for. It raises
-        when the connection is lost, also when the broker is only silent.
+        Asking for the next item acknowledges the last one, if the broker has acknowledgements. It raises
+        when the connection is lost or the broker is silent for too long.
         """
 
     @abstractmethod
     async def close(self) -> None:
-        """Let go of the connection, whatever state it is in."""
+        """Close the connection, in any state."""
 
 
 @contextmanager
@@ -82,7 +82,7 @@ def needed(extra: str, scheme: str) -> Generator[None, None, None]:
 
     Args:
         extra: The extra of asyncsock that installs the package.
-        scheme: Whose URL needs it.
+        scheme: The scheme of the URLs that need it.
 
     Raises:
         ImportError: It is not installed; the message says how to install it.

@@ -17,22 +17,22 @@ from .reconnecting import CLOSE_TIMEOUT, Publisher
 
 TIMEOUT = 5.0  # seconds that a message may take
 
-# What a forked process has of its parent's connection. It cannot end it, and asyncio complains of pending
-# tasks that are let go of.
+# The parent's loops and publishers in a forked process, which cannot end them. They are kept because asyncio
+# warns of pending tasks that are destroyed.
 _inherited: list[tuple[asyncio.AbstractEventLoop, Publisher]] = []
 
 
 class NotPublished(ConnectionError):
     """The broker could not be reached in time; the message will not be sent.
 
-    If the connection was lost while it was under way, the broker may have got it all the same.
+    If the connection was lost while the message was being sent, the broker may have received it.
     """
 
 
 class Emitter:
-    """Publishes on an event loop in a thread of its own, begun when it is first needed.
+    """Publishes on an event loop in a thread of its own, which starts with the first message.
 
-    Nothing waits in it for longer than `TIMEOUT`. A forked process begins anew, as somebody else.
+    A message waits for `TIMEOUT` at most. A forked process starts a thread and a `Publisher` of its own.
     """
 
     def __init__(self, url: str, make_driver: Callable[[], Driver]) -> None:
@@ -45,7 +45,7 @@ class Emitter:
         self._under_way: set[concurrent.futures.Future[None]] = set()
 
     def publish(self, fields: dict[str, Any]) -> Sent:
-        """Publish a message: return when the broker has it, or on an event loop something to await for that.
+        """Publish a message. Return when the broker has it; on an event loop, return an awaitable of that.
 
         Raises:
             NotPublished: The broker could not be reached within `TIMEOUT`.
@@ -103,10 +103,10 @@ class Emitter:
         self._under_way.discard(future)
         error = future.exception()
         if error is not None:
-            logger.warning("%s", error)  # nobody may be waiting for it
+            logger.warning("%s", error)  # perhaps nobody awaits it
 
     def _finish(self, process: int) -> None:
-        """At the end of the process, let what was sent without waiting arrive."""
+        """At the end of the process, wait for the messages that nobody has awaited."""
         if process != os.getpid():
             return
         concurrent.futures.wait(list(self._under_way), TIMEOUT)

@@ -1,4 +1,4 @@
-"""Whether a queue's connections are up, said once when it changes."""
+"""Whether a queue's connections are up. Each change is logged once."""
 
 from __future__ import annotations
 
@@ -58,10 +58,11 @@ class Health:
             )
 
     def ignored(self, error: Exception) -> None:
-        """Note a message that was ignored; its sender may repeat it, but not the line that says so.
+        """Count a message that was ignored, and log that at most once per `IGNORED_INTERVAL`.
 
         Args:
-            error: What is wrong with it; anything but a `ValueError` is a fault of ours, with a traceback.
+            error: Why it was ignored. The traceback is logged too, unless the message itself is bad
+                (`ValueError`, `NotEncodable`).
         """
         self._ignored += 1
         now = time.monotonic()

@@ -1,4 +1,4 @@
-"""Kafka. A process that could not listen for a while reads on where it stopped."""
+"""Kafka. A process that was disconnected continues to read where it stopped."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ class LastRecord(NamedTuple):
     """The last message of a partition that was received."""
 
     offset: int
-    value: bytes | None = None  # None for one that was there before us, and was not read
+    value: bytes | None = None  # None if it was there before we connected, and was not read
 
 
 class KafkaDriver(Driver):
-    """Publishes to, or reads all partitions of, the topic of the name of the channel.
+    """Publishes to the topic that is named as the channel, or reads all its partitions.
 
-    There is no consumer group, as every process has to get every message. How long Kafka keeps messages is
-    its own setting. A topic that does not exist is created, with one partition.
+    There is no consumer group, as every process has to get every message. Kafka's own settings say how long
+    it keeps messages. A topic that does not exist is created, with one partition.
 
     Args:
         url: ``kafka://user:password@host:port``, several hosts separated by commas; ``kafka://`` is
-            ``localhost:9092``. With a user, ``sasl_mechanism`` is how to log in: ``PLAIN``,
+            ``localhost:9092``. A user logs in with ``PLAIN`` unless ``sasl_mechanism`` says
             ``SCRAM-SHA-256`` or ``SCRAM-SHA-512``. ``kafkas://`` is over TLS, with the options of `tls`.
     """
 
@@ -88,7 +88,7 @@ class KafkaDriver(Driver):
         try:
             await self._admin.start()
         except Exception:
-            await self._check_login()  # aiokafka keeps to itself why a broker sent it away
+            await self._check_login()  # aiokafka's error does not say why the broker refused
             raise
         await self._create_topic()
         self._partitions = await self._find_partitions()
@@ -98,10 +98,10 @@ class KafkaDriver(Driver):
             await self._connect_producer()
 
     async def _check_login(self) -> None:
-        """Connect to a broker, if one can be reached.
+        """Log in to the first broker that can be reached, for its reason to refuse that.
 
         Raises:
-            LoginRefused: It does not accept the user or the password, or we not its certificate.
+            LoginRefused: It does not accept the user or the password, or its certificate is not trusted.
         """
         for host in self._hosts:
             name, _, port = host.rpartition(":")
@@ -117,16 +117,16 @@ class KafkaDriver(Driver):
                 raise LoginRefused("Kafka does not know this login: use another ?sasl_mechanism=") from None
             except (self._errors.AuthenticationFailedError, self._errors.SaslAuthenticationFailed) as error:
                 raise LoginRefused(f"Kafka refused the login: {error}") from None
-            except KeyError:  # all that aiokafka tells of a refusal in SCRAM's own words
+            except KeyError:  # what aiokafka makes of a refusal by SCRAM
                 raise LoginRefused("Kafka refused the login") from None
             except (OSError, self._errors.KafkaError, asyncio.TimeoutError):
                 continue
 
     async def _create_topic(self) -> None:
-        """Create the topic, unless it exists, or we may not."""
+        """Create the topic, unless it exists or the user may not create it."""
         for replication in (DEFAULT_REPLICATION, 1):
             topic = self._kafka.admin.NewTopic(self.channel, 1, 1)
-            topic.replication_factor = replication  # which does not take the broker's default, as brokers do
+            topic.replication_factor = replication  # set here, as NewTopic() refuses -1
             answer = await self._admin.create_topics([topic])
             if answer.topic_errors[0][1] != self._errors.InvalidReplicationFactorError.errno:
                 return
@@ -167,7 +167,7 @@ class KafkaDriver(Driver):
         sent.add_done_callback(_retrieve)
         try:
             while not (await asyncio.wait([sent], timeout=WATCH))[0]:
-                await self._find_partitions()  # raises where there is no broker; the producer tries on
+                await self._find_partitions()  # raises if no broker answers; the producer would keep trying
             await sent
         except self._errors.MessageSizeTooLargeError:
             raise MessageRefused("Kafka does not take as many bytes; raise its message.max.bytes") from None
@@ -192,7 +192,7 @@ class KafkaDriver(Driver):
             self._consumer.seek(partition, max(self._last[partition].offset, begin))
         records = self._first_records = await self._consumer.getmany(timeout_ms=FIRST_READ)
         if first:
-            self._received(records)  # there are brokers that report an end before the end
+            self._received(records)  # some brokers report an end that is too low
             self._first_records = {}
             return
         for partition in self._partitions:
@@ -223,7 +223,7 @@ class KafkaDriver(Driver):
                 await asyncio.wait_for(self._watch(), SILENCE)
 
     async def _without_gap(self, partition: Any, messages: list[Any]) -> list[Any]:
-        """The messages before a missing one; that is asked for again, as some brokers show it later."""
+        """The messages before the first gap, which is read again: some brokers deliver messages late."""
         before = self._last[partition].offset
         for index, message in enumerate(messages):
             if message.offset > before + 1:
@@ -238,10 +238,10 @@ class KafkaDriver(Driver):
         return messages
 
     def _new(self, partition: Any, messages: list[Any]) -> list[Any]:
-        """The messages after the last one.
+        """The messages after the last one that was received.
 
         Raises:
-            ConnectionError: The topic is not the one that the last one was in.
+            ConnectionError: The topic was deleted and created again since then.
         """
         last = self._last[partition]
         if messages[0].offset != last.offset:
@@ -252,7 +252,7 @@ class KafkaDriver(Driver):
         return messages[1:]
 
     async def _watch(self) -> None:
-        """Raise where the broker does not answer, or the topic is not what it was."""
+        """Raise if the broker does not answer or the topic has changed."""
         if await self._find_partitions() != self._partitions:
             raise ConnectionError("the partitions of the Kafka topic are not what they were")
         ends = await self._consumer.end_offsets(self._partitions)
@@ -265,7 +265,7 @@ class KafkaDriver(Driver):
         if self._admin is not None:
             stops.append(self._admin.close)
         self._consumer = self._producer = self._admin = None
-        # They take their time where the broker is away, and have to finish even if nobody waits so long.
+        # They are slow when the broker is away, and have to finish even if this call is cancelled.
         stopping = [asyncio.ensure_future(_stop(stop)) for stop in stops]
         self._stopping.update(stopping)
         for task in stopping:
@@ -280,7 +280,7 @@ async def _stop(stop: Callable[[], Awaitable[None]]) -> None:
 
 
 def _retrieve(future: asyncio.Future[Any]) -> None:
-    """Spare asyncio the complaint that nobody asked how it ended."""
+    """Retrieve a future's exception, as asyncio logs those that nobody retrieves."""
     if not future.cancelled():
         future.exception()
 
@@ -300,7 +300,7 @@ def _security(url: str) -> dict[str, Any]:
     """aiokafka's options for the login and for TLS.
 
     Raises:
-        ValueError: The URL has options that nobody knows, or names a file that is of no use.
+        ValueError: The URL has an unknown option, or names a file that cannot be used.
     """
     parts = urlsplit(url)
     options = dict(parse_qsl(parts.query))

@@ -16,18 +16,18 @@ from .driver import AT_ONCE, QUEUE_EXPIRES, SILENCE, Driver, LoginRefused, neede
 
 Result = TypeVar("Result")
 
-POLL = 0.2  # seconds; brokers that do not call are asked that often, and a thread that shall end ends then
-LISTENERS_RETURN = 0.4  # seconds that a publisher that is back gives the listeners to come back too
-CONNECTION_OPTIONS = ("ssl", "login_method")  # what they begin with
-FILESYSTEM_TICK = 0.002  # seconds; of messages in the same millisecond the folder loses the order
+POLL = 0.2  # seconds between looks for messages, where the broker sends none, and for the end of the thread
+LISTENERS_RETURN = 0.4  # seconds that a reconnected publisher gives listeners to reconnect
+CONNECTION_OPTIONS = ("ssl", "login_method")  # the beginnings of their names
+FILESYSTEM_TICK = 0.002  # seconds between messages: within a millisecond their order is lost
 
 
 class KombuDriver(Driver):
-    """Publishes to, or has a queue at, Kombu's fanout exchange of the name of the channel.
+    """Publishes to Kombu's fanout exchange that is named as the channel, or receives from a queue at it.
 
-    The query of the URL has Kombu's transport options where the transport does not read it itself, as in
-    ``filesystem://?data_folder_in=/folder&data_folder_out=/folder&control_folder=/folder/control``. (That one
-    is for trying things out: it may lose a message that is read while it is written.)
+    If the transport does not read the query of the URL itself, the query has Kombu's transport options:
+    ``filesystem://?data_folder_in=/folder&data_folder_out=/folder&control_folder=/folder/control``. (That
+    transport is for trying things out: it may lose a message that is read while it is written.)
     """
 
     def __init__(self, url: str, channel: str) -> None:
@@ -79,7 +79,7 @@ class KombuDriver(Driver):
             await thread.run(thread.subscribe, self._queue)
         else:
             await thread.run(thread.prepare, self._exchange)
-            if self._was_connected:  # their queues may be gone, and are until they make them again
+            if self._was_connected:  # listeners' queues may be gone until they reconnect
                 await asyncio.sleep(LISTENERS_RETURN)
             self._was_connected = True
 
@@ -104,9 +104,9 @@ class KombuDriver(Driver):
 
 
 class ConnectionThread:
-    """A connection of Kombu's, and the thread in which everything is done with it.
+    """A connection of Kombu's, and the thread that uses it.
 
-    The methods without `async` are for `run`.
+    The methods without `async` other than `leave` run in the thread: call them through `run`.
 
     Args:
         connection: Not yet connected.
@@ -125,7 +125,7 @@ class ConnectionThread:
         threading.Thread(target=self._work, name="asyncsock-kombu", daemon=True).start()
 
     async def run(self, function: Callable[..., Result], *arguments: Any) -> Result:
-        """Call a function in the thread, after those before it."""
+        """Call a function in the thread, after the calls before it."""
         future: concurrent.futures.Future[Result] = concurrent.futures.Future()
 
         def call() -> None:
@@ -186,7 +186,7 @@ class ConnectionThread:
             if self._ending.wait(tick):
                 raise ConnectionError("the connection was closed")
             self._producer.publish(message.decode(), content_type="text/plain", content_encoding="utf-8")
-        self._producer.declare()  # AMQP answers that when it has all before it; the rest have it already
+        self._producer.declare()  # AMQP answers after the messages; others have them already
 
     def receive(self) -> list[bytes]:
         received = self._received
@@ -195,8 +195,8 @@ class ConnectionThread:
             self._connection.heartbeat_check()
         while received and len(received) < AT_ONCE and self._drain(0):
             pass
-        # Now, as some transports give what was not acknowledged to all processes once more. Nothing is lost:
-        # the queue is read by no other process, and a connection that fails here is found next time.
+        # At once, as some transports send unacknowledged messages to all processes again. Nothing is lost: no
+        # other process reads this queue, and the next call finds out about a connection that fails here.
         with contextlib.suppress(Exception):
             for message in received:
                 message.ack()
@@ -213,7 +213,7 @@ class ConnectionThread:
 
 
 def _take_options(url: str) -> tuple[str, dict[str, Any]]:
-    """A URL with only those options that Kombu's `Connection` knows, and the rest, for the transport."""
+    """A URL with the options that are for Kombu's `Connection`, and the other options, for the transport."""
     address, _, query = url.partition("?")
     options: dict[str, Any] = dict(parse_qsl(query))
     known = {name: options.pop(name) for name in list(options) if name.startswith(CONNECTION_OPTIONS)}

@@ -22,8 +22,8 @@ from .reconnecting import Listener, Publisher
 
 READY_TIMEOUT = 5.0  # seconds that a server waits for its broker before it serves without
 DRAIN_TIMEOUT = 5.0  # seconds that a stopping server has to publish what waits
-KNOWN_SENDERS = 10_000  # of which the last sequence number is kept
-REMOTE_CALLBACKS = 65_536  # acknowledgements by clients of other processes that are waited for
+KNOWN_SENDERS = 10_000  # whose last sequence number is kept
+REMOTE_CALLBACKS = 65_536  # callbacks that wait for clients of other processes
 
 
 class QueuedEvent(NamedTuple):
@@ -38,10 +38,10 @@ class QueueManager(Rooms):
     """Reaches the clients of this process directly, and those of others through a message broker.
 
     Args:
-        url: The broker, for messages about it.
+        url: The broker, as log messages name it.
         make_driver: Makes a new connection to the broker.
         write_only: Whether this process has no clients and receives nothing.
-        json: The JSON module, where there is no server to ask.
+        json: The JSON module of a process without a server.
     """
 
     def __init__(
@@ -186,7 +186,7 @@ class QueueManager(Rooms):
         return SentAndWaiting(partial(self._publisher.accepted, number))
 
     def _is_here(self, sid: Any, namespace: str) -> bool:
-        """Whether this is the sid of a client of this process, which is in no other."""
+        """Whether this is the sid of a client of this process; then no other process needs the message."""
         return isinstance(sid, str) and self.is_sid_room(namespace, sid)
 
     # Encoding
@@ -238,7 +238,7 @@ class QueueManager(Rooms):
                 self._health.ignored(error)
 
     def _is_repeated(self, message: wire.Message) -> bool:
-        """Whether a message came before: senders publish in order, and again what may have been lost."""
+        """Whether a message was here before. Senders publish in order, and again what may have been lost."""
         sender = message.sender
         if sender is None:
             return False
@@ -298,7 +298,7 @@ async def _call(callback: Callable[..., Any], data: list[Any]) -> None:
 
 
 def _is_nobody(room: Any) -> bool:
-    """Whether this is an empty list of rooms, at which a server of python-socketio fails."""
+    """Whether this is an empty list of rooms, which is an error in a server of python-socketio."""
     return room is not None and not isinstance(room, str) and hasattr(room, "__len__") and not len(room)
 
 

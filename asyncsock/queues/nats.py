@@ -1,4 +1,4 @@
-"""NATS. With JetStream a process that could not listen for a while reads on where it stopped."""
+"""NATS. With JetStream, a process that was disconnected continues to read where it stopped."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ NO_JETSTREAM = (None, 10039, 10076)  # error codes: nobody answers, not for this
 
 
 class NatsDriver(Driver):
-    """Publishes to, or subscribes to, the subject of the name of the channel.
+    """Publishes to, or subscribes to, the subject that is named as the channel.
 
     A message of NATS holds one or more of ours, one per line: a batch is accepted as a whole or not at all.
-    Where the server has JetStream, a stream keeps them. One that exists for the subject is used as it is.
+    If the server has JetStream, a stream keeps them. An existing stream of the subject is used as it is.
 
     Args:
         url: ``nats://`` or ``tls://`` with ``host:port``, several hosts separated by commas, and before them
@@ -43,7 +43,7 @@ class NatsDriver(Driver):
         except ValueError as error:
             raise ValueError(f"bad NATS URL: {error}") from None
         self._login = _login(login)
-        # Of letters that subjects and streams may have in common; servers get streams with % wrong.
+        # Of characters that both subjects and streams may have; servers mishandle % in the names of streams.
         self._subject = quote(channel, safe="").replace(".", "%2E").replace("%", "=")
         self._client: Any = None
         self._jetstream: Any = None
@@ -51,7 +51,7 @@ class NatsDriver(Driver):
         self._arrived: list[Any] = []
         self._wake = asyncio.Event()
         self._lost: asyncio.Future[None]
-        self._stream_created: str | None = None  # when, which tells one stream from another of the same name
+        self._stream_created: str | None = None  # when: a later stream may have the same name
         self._position = 0  # in the stream, of the last message received
 
     async def connect(self, *, subscribe: bool) -> None:
@@ -77,7 +77,7 @@ class NatsDriver(Driver):
             if "authorization" in str(error).lower():
                 raise LoginRefused(f"NATS refused the login: {error}") from None
             raise
-        self._start_anew()  # after an attempt that failed, and a second that did not
+        self._start_anew()  # the first of two attempts may have failed
         stream = await self._find_stream()
         self._jetstream = client.jetstream(timeout=SILENCE) if stream is not None else None
         if subscribe and stream is not None:
@@ -108,9 +108,9 @@ class NatsDriver(Driver):
                 )
         except self._errors.ServiceUnavailableError as error:
             if self._jetstream is not None or error.err_code not in NO_JETSTREAM:
-                raise  # it is away, and was there before
+                raise  # JetStream is away for a while
             return None
-        # The client's own method does not tell in all its versions when the stream was created.
+        # Not by the client's own method, which in some versions does not tell when the stream was created.
         answer = await self._client.request(f"$JS.API.STREAM.INFO.{name}", timeout=SILENCE)
         stream: dict[str, Any] = orjson.loads(answer.data)
         if "error" in stream:
@@ -118,12 +118,12 @@ class NatsDriver(Driver):
         return stream
 
     async def _read_on(self, stream: dict[str, Any]) -> None:
-        """Have everything sent that came after what was received last."""
+        """Subscribe to everything after the last message that was received."""
         last = stream["state"]["last_seq"]
         if self._stream_created is None:
             self._position = last
         elif stream["created"] != self._stream_created or last < self._position:
-            self._position = 0  # it is another one, made anew
+            self._position = 0  # the stream was deleted and created again
         self._stream_created = stream["created"]
         inbox = self._client.new_inbox()
         await self._client.subscribe(inbox, cb=self._receive)
@@ -140,7 +140,7 @@ class NatsDriver(Driver):
 
     async def publish(self, messages: Sequence[bytes]) -> None:
         publishing = asyncio.ensure_future(self._publish(messages))
-        try:  # the client itself would wait for its answer, connection or not
+        try:  # the client would wait for an answer even after the connection is lost
             await asyncio.wait([publishing, self._lost], return_when=asyncio.FIRST_COMPLETED)
             if self._failure is not None:
                 raise ConnectionError(str(self._failure))
@@ -173,7 +173,7 @@ class NatsDriver(Driver):
             yield b"\n".join(batch)
 
     async def messages(self) -> AsyncIterator[Sequence[bytes]]:
-        # Of a stream there are heartbeats at least. Otherwise the client asks whether the server is there.
+        # JetStream sends heartbeats. Without it, the client itself pings the server.
         patience = 2 * SILENCE if self._jetstream is not None else None
         expected = 1
         while True:

@@ -1,7 +1,7 @@
-"""RabbitMQ, through aio-pika. What is published while a process does not listen waits in a queue of its own.
+"""RabbitMQ, through aio-pika. A queue per process keeps what is published while it is disconnected.
 
-Batches go through the channel under aio-pika's, which aio-pika gives out for that: aio-pika's own `publish`
-and `consume` make several objects and a task for each message, and confirm or acknowledge each alone.
+Batches go through the channel below aio-pika's, which aio-pika exposes for that: its own `publish` and
+`consume` make several objects and a task for each message, and confirm or acknowledge each alone.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from .driver import (
 )
 
 HEARTBEAT = 5  # seconds, unless the URL says otherwise; aiormq gives up after thrice that and 3 s
-FRAMES = 300  # that aiormq reads, three or more for a message, before others have their turn
+FRAMES = 300  # that aiormq reads, three or more per message, before other tasks run
 GOODBYE = 0.5  # seconds that the broker has to delete our queue, or aio-pika to say why a channel closed
 
 
 class RabbitMQDriver(Driver):
-    """Publishes to, or has a queue at, a fanout exchange.
+    """Publishes to a fanout exchange, or receives from a queue at it.
 
     python-socketio's exchange, which has the name of the channel, does not survive a restart of the broker.
     Ours does, and so do the queues at it and what is in them. The two are bound to each other, and RabbitMQ
@@ -57,7 +57,7 @@ class RabbitMQDriver(Driver):
             raise ValueError(f"bad RabbitMQ URL: {error}") from None
         self._exchange = f"asyncsock.{channel}"
         self._queue = f"asyncsock.{channel}.{uuid.uuid4().hex}"
-        # As Kombu declares the text that it publishes, and therefore reads it.
+        # With the type and encoding that Kombu gives its own messages, and therefore reads.
         self._envelope = aio_pika.Message(
             b"",
             content_type="text/plain",
@@ -79,7 +79,7 @@ class RabbitMQDriver(Driver):
             raise LoginRefused(reason) from None
 
     def _refusal(self, error: Exception) -> str | None:
-        """Why connecting again would not help, if it would not."""
+        """Why the broker refused the login; None if connecting may be tried again."""
         if isinstance(error.__cause__, ssl.SSLCertVerificationError):
             return f"RabbitMQ's certificate is not trusted: {error.__cause__}"
         with needed("rabbitmq", "amqp"):
@@ -87,7 +87,7 @@ class RabbitMQDriver(Driver):
             from pamqp.exceptions import AMQPInternalError  # raised by aiormq before 7
         if isinstance(error, (self._aio_pika.exceptions.ProbableAuthenticationError, ChannelAccessRefused)):
             return f"RabbitMQ refused the login: {error}"
-        # What came instead of a virtual host's opening is told by neither.
+        # Neither says that the broker refused to open the virtual host.
         if isinstance(error, (self._aio_pika.exceptions.InvalidFrameError, AMQPInternalError)):
             vhost = self._address.path[1:].replace("%2F", "/") or "/"
             return f"RabbitMQ refused the login to the virtual host {vhost!r}"
@@ -124,8 +124,8 @@ class RabbitMQDriver(Driver):
         return ours
 
     async def _subscribe(self, exchange: Any) -> None:
-        # While the broker still believes in a connection that was lost, the next one gets nothing: what
-        # the lost one has not acknowledged comes first.
+        # A single active consumer: until the broker notices that a connection is lost, the next one gets
+        # nothing. So what the lost one has not acknowledged comes first.
         arguments = {"x-expires": QUEUE_EXPIRES, "x-single-active-consumer": True}
         queue = await self._channel.declare_queue(self._queue, durable=True, arguments=arguments)
         await queue.bind(exchange, routing_key="")
@@ -146,7 +146,7 @@ class RabbitMQDriver(Driver):
         # In a transaction, which is confirmed as a whole.
         publish = self._underlay.basic_publish
         for message in messages:
-            properties = self._envelope.properties  # made anew: they get the message's id
+            properties = self._envelope.properties  # new ones each time, as they get the message's id
             await publish(message, exchange=self._exchange, properties=properties, wait=False)
         await self._underlay.tx_commit()
 
@@ -159,7 +159,7 @@ class RabbitMQDriver(Driver):
                     await self._finish(self._check_consumer())
                     continue
                 yield [message.body for message in together]
-                # Not waiting for the socket to take it, which on a lost connection it may never do.
+                # Without waiting for the socket, which on a lost connection may never take it.
                 tag = together[-1].delivery_tag
                 await self._finish(underlay.basic_ack(tag, multiple=True, wait=False))
         except asyncio.CancelledError:
@@ -182,9 +182,9 @@ class RabbitMQDriver(Driver):
             await connection.close()
 
     async def _finish(self, call: Coroutine[Any, Any, Any]) -> None:
-        """Wait for a call of aio-pika's.
+        """Await a call of aio-pika's.
 
-        It cancels those that wait when the connection is lost, which must not look as if their caller was.
+        aio-pika cancels its calls when the connection is lost. That must not cancel their caller as well.
 
         Raises:
             ConnectionError: The connection or the channel is lost.
@@ -199,14 +199,14 @@ class RabbitMQDriver(Driver):
             raise result
 
     async def _why_closed(self) -> BaseException | None:
-        """Why the channel was closed, which is said a little after that."""
+        """Why the channel was closed, which aio-pika tells a little later."""
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._arrivals.ended.wait(), GOODBYE)
         return self._arrivals.reason
 
 
 class Arrivals:
-    """What has arrived on a channel and was not asked for yet, and whether and why the channel has ended."""
+    """The messages of a channel that nobody has taken yet, and whether and why the channel has ended."""
 
     def __init__(self) -> None:
         self._messages: list[Any] = []
@@ -226,10 +226,10 @@ class Arrivals:
         self._changed.set()
 
     async def together(self, timeout: float) -> list[Any]:
-        """Wait for messages, and return those that arrived together; none if nothing comes for so long.
+        """Wait for messages, and return those that arrived together; none after `timeout` seconds.
 
         Raises:
-            ConnectionError: The channel was lost. What arrived and was not asked for will come again.
+            ConnectionError: The channel was lost. Messages that nobody has taken will come again.
         """
         if not self._messages and not self.ended.is_set():
             self._changed.clear()
@@ -248,7 +248,7 @@ def _lost(error: BaseException | None) -> ConnectionError:
 
 
 def _complete(url: str) -> Any:
-    """A URL for aio-pika, with what it does not say.
+    """A URL for aio-pika, with the defaults filled in.
 
     Raises:
         ValueError: It is malformed.

@@ -18,7 +18,7 @@ from .health import Health, logger
 CONNECT_TIMEOUT = 5.0  # seconds
 PUBLISH_TIMEOUT = 5.0  # seconds without any progress after which a broker counts as lost
 CLOSE_TIMEOUT = 1.0
-# Seconds between attempts. A broker that is back is heard again within one, of which Kombu needs half itself.
+# Seconds between attempts. A broker that is back is in use within one second, of which Kombu takes half.
 FIRST_DELAY, LAST_DELAY = 0.05, 0.25
 OUTBOX_BYTES = 64 * 1024 * 1024  # of events that wait for a broker
 REMEMBERED_REFUSALS = 100
@@ -34,7 +34,7 @@ class ReconnectingConnection(ABC):
 
     name: str
     subscribe: bool
-    loses_messages: bool  # while it is not connected; otherwise it may be connected again before that is said
+    loses_messages: bool  # while disconnected; if not, a loss is logged only when reconnecting fails
 
     def __init__(self, driver: Driver, health: Health) -> None:
         self.driver = driver
@@ -68,17 +68,17 @@ class ReconnectingConnection(ABC):
         except Exception as error:
             if self.loses_messages:
                 raise
-            # Not said yet, but while this connection is being made the queue is not back either.
+            # Not logged yet, but until this connection is up the queue does not count as back either.
             self.health.expect(self.name)
             logger.debug("message queue %s: connecting again to publish: %r", self.health.name, error)
 
     def _attempted(self, error: Exception | None) -> bool:
-        """Note the first attempt; return whether the error is the business of whoever waits for that."""
+        """Settle `first_attempt`; return whether the error is for those who await that, not for the log."""
         if self.first_attempt.done():
             return self.first_attempt.exception() is not None and isinstance(error, LoginRefused)
         if isinstance(error, LoginRefused):
             self.first_attempt.set_exception(error)
-            self.first_attempt.exception()  # whoever waits for it sees it all the same
+            self.first_attempt.exception()  # or asyncio logs it if nobody awaits it
             return True
         self.first_attempt.set_result(None)
         return False
@@ -133,9 +133,9 @@ class Outgoing:
 
 
 class Publisher(ReconnectingConnection):
-    """Publishes messages in their order, those of an outage included.
+    """Publishes messages in order. Those of an outage wait in the outbox.
 
-    What waits is bounded: when events take more than `OUTBOX_BYTES`, the oldest are dropped, counted and
+    The outbox is bounded: when it takes more than `OUTBOX_BYTES`, the oldest events are dropped, counted and
     logged. Other messages, such as those about rooms, are never dropped.
 
     Attributes:
@@ -198,7 +198,7 @@ class Publisher(ReconnectingConnection):
             )
 
     async def accepted(self, number: int) -> None:
-        """Wait until the broker has a message; not while the broker is away, as the message is kept.
+        """Wait until the broker has a message. Do not wait for a broker that is away: the message is kept.
 
         Raises:
             MessageRefused: The broker will never take it.
@@ -206,7 +206,7 @@ class Publisher(ReconnectingConnection):
         if number > self._accepted and self.health.is_up(self.name):
             await self._wait(number)
         else:
-            await asyncio.sleep(0)  # who sends in a loop lets others run in between
+            await asyncio.sleep(0)  # other tasks run while one emits in a loop
         self._raise_if_refused(number)
 
     async def accepted_for_good(self, number: int) -> None:
@@ -230,7 +230,7 @@ class Publisher(ReconnectingConnection):
             raise error
 
     def withdraw(self, number: int) -> None:
-        """Do not publish a message after all, if that is not under way."""
+        """Remove a message from the outbox, unless it is being published."""
         for index in range(self._in_flight, len(self._outbox)):
             if self._outbox[index].number == number:
                 self._bytes -= len(self._outbox[index].message)
@@ -253,7 +253,7 @@ class Publisher(ReconnectingConnection):
         try:
             await asyncio.wait_for(self.driver.publish(batch), PUBLISH_TIMEOUT)
         except MessageRefused as error:
-            if len(batch) > 1:  # which one is it?
+            if len(batch) > 1:  # each alone shows which one it is
                 for message in batch:
                     await self._publish([message])
                 return
@@ -289,7 +289,7 @@ class Publisher(ReconnectingConnection):
                 future.set_result(None)
 
     async def drain(self, seconds: float) -> None:
-        """Wait until everything is published, but not longer than that."""
+        """Wait until everything is published, but no longer than `seconds`."""
         with contextlib.suppress(asyncio.TimeoutError, MessageRefused):
             await asyncio.wait_for(self.accepted_for_good(self._last_number), seconds)
         if self._outbox:

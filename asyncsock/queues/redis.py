@@ -1,4 +1,4 @@
-"""Redis pub/sub. What is published while a process does not listen is lost to it."""
+"""Redis pub/sub. A process misses what is published while it is disconnected."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Any
 from .driver import Driver
 from .redis_connection import RedisConnection
 
-# Seconds that a publisher that is back gives the listeners it knew to come back too, as Redis keeps nothing.
+# Seconds that a reconnected publisher waits for as many listeners as before, as Redis keeps nothing for them.
 LISTENERS_RETURN = 3.0
-ASK_AGAIN = 0.02
+ASK_AGAIN = 0.02  # seconds between looks at how many there are
 
 
 class RedisDriver(Driver):
-    """Publishes to, or subscribes to, a Redis channel of the name of the channel."""
+    """Publishes to, or subscribes to, the Redis channel of that name."""
 
     def __init__(self, url: str, channel: str) -> None:
         super().__init__(url, channel)
         self._connection = RedisConnection(url)
-        self._listeners = 0  # that had the last message
+        self._listeners = 0  # that received the last message
         self._first_replies: list[Any] = []
 
     async def connect(self, *, subscribe: bool) -> None:

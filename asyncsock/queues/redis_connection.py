@@ -43,9 +43,9 @@ class RedisConnection:
         self._exceptions: Any = redis.exceptions
         self._hiredis: Any = hiredis
         self._service = ""  # that Sentinel is asked for
-        self._master: Any = None  # makes the connections to it
+        self._master: Any = None  # a pool of connections to its master
         try:
-            self._servers = self._parse(url)  # each makes connections to one of the hosts
+            self._servers = self._parse(url)  # a pool of connections per host
             for pool in self._servers:
                 pool.make_connection()  # options that it does not know raise now
         except (ValueError, TypeError, self._redis.RedisError) as error:
@@ -101,7 +101,7 @@ class RedisConnection:
         """Connect and log in, at the first server that answers.
 
         Raises:
-            LoginRefused: The server does not accept the user or the password, or we not its certificate.
+            LoginRefused: The server refuses the user or the password, or its certificate is not trusted.
         """
         for left in range(len(self._servers) - 1, -1, -1):
             server = self._servers.pop(0)
@@ -117,7 +117,7 @@ class RedisConnection:
                 if not left:
                     raise
         self._parser = self._hiredis.Reader(replyError=self._redis.ResponseError)
-        # redis-py has it for itself: its own method reads one reply at a time.
+        # It is private, but redis-py's own method reads one reply at a time.
         self._stream = getattr(self._connection, "_reader", None)
         if not hasattr(self._stream, "read"):
             self._stream = None
@@ -186,7 +186,7 @@ class RedisConnection:
         return replies
 
     async def watch(self) -> None:
-        """Ask a server that is silent whether it is there; lose the connection when it does not answer."""
+        """Ping a server that is silent; close the connection when it does not answer."""
         while True:
             self._heard = False
             await asyncio.sleep(SILENCE)
@@ -205,7 +205,7 @@ class RedisConnection:
             await connection.disconnect(nowait=True)
 
     def _login_refused(self, error: Exception) -> LoginRefused | None:
-        """What an error means where trying again does not help."""
+        """The refusal of a login that an error means; None if it means something else."""
         text = str(error)
         if "NOAUTH" in text or "Authentication required" in text:
             where = "?sentinel_password= if it is Sentinel's, or else " if self._service else ""

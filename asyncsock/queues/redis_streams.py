@@ -1,4 +1,4 @@
-"""Redis Streams. A process that could not listen for a while reads on where it stopped."""
+"""Redis Streams. A process that was disconnected continues to read where it stopped."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FIELD = b"message"
 
 
 class RedisStreamsDriver(Driver):
-    """Adds to, or reads, a stream of the name of the channel."""
+    """Adds to, or reads, the stream that is named as the channel."""
 
     def __init__(self, url: str, channel: str) -> None:
         super().__init__(url, channel)
@@ -24,12 +24,12 @@ class RedisStreamsDriver(Driver):
         if subscribe:
             (entries,) = await self._connection.execute(["XREVRANGE", self.channel, "+", "-", "COUNT", 1])
             last = entries[0][0] if entries else b"0-0"
-            # Redis may have lost what came last, and have a clock that has been set back.
+            # Redis may have lost its last entries, or its clock was set back: then new ids are lower.
             self._position = min(self._position or last, last, key=_order)
 
     async def publish(self, messages: Sequence[bytes]) -> None:
-        # All or nothing: a Redis that is still loading refuses the first ones and takes the others. When all
-        # are published again, who has seen a later one takes an earlier one for a repetition.
+        # In a transaction, as a Redis that is still loading refuses the first ones and takes the others. When
+        # all are published again, listeners that have a later one drop an earlier one as a repetition.
         add = ("XADD", self.channel, "MAXLEN", "~", KEEP_MESSAGES, "*", FIELD)
         replies = await self._connection.execute(
             ["MULTI"], *[(*add, message) for message in messages], ["EXEC"]

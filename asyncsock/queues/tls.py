@@ -13,9 +13,9 @@ def client_context(options: Mapping[str, str]) -> ssl.SSLContext:
     """A context from the options of a URL, which are aio-pika's.
 
     Args:
-        options: Of `OPTIONS`: whom to trust instead of the system's authorities (``cafile``, ``capath``,
-            ``cadata`` in base64), the own certificate (``certfile``, ``keyfile``), and with ``no_verify_ssl``
-            other than ``0`` trust for everybody.
+        options: Those in `OPTIONS`: the authorities to trust instead of the system's (``cafile``,
+            ``capath``, ``cadata`` in base64), the client's certificate (``certfile``, ``keyfile``), and
+            ``no_verify_ssl``, which turns verification off unless it is ``0``.
 
     Raises:
         OSError: A file is not there, or has no certificate or key in it.

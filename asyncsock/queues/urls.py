@@ -96,10 +96,10 @@ def from_url(url: str, channel: str = "socketio", write_only: bool = False, json
             ``nats://``, ``zmq+tcp://host:sink+source``, or any URL that Kombu understands.
         channel: The same in all processes that belong together: a channel, exchange, topic or subject.
         write_only: Whether this process only emits, to the clients of others.
-        json: The JSON module, where there is no server to ask.
+        json: The JSON module of a process without a server.
 
     Raises:
-        ValueError: The URL is malformed, or nobody understands it.
+        ValueError: The URL is malformed, or no driver knows its scheme.
         ImportError: The broker's package is not installed; the message says how to install it.
     """
     scheme = _scheme(url)
@@ -109,7 +109,7 @@ def from_url(url: str, channel: str = "socketio", write_only: bool = False, json
         driver = _kombu
     make_driver = partial(driver(), url, channel)
     try:
-        make_driver()  # what is wrong with the URL is said now, and not when it is used
+        make_driver()  # a bad URL raises now, and not when it is used
     except ValueError as error:
         reason = BROKEN_LOGIN if "@" in url and "@" not in urlsplit(url).netloc else error
         raise ValueError(f"{reason} ({_advice(scheme)})") from None

@@ -1,7 +1,7 @@
 """The messages between processes: python-socketio's JSON envelopes (``socketio.pubsub_manager``, from 5.14).
 
-Two keys are ours, and others ignore them: ``sender`` and ``seq``, who published a message and as which of
-its messages.
+Two keys are ours, and others ignore them: ``sender`` is who published a message, and ``seq`` numbers the
+messages of a sender.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ..codec.json_codec import JSONCodec, count_places
 from ..codec.values import Body, NotEncodable, encode_json
 
 MARK_WITHIN = 80
-BINARY_ARGS = "attachments"  # of a callback message, which has no form of theirs for binary data
+BINARY_ARGS = "attachments"  # in a callback message, where python-socketio has no form for binary data
 
 Room = str | int | float | bool | None
 
@@ -51,10 +51,10 @@ def decode(message: bytes) -> Message:
     """Decode a message.
 
     Raises:
-        ValueError: It is not one; older python-socketio's pickles, for example, are not.
+        ValueError: It is something else, such as a pickle of an older python-socketio.
     """
     if not message.isascii():
-        message.decode()  # what stays raw is not looked at otherwise
+        message.decode()  # raises for bad UTF-8, which msgspec overlooks in `Raw` fields
     try:
         decoded: Message = _decode(message)
     except (msgspec.MsgspecError, ValueError, RecursionError):
@@ -63,7 +63,7 @@ def decode(message: bytes) -> Message:
 
 
 def _decode_slowly(message: bytes) -> Message:
-    """For lone surrogates and what is not JSON, but what Python writes and reads: NaN and infinity."""
+    """For what only the standard library reads: lone surrogates, NaN and infinity."""
     try:
         fields = stdlib_json.loads(message)
         if not isinstance(fields, dict):
@@ -132,7 +132,7 @@ def mark(sender: str) -> bytes:
 
 
 def encode(fields: dict[str, Any], sender: str, seq: int) -> bytes:
-    """A message, ready to publish, of fields that a function here has made."""
+    """A message to publish, from fields that a function of this module has made."""
     return _encode({"host_id": sender, **fields, "sender": sender, "seq": seq})
 
 
@@ -140,7 +140,7 @@ def event_arguments(message: Message) -> Body:
     """The arguments of an event to emit, as a JSON array with its attachments.
 
     Raises:
-        ValueError: They are not an array, or not what they say.
+        ValueError: They are not an array, or do not match their attachments.
     """
     arguments = bytes(message.data)
     attachments: list[bytes] = []
@@ -158,7 +158,7 @@ def event_arguments(message: Message) -> Body:
         raise ValueError("the data of an event is not an array")
     if arguments[1:2].isspace():
         arguments = b"[" + arguments[1:].lstrip()
-    if message.sender is None and arguments == b"[null]":  # python-socketio's way to say no data
+    if message.sender is None and arguments == b"[null]":  # how python-socketio sends no data
         arguments = b"[]"
     return Body(arguments, attachments)
 
@@ -176,9 +176,9 @@ def callback_arguments(message: Message) -> Body:
 
 
 def _name(value: Any) -> Any:
-    """A name, or several: what `_encode` writes as python-socketio does, with the standard library's `json`.
+    """A name, or several, in a form that `_encode` writes as python-socketio does, with the standard `json`.
 
-    It would write null, which is everybody, for an infinity that a client gave as the name of a room.
+    Otherwise `_encode` would write infinity, which a client may give as a room, as null, which is everybody.
     """
     if value is None or (type(value) is str and value.isascii()):
         return value

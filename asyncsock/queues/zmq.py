@@ -14,9 +14,9 @@ import orjson
 
 from .driver import AT_ONCE, KEEP_MESSAGES, SILENCE, Driver, needed
 
-PROBE_AGAIN = 0.05  # while connecting
-PUBLISHED_PROBE_AGAIN = 1.0  # well before the queue manager gives a publisher up
-LISTENERS_RETURN = 0.5  # seconds that a publisher that is back gives the listeners to come back too
+PROBE_AGAIN = 0.05  # seconds, while connecting
+PUBLISHED_PROBE_AGAIN = 1.0  # seconds; well below `reconnecting.PUBLISH_TIMEOUT`
+LISTENERS_RETURN = 0.5  # seconds that a reconnected publisher gives listeners to reconnect
 
 
 class Envelope(msgspec.Struct):
@@ -31,7 +31,7 @@ _decode = msgspec.json.Decoder(Envelope).decode
 
 
 def _decode_slowly(message: bytes) -> Envelope:
-    """For what only the standard library reads, as in `wire.decode`, which reads what is inside."""
+    """For what only the standard library reads, as in `wire.decode`, which decodes the data."""
     fields = stdlib_json.loads(message)
     if isinstance(fields, dict) and "data" in fields:
         fields["data"] = msgspec.Raw(stdlib_json.dumps(fields["data"]).encode())
@@ -41,10 +41,10 @@ def _decode_slowly(message: bytes) -> Envelope:
 class ZmqDriver(Driver):
     """Pushes to, and subscribes to, a proxy, which all channels share.
 
-    ZeroMQ acknowledges nothing, so each connection hears, besides, the small messages that it pushes itself.
-    What was pushed before one that came back has passed the proxy. What the proxy publishes while a process
-    does not listen is lost to that process, and so is what the proxy does not keep for one that is behind: it
-    keeps between half of its ``sndhwm`` and all of it (1,000 by default), as ZeroMQ frees it by halves.
+    ZeroMQ acknowledges nothing, so each connection pushes probes, small messages to which it subscribes. When
+    a probe comes back, what was pushed before it has passed the proxy. A process misses what the proxy
+    publishes while the process is disconnected, or is behind by more than the proxy keeps for it: between half
+    of its ``sndhwm`` and all of it (1,000 by default), as ZeroMQ frees it by halves.
 
     Args:
         url: ``zmq+tcp://host:sink+source``, the ports where the proxy pulls and where it publishes.
@@ -66,7 +66,7 @@ class ZmqDriver(Driver):
         self._context: Any = None
         self._sink: Any = None
         self._source: Any = None
-        self._watched: dict[Any, Callable[[], None]] = {}  # by socket, what looks for its news
+        self._watched: dict[Any, Callable[[], None]] = {}  # by socket, what handles its events
         self._watcher: Any = None
         self._wake = asyncio.Event()
         self._lost = False
@@ -79,8 +79,8 @@ class ZmqDriver(Driver):
         self._watcher = _watcher_of(asyncio.get_running_loop())
         self._context = zmq.Context()
         sink = self._sink = self._context.socket(zmq.PUSH)
-        sink.immediate = True  # without a peer it takes nothing
-        sink.sndhwm = 0  # a batch is at most what waits
+        sink.immediate = True  # sending fails while there is no peer
+        sink.sndhwm = 0  # no limit of its own, as the size of a batch has one
         source = self._source = self._context.socket(zmq.SUB)
         source.rcvhwm = KEEP_MESSAGES  # the proxy has a limit of its own
         source.subscribe(b"" if subscribe else self._probe_start)
@@ -120,7 +120,7 @@ class ZmqDriver(Driver):
             raise ConnectionError("the ZeroMQ proxy is away") from None
 
     def _watch(self, socket: Any, on_readable: Callable[[], None]) -> None:
-        def on_event() -> None:  # the descriptor tells of the first news after it was asked for
+        def on_event() -> None:  # the descriptor wakes us once, and again only after `events` was read
             if socket.events & self._zmq.POLLIN:
                 on_readable()
 
@@ -149,7 +149,7 @@ class ZmqDriver(Driver):
             finally:
                 timer.cancel()
         arrived = bool(self._source.events & self._zmq.POLLIN)
-        if not arrived:  # the end of a connection may not have been told yet, and ZeroMQ makes a new one
+        if not arrived:  # a lost connection may not be noticed yet, and ZeroMQ itself reconnects
             for look in self._watched.values():
                 look()
         if self._lost:
@@ -167,7 +167,7 @@ class ZmqDriver(Driver):
         return received
 
     async def publish(self, messages: Sequence[bytes]) -> None:
-        if self._lost:  # since the last time; it would be pushed now, and then once more
+        if self._lost:  # since the last call; what is pushed now would be pushed again later
             raise ConnectionError("the ZeroMQ proxy was away")
         for message in messages:
             self._push(self._start + message + b"}")
@@ -200,7 +200,7 @@ class ZmqDriver(Driver):
                 try:
                     envelope = _decode_slowly(message)
                 except (msgspec.MsgspecError, ValueError, RecursionError):
-                    messages.append(message)  # what nobody understands is logged where that is found out
+                    messages.append(message)  # the manager logs that it cannot be decoded
                     continue
             if envelope.type == "message" and envelope.channel == self.channel:
                 messages.append(bytes(envelope.data))
@@ -218,7 +218,7 @@ class ZmqDriver(Driver):
 
 
 def _watcher_of(loop: asyncio.AbstractEventLoop) -> Any:
-    """Who watches descriptors: the event loop, or a thread where it cannot, as asyncio's own on Windows.
+    """What watches descriptors: the event loop, or a thread if the loop cannot, as asyncio's on Windows.
 
     Raises:
         ImportError: The thread's package is not installed.
