@@ -16,9 +16,9 @@ CONNECT, DISCONNECT, EVENT, ACK, CONNECT_ERROR, BINARY_EVENT, BINARY_ACK = range
 EVENTS = frozenset([EVENT, BINARY_EVENT])
 ACKS = frozenset([ACK, BINARY_ACK])
 RESERVED_EVENTS = frozenset(["connect", "connect_error", "disconnect"])
-ANY = "*"  # what a handler of any event, or of any namespace, is registered for
+ANY = "*"  # as the name of an event or a namespace: any of them
 MAX_DEPTH = 200  # levels of nesting; orjson writes 254
-SHALLOW = 2 * MAX_DEPTH  # characters that cannot nest more deeply
+SHALLOW = 2 * MAX_DEPTH  # a JSON text of so many characters cannot nest more deeply
 MAX_ID = 2**53 - 1  # the largest integer that JavaScript counts to
 
 
@@ -39,7 +39,7 @@ class Incoming(msgspec.Struct, gc=False, eq=False):
 
 
 class Codec(Protocol):
-    """How packets are written. `encode` and `assemble` are apart, so that data is encoded once."""
+    """Writes and reads packets. `encode` is apart from `assemble`, so that data is encoded once."""
 
     def encode(self, data: Any) -> Body:
         """Encode the data of a packet.
@@ -49,7 +49,7 @@ class Codec(Protocol):
         """
 
     def detach(self, body: Body) -> Body:
-        """Encoded data that later changes to the original do not touch."""
+        """A copy of encoded data that does not change when the original data does."""
 
     def assemble(self, kind: int, namespace: str, body: Body | None, id: int | None = None) -> list[Packet]:
         """The Engine.IO packets of a Socket.IO packet."""
@@ -107,7 +107,7 @@ def is_plain(data: Any, *, text_keys: bool = False) -> bool:
     try:
         orjson.dumps(data, lambda value: None)  # the quickest walk there is
         return True
-    except TypeError:  # perhaps for half an emoji
+    except TypeError:  # such as half a surrogate pair
         pass
     level = [data]
     for _ in range(MAX_DEPTH):

@@ -31,7 +31,7 @@ from .values import OPTIONS, Body, encode_json, encode_json_slowly, encode_json_
 
 _KINDS: dict[str, int] = {str(kind): kind for kind in range(7)}
 _HEADS = [b"4%d" % kind for kind in range(7)]  # a Socket.IO packet is an Engine.IO message, type 4
-ID_DIGITS = 15  # so many are below MAX_ID
+ID_DIGITS = 15  # every number of so many digits is below MAX_ID
 _WITHOUT_ARRAY = frozenset([CONNECT, DISCONNECT, CONNECT_ERROR])
 
 decode_json: Callable[[str], Any] = msgspec.json.Decoder().decode
@@ -100,7 +100,7 @@ class JSONCodec:
         arguments = event_arguments(result)
         if self.encode is not encode_json or namespace != "/":
             return self.assemble(ACK, namespace, self.encode(arguments), id)
-        try:  # as `encode` and `assemble`, without what an acknowledgement seldom needs
+        try:  # `encode` and `assemble` in one, for the common case
             return [text_packet(b"43%d%b" % (id, orjson.dumps(arguments, None, OPTIONS)))]
         except TypeError:
             return self.assemble(ACK, namespace, encode_json_slowly(arguments), id)
@@ -145,7 +145,7 @@ class JSONCodec:
         """Decode what `encode` has encoded.
 
         Raises:
-            BadPacket: It is not JSON, or has not the attachments that it should.
+            BadPacket: It is not JSON, or its attachments do not match.
         """
         data = self._load(body.data.decode())
         if not body.attachments:
@@ -181,7 +181,7 @@ class JSONCodec:
 
 
 def _may_be_deep(text: str) -> bool:
-    """Whether JSON has the brackets to be nested more deeply than it may."""
+    """Whether a JSON text has enough brackets to be nested too deeply."""
     return text.count("[") + text.count("{") > MAX_DEPTH
 
 
@@ -192,7 +192,7 @@ def _number(text: str, what: str) -> int:
 
 
 def count_places(data: Any, count: int) -> list[int]:
-    """How many places of the data each attachment goes to: one, or more where data look like placeholders.
+    """How many places of the data each attachment goes to. More than one if the client repeats a placeholder.
 
     Raises:
         BadPacket: There is an attachment without a place, or a place without an attachment.
@@ -223,7 +223,7 @@ def _find_placeholders(data: Any, numbers: list[int]) -> None:
 
 
 def _standard_loads(text: str) -> Any:
-    """For lone surrogates, which only the standard library takes."""
+    """For lone surrogates, which only the standard library accepts."""
     return stdlib_json.loads(text, parse_constant=_refuse_constant)
 
 

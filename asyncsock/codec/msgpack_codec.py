@@ -33,9 +33,9 @@ class MsgpackCodec:
     """The codec of ``serializer="msgpack"``.
 
     Args:
-        default: Makes of a value that cannot be sent one that can, or None.
-        ext_hook: Makes a value of the type and data of an extension that is not known here; without it
-            they are refused.
+        default: Turns a value that cannot be sent into one that can. None: such values are refused.
+        ext_hook: Turns the type and the data of an unknown extension into a value. None: unknown extensions
+            are refused.
     """
 
     def __init__(self, default: Callable[[Any], Any] | None = None, ext_hook: Hook | None = None) -> None:
@@ -46,7 +46,7 @@ class MsgpackCodec:
         plain = self._plain.whole(data)
         try:
             return Body(msgpack.packb(plain, unicode_errors="asyncsock.replacement"))
-        except (ValueError, OverflowError) as error:  # nested more deeply than it writes
+        except (ValueError, OverflowError) as error:  # nested too deeply for msgpack
             raise NotEncodable(f"cannot be encoded: {error}") from None
 
     def detach(self, body: Body) -> Body:
@@ -86,16 +86,16 @@ class MsgpackCodec:
         try:
             whole = msgpack.Unpacker(max_buffer_size=len(message))
             whole.feed(message)
-            whole.skip()  # for an array as long as it says it is memory is set aside: see first that it is
+            whole.skip()  # check first that arrays are as long as they say, as `unpackb` allocates that much
             return msgpack.unpackb(
                 message,
                 ext_hook=_Extensions(message, self._ext_hook),
                 timestamp=3,  # as a datetime
-                unicode_errors="surrogatepass",  # notepack.io writes half an emoji as it is
+                unicode_errors="surrogatepass",  # notepack.io writes half a surrogate pair as it is
             )
         except BadPacket:
             raise
-        except Exception as error:  # of many kinds: msgpack's own, ValueError, OverflowError, the hook's
+        except Exception as error:  # msgpack's own, ValueError, OverflowError, or the hook's
             raise BadPacket(f"a message that is not msgpack: {type(error).__name__} {error!s:.100}") from None
 
 
@@ -143,10 +143,10 @@ class _Extensions:
         return data
 
     def _is_in(self, head: bytes, data: bytes) -> bool:
-        """Whether an extension is in the format with this head, which the hook is not told.
+        """Whether an extension is in the format with this head, which msgpack does not tell the hook.
 
-        Extensions come in their order, so the message is gone through once. Other data that look like an
-        extension can only mislead about the sender's own next one.
+        Extensions come in order, so one pass over the message suffices. Other data that looks like an
+        extension can only mislead about the next extension of the same message.
         """
         buffers = BUFFERS[len(data)]
         while (at := self._message.find(b"\0" + data, self._position)) >= 0:
@@ -163,7 +163,7 @@ def _replace(error: UnicodeError) -> tuple[bytes, int]:
     return "\ufffd".encode() * (error.end - error.start), error.end
 
 
-codecs.register_error("asyncsock.replacement", _replace)  # for half an emoji, which is not UTF-8
+codecs.register_error("asyncsock.replacement", _replace)  # for half a surrogate pair, which is not UTF-8
 
 
 def _refuse_extension(code: int, data: bytes) -> Any:

@@ -1,4 +1,4 @@
-"""The encoding of a packet class of the user's, or of one of python-socketio's that has no codec here."""
+"""The codec of a packet class: the user's, or one of python-socketio's that has no other codec here."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class PacketCodec:
         self._packet_class = packet_class
 
     def encode(self, data: Any) -> Body:
-        self._packet_class(EVENT, data=data, namespace="/").encode()  # raises here what cannot be encoded
+        self._packet_class(EVENT, data=data, namespace="/").encode()  # raises now if it cannot be encoded
         return Body(data)
 
     def detach(self, body: Body) -> Body:
@@ -43,7 +43,7 @@ class PacketCodec:
             kind, id = packet.packet_type, packet.id
             namespace = (packet.namespace or "/").partition("?")[0] or "/"
             incoming = Incoming(kind, namespace, id, packet.data, (1,) * packet.attachment_count)
-        except Exception as error:  # whatever a codec raises for bytes that it does not understand
+        except Exception as error:  # a packet class may raise anything for bad bytes
             raise BadPacket(f"a message that cannot be decoded: {error!r}") from None
         numbers = isinstance(kind, int) and (id is None or (isinstance(id, int) and 0 <= id <= MAX_ID))
         if not numbers or not isinstance(namespace, str):

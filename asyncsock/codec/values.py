@@ -1,8 +1,8 @@
 """What Python's values are sent as, in JSON or msgpack: the table is in docs/data.md.
 
-The rule: what the standard library's ``json`` writes is sent as that writes it, but NaN and infinity, which
-are not JSON, as null. Enum members are sent as their value and UUIDs as text, which orjson does and cannot
-be told not to do. Anything else raises `NotEncodable`.
+The rule: what the standard library's ``json`` writes is sent in the same form, except for NaN and infinity,
+which are not JSON and are sent as null. Enum members are sent as their value and UUIDs as text: orjson does
+that, and has no option against it. Anything else raises `NotEncodable`.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from uuid import UUID
 import msgspec
 import orjson
 
-# What orjson would write in its own way goes through `simpler` or is refused.
+# What orjson would write in a form of its own is passed to `simpler` instead.
 OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_SUBCLASS
 LINE = 300  # characters of an error of the user's JSON module
 BINARY = (bytes, bytearray, memoryview)
 
-# By an attribute of the type, what to do with a value that cannot be sent.
+# What to do with a value that cannot be sent, by an attribute of its type.
 _REMEDIES = {
     "__await__": "await it first",
     "isoformat": "send its isoformat()",
@@ -56,14 +56,14 @@ class NotEncodable(TypeError):
         return cls(f"is of type {kind.__name__}, which is not {form} serializable: {remedy}")
 
     def within(self, at: Any) -> None:
-        """Note the index or the key of the value in what is around it."""
+        """Add the index or the key of the value in its container to the path."""
         self._path.append(at)
 
     def from_data(self, data: Any, arguments_at: int) -> NotEncodable:
-        """Make the path begin at what was to be sent, rather than at the array that was encoded.
+        """Make the path begin at the data that was given, not at the array that was encoded.
 
         Args:
-            data: What was to be sent, in which a tuple stands for several arguments.
+            data: The data that was given, in which a tuple stands for several arguments.
             arguments_at: The index of the first argument in the array.
         """
         if self._path:
@@ -73,7 +73,7 @@ class NotEncodable(TypeError):
         return self
 
     def at_call(self, event: str, data: Any, arguments_at: int) -> TypeError:
-        """The error for who emits an event: one of json's kind, as programs may look at that."""
+        """The error for the caller of emit(): a plain `TypeError`, as json raises."""
         return TypeError(f"event {_key(event)}: {self.from_data(data, arguments_at)}")
 
     def __str__(self) -> str:
@@ -101,7 +101,7 @@ def encode_json(data: Any) -> Body:
 
 
 def encode_json_slowly(data: Any) -> Body:
-    """`encode_json` of data that orjson does not take as it is."""
+    """`encode_json` for data that orjson does not take as it is."""
     attachments: list[bytes] = []
 
     def simplify(value: Any) -> Any:
@@ -141,7 +141,7 @@ def encode_json_with(json: Any) -> Callable[[Any], Body]:
 
 
 class JSONModule:
-    """`encode_json` in the form of a module, for python-socketio's own packets."""
+    """`encode_json` as a JSON module, for python-socketio's own packets."""
 
     loads = staticmethod(stdlib_json.loads)
 
@@ -152,12 +152,12 @@ class JSONModule:
 
 
 def simpler(value: Any, form: str) -> Any:
-    """A value of the type that its own is derived from or stands for.
+    """A value as the plain type that its own type is derived from or stands for.
 
     Raises:
         NotEncodable: There is no such type.
     """
-    kind = type(value)  # an object's __class__ may say what json does not believe, as Flask's proxies do
+    kind = type(value)  # not isinstance(), which believes __class__, as of Flask's proxies; json does not
     if issubclass(kind, Enum):
         return value.value
     if issubclass(kind, str):
@@ -176,10 +176,10 @@ def simpler(value: Any, form: str) -> Any:
 
 
 class Plain:
-    """Makes new values of the types that encoders take as they are, with text for keys.
+    """Converts data to the types that encoders take as they are, with text for keys.
 
     Args:
-        form: What they are made for, as errors name it.
+        form: The encoding, as errors name it.
     """
 
     def __init__(self, form: str) -> None:
@@ -189,7 +189,7 @@ class Plain:
         """The plain form of data.
 
         Raises:
-            NotEncodable: It has a value without one.
+            NotEncodable: It has a value without a plain form.
         """
         try:
             return self.plain(data)
@@ -289,7 +289,7 @@ def _detach(value: Any, attachments: list[bytes]) -> dict[str, Any]:
 
 
 def _without_binary(data: Any, attachments: list[bytes]) -> Any:
-    """The data with placeholders for what is binary; what has none inside stays what it is."""
+    """The data with placeholders for binary values. Parts without any are returned as they are."""
     if isinstance(data, BINARY):
         return _detach(data, attachments)
     before = len(attachments)
@@ -303,6 +303,6 @@ def _without_binary(data: Any, attachments: list[bytes]) -> Any:
 
 
 def _key(at: Any) -> str:
-    """An index, or a key as it is written in Python but not longer than fits in a line."""
+    """An index or a key as Python writes it, cut to fit in a line."""
     text = repr(at).replace("\n", " ") if not isinstance(at, str) else stdlib_json.dumps(str.__str__(at))
     return text if len(text) <= 100 else f"{text[:97]}..."

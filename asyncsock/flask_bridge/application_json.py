@@ -10,8 +10,8 @@ from flask import Flask, current_app, has_app_context
 class ApplicationJSON:
     """A JSON module that asks ``app.json`` at each call, in the application's context.
 
-    ``flask.json`` itself encodes otherwise where there is no such context, and the application may get
-    another provider at any time.
+    Outside such a context ``flask.json`` itself does not use ``app.json``, which the application may replace
+    at any time.
     """
 
     def __init__(self, app: Flask) -> None:

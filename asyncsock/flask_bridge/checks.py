@@ -1,4 +1,4 @@
-"""What cannot work, refused with one error that names the remedy."""
+"""Checks for setups that cannot work. Each raises or logs one error that names the remedy."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def refuse_other_loops(async_mode: str | None) -> None:
     """Refuse an ``async_mode`` that means eventlet or gevent.
 
     Raises:
-        ValueError: It does, or is unknown.
+        ValueError: It means one of them, or is unknown.
     """
     if async_mode not in ASYNC_MODES:
         raise ValueError(
@@ -45,7 +45,7 @@ def refuse_monkey_patching() -> None:
     """Refuse to run where eventlet or gevent has replaced the parts of Python that asyncio stands on.
 
     Raises:
-        RuntimeError: One of them has.
+        RuntimeError: One of them has done so.
     """
     for package, module, ask, call in (
         ("eventlet", "eventlet.patcher", "is_monkey_patched", "eventlet.monkey_patch()"),

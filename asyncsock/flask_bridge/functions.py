@@ -10,7 +10,7 @@ from flask import current_app, has_app_context, has_request_context, request
 from ..engine.awaitables import Sent
 from .sender import Sender
 
-# What is handed on. Flask-SocketIO's functions ignore every other keyword, as in emit(..., json=True).
+# The keywords that are passed on. Others are ignored, as in Flask-SocketIO: emit(..., json=True).
 EMIT_KEYWORDS = {"data", "namespace", "callback", "include_self", "skip_sid", "ignore_queue"}
 CALL_KEYWORDS = {"data", "namespace", "timeout", "ignore_queue"}
 
@@ -30,7 +30,7 @@ def emit(event: str, *args: Any, **kwargs: Any) -> Sent:
         Something to await, or to drop: the event is on its way already.
 
     Raises:
-        RuntimeError: There is no event being handled here, and the namespace and to whom were not given.
+        RuntimeError: No event is being handled here, and the namespace and the recipients were not given.
 
     Example:
         await emit("chat", {"text": text}, broadcast=True)
@@ -59,7 +59,7 @@ def call(event: str, *args: Any, **kwargs: Any) -> Any:
         The client's answer; in a coroutine, an awaitable of it.
 
     Raises:
-        RuntimeError: There is no event being handled here.
+        RuntimeError: No event is being handled here.
         socketio.exceptions.TimeoutError: The client did not answer in time.
     """
     addressed = _addressed("call", kwargs, CALL_KEYWORDS)
@@ -106,7 +106,7 @@ def disconnect(sid: str | None = None, namespace: str | None = None, silent: boo
 
 
 def _current(function: str, sid: Any = None, namespace: Any = None) -> Any:
-    """The request of the event being handled; any request will do where all it would tell is given."""
+    """The request of the event being handled. If the call names namespace and client, any request will do."""
     found: Any = request._get_current_object() if has_request_context() else None  # type: ignore[attr-defined]
     if not hasattr(found, "sid") and not (has_app_context() and sid and namespace):
         raise RuntimeError(
@@ -118,7 +118,7 @@ def _current(function: str, sid: Any = None, namespace: Any = None) -> Any:
 
 
 def _addressed(function: str, kwargs: dict[str, Any], known: set[str]) -> dict[str, Any]:
-    """The arguments of the `SocketIO` method for those of a function, which need not tell the client."""
+    """The arguments for the `SocketIO` method, with the current client where the function's have none."""
     to, broadcast = _recipient(kwargs), kwargs.pop("broadcast", False)
     event_request = _current(function, to or broadcast, "namespace" in kwargs)
     if to is None and not broadcast:

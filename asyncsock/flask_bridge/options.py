@@ -1,4 +1,4 @@
-"""The options of `SocketIO`, and what becomes of those that it does not have."""
+"""The options of `SocketIO`; unknown ones are ignored or refused."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OWN_OPTIONS = {
 
 
 def without_unknown(options: dict[str, Any]) -> dict[str, Any]:
-    """The options that `SocketIO` has. The others are ignored, as Flask-SocketIO does, with one warning.
+    """The options that `SocketIO` has. The others are left out, with one warning.
 
     Raises:
         TypeError: One is an option misspelt.

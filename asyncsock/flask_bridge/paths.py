@@ -19,7 +19,7 @@ WSGI = (
     f"asyncsock needs an ASGI server. Start the application with {START}."
 )
 
-REFUSAL_SIZE = 65_536  # bytes of a WSGI answer that a refused WebSocket is given
+REFUSAL_SIZE = 65_536  # bytes of a WSGI answer that a refused WebSocket gets
 
 S = TypeVar("S", bound=Sender)
 
@@ -60,11 +60,11 @@ def _registered(app: Flask) -> dict[str, Any]:
 
 
 class _SocketPaths:
-    """WSGI middleware: what arrives for a SocketIO object, which is not WSGI's to serve.
+    """WSGI middleware for requests to a SocketIO object, which cannot be served over WSGI.
 
-    `ASGIApp` keeps the requests for its path, so under an ASGI server only those come here whose path the
-    program's own middleware, which is around this one, has changed. They are handed over. Who asks a WSGI
-    server is told how to start the application.
+    Under an ASGI server, `ASGIApp` takes the requests for its path. Others get here if the program's own
+    middleware, which is around this one, has changed their path; they are handed over. Under a WSGI server,
+    the answer says how to start the application.
     """
 
     def __init__(self, wsgi_app: WsgiCallable, paths: dict[str, Sender]) -> None:
@@ -93,7 +93,7 @@ class _SocketPaths:
 
 
 class _Below:
-    """A SocketIO object as an ASGI application, at the place that middleware found out.
+    """A SocketIO object as an ASGI application, at the path that middleware has made of the request's.
 
     Args:
         socketio: The object.
@@ -136,7 +136,7 @@ class FlaskApp(WsgiApp):
             await super().__call__(scope, receive, send)
 
     async def _ask(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Have the middleware say whose a WebSocket is, as if it were a GET; any other answer refuses it."""
+        """Pass a WebSocket through the middleware as a GET; hand it over, or refuse it with the answer."""
         answer: list[Message] = []
         body = iter([{"type": "http.request"}])
 

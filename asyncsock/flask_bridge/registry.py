@@ -72,7 +72,7 @@ class Registry(ABC):
         return lambda handler: self.on(handler.__name__, *args, **kwargs)(handler)
 
     def on_error(self, namespace: str | None = None) -> Callable[[H], H]:
-        """Decorate what is called with the exceptions of a namespace's handlers; its result is the ack."""
+        """Decorate the function that gets the exceptions of a namespace's handlers. Its result is the ack."""
 
         def register(handler: H) -> H:
             self.errors.by_namespace[namespace or "/"] = _callable(handler)
@@ -81,7 +81,7 @@ class Registry(ABC):
         return register
 
     def on_error_default(self, handler: H) -> H:
-        """Decorate what is called with exceptions in namespaces without an error handler."""
+        """Decorate the function that gets the exceptions of namespaces without an error handler."""
         self.errors.default = _callable(handler)
         return handler
 

@@ -22,7 +22,7 @@ def can_reload() -> bool:
 
 
 def run_with_reloader(function: Callable[[], None], **options: Any) -> None:
-    """Werkzeug's function of this name, where one `can_reload`."""
+    """Werkzeug's function of this name. Only if `can_reload` says so."""
     from werkzeug._reloader import run_with_reloader
 
     run_with_reloader(function, **options)

@@ -1,4 +1,4 @@
-"""The program's own signal handlers, which go before what `SocketIO.run` does at a signal."""
+"""The program's own signal handlers, which run before `SocketIO.run` stops the server at a signal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..uvicorn.signals import SIGNALS
 
 
 class ProgramSignals:
-    """Has the program's handler of a signal run first, and then the server stop.
+    """At a signal, runs the program's handler first, and then stops the server.
 
     Handlers that Python installs by itself are replaced. A signal that the program ignores stays ignored.
 
@@ -27,7 +27,7 @@ class ProgramSignals:
 
     @contextmanager
     def taken(self) -> Generator[None, None, None]:
-        """Take the signals, and give them back to the program's latest handlers. Only in the main thread."""
+        """Handle the signals in a block, then restore the program's handlers. Only in the main thread."""
         for number in SIGNALS:
             handler = signal.getsignal(number)
             if callable(handler) or handler is signal.SIG_DFL:
@@ -41,14 +41,14 @@ class ProgramSignals:
                     signal.signal(number, handler.program)
 
     def take_again(self) -> None:
-        """Go around what the program has installed meanwhile."""
+        """Wrap the handlers that the program has installed since."""
         for number in SIGNALS:
             handler = signal.getsignal(number)
             if callable(handler) and not isinstance(handler, _Taken):
                 signal.signal(number, _Taken(self, handler))
 
     def handle(self, number: int, frame: FrameType | None, program: Any) -> None:
-        """Run a handler of the program, and stop. What it raises is kept: it means to end the program."""
+        """Run a handler of the program, and stop. An exception of it is kept: `run` raises it at the end."""
         if self._running:  # the program's handler calls the one that was there before
             _call(program, number, frame)
             return
@@ -65,7 +65,7 @@ class ProgramSignals:
 
 
 class _Taken:
-    """What a signal reaches."""
+    """The installed handler of a signal."""
 
     def __init__(self, signals: ProgramSignals, program: Any) -> None:
         self.signals = signals

@@ -21,7 +21,7 @@ class RequestBody(io.RawIOBase):
 
     Args:
         next_part: blocks until the next piece of the body is here, and returns it and whether it is the last.
-            It raises ClientDisconnected where the client left before the end.
+            It raises ClientDisconnected if the client left before the end.
     """
 
     def __init__(self, next_part: Callable[[], tuple[bytes, bool]]) -> None:
@@ -56,7 +56,7 @@ class RequestBody(io.RawIOBase):
     def prefetch(self, limit: int | None) -> None:
         """Fetch the rest of the body now, so that later reads need not wait.
 
-        It is kept in memory while it is small, and in a temporary file beyond.
+        A small body is kept in memory, a larger one in a temporary file.
 
         Args:
             limit: stop fetching beyond this many bytes; None means no limit.
@@ -72,7 +72,7 @@ class RequestBody(io.RawIOBase):
                 if limit is not None and size > limit:
                     break
         except ClientDisconnected as error:
-            self._error = error  # for whoever reads that far
+            self._error = error  # raised when the application reads that far
         spool.seek(0)
         self._spool = spool
 

@@ -78,7 +78,7 @@ class Response:
             chunk = chunk[: self._left]
             self._left -= len(chunk)
             if self._left == 0:
-                # All that the client waits for; what the application does after it need not delay this.
+                # The client has all now, and need not wait for what the application does afterwards.
                 if not self.ended:
                     self.end(chunk)
                 return
@@ -108,7 +108,7 @@ class Response:
         self.end()
 
     def fail(self) -> None:
-        """Answer 500 in place of a response of which nothing has been sent."""
+        """Answer 500. Only if nothing of the response has been sent."""
         body = b"Internal Server Error"
         headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(body))]
         self._start = {"type": "http.response.start", "status": 500, "headers": headers}

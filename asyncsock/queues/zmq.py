@@ -43,8 +43,8 @@ class ZmqDriver(Driver):
 
     ZeroMQ acknowledges nothing, so each connection pushes probes, small messages to which it subscribes. When
     a probe comes back, what was pushed before it has passed the proxy. A process misses what the proxy
-    publishes while the process is disconnected, or is behind by more than the proxy keeps for it: between half
-    of its ``sndhwm`` and all of it (1,000 by default), as ZeroMQ frees it by halves.
+    publishes while the process is disconnected, or is behind by more than the proxy keeps for it: between
+    half of its ``sndhwm`` and all of it (1,000 by default), as ZeroMQ frees it by halves.
 
     Args:
         url: ``zmq+tcp://host:sink+source``, the ports where the proxy pulls and where it publishes.
