@@ -1,8 +1,9 @@
 """The Flask context of a Socket.IO event, replayed from the request that opened the connection.
 
 Everything that touches Flask's private context API is here. `app.request_context(environ)` builds a request,
-a URL adapter and a session each time. An event needs none of that anew: it gets a bare copy of the request
-that its connection prepared, and the rest when it is first used. A connection has one `ConnectionContext`::
+a URL adapter and a session each time. An event does not need new ones: it gets a bare copy of the request
+that its connection has prepared, and the rest when it is first used. Each connection has one
+`ConnectionContext`::
 
     event = connection.event(sid, namespace, message, args)
 
@@ -14,10 +15,10 @@ that its connection prepared, and the rest when it is first used. A connection h
 
 Both push a fresh app and request context, open the session, and at the end save it (only with
 `manage_session=False`), run the teardown functions and pop. `with` does all of it in place. `async with`
-hands to a thread what may block (a session store) or cannot run on the loop (coroutines among the teardown
-functions), and lets a connection's events enter in the order in which they came; functions keep it too if
-`await event.open()` comes before their thread. Where nothing can block (not `connection.suspends`), the event
-of a coroutine handler does without `with`: `connection.replay(...)`, its `enter()` and `leave(error)`.
+runs in a thread what may block (a session store) or cannot run on the loop (coroutines among the teardown
+functions), and lets a connection's events enter in the order in which they came. Functions keep that order
+if `await event.open()` comes before their thread. If nothing can block (not `connection.suspends`), the
+event of a coroutine handler does without `with`: `connection.replay(...)`, its `enter()` and `leave(error)`.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ except ImportError as error:
 
 Environ = dict[str, Any]
 
-# What Flask's own code takes from a context, and a replayed one has in its place.
+# The parts of a context that Flask's own code uses, and that a replayed one replaces.
 PARTS: dict[type, tuple[str, ...]] = {
     AppContext: ("_cv_tokens", "app", "g", "url_adapter"),
     RequestContext: (
@@ -65,14 +66,14 @@ PARTS: dict[type, tuple[str, ...]] = {
 }
 
 _new = object.__new__
-_first_session = threading.Lock()  # held for an assignment, never while a store is asked
+_first_session = threading.Lock()  # held for an assignment only, never during a call of a session store
 
 
 def check_parts() -> None:
     """Look whether Flask's contexts have the parts that a replayed one has.
 
     Raises:
-        ImportError: They have not: every handler would fail where it uses them.
+        ImportError: A part is missing; every handler that uses it would fail.
     """
     for cls, names in PARTS.items():
         for name in names:
@@ -132,7 +133,7 @@ class ReplayedContext(RequestContext):
         return context
 
     def push(self) -> None:
-        """Push a copy, or this once more for `stream_with_context`: Flask's, without matching the URL."""
+        """Push a copy, or this again for `stream_with_context`. As Flask's, but without matching the URL."""
         current, app_context = _cv_app.get(None), None
         if current is None or current.app is not self.app:
             app_context = self.app.app_context()
@@ -171,7 +172,7 @@ class ReplayedContext(RequestContext):
         if error is not None and app.should_ignore_error(error):
             error = None
         if len(self._cv_tokens) > 1:
-            return self.pop(error)  # stream_with_context is not done: it pops last
+            return self.pop(error)  # stream_with_context still uses it, and pops last
         try:
             if always or app.teardown_request_funcs or request_tearing_down.receivers:
                 app.do_teardown_request(error)
@@ -188,8 +189,8 @@ class ReplayedContext(RequestContext):
             appcontext_popped.send(app, _async_wrapper=app.ensure_sync)
 
     def bind(self) -> None:
-        """Make both contexts the current ones, and nothing more."""
-        # Flask tells by the number of tokens whether a pop is the last one.
+        """Make both contexts the current ones, without anything else that `enter` does."""
+        # Flask sees from the number of tokens whether a pop is the last one.
         app_context = self.app_context
         app_context._cv_tokens = [_cv_app.set(app_context)]
         self._cv_tokens = [(_cv_request.set(self), app_context)]
@@ -220,11 +221,11 @@ class ConnectionContext:
         environ: the WSGI environ of the connecting request, which `request.environ` is.
         manage_session: keep a copy of the session for the connection (True), or have the app's session
             interface open and save it around each event (False).
-        executor: where `async with event` opens and saves sessions that may block; None: the loop's own.
+        executor: where `async with event` opens and saves sessions that may block. None means the loop's own.
 
     Attributes:
-        beginning: of the last handler that was given to a thread, for later events to wait for.
-        suspends: whether `async with event` may have to wait for a thread. Where not, `with` is quicker.
+        beginning: the `Beginning` of the last handler that was given to a thread; later events wait for it.
+        suspends: whether `async with event` may have to wait for a thread. If not, `with` is quicker.
     """
 
     __slots__ = (
@@ -269,7 +270,7 @@ class ConnectionContext:
         state["event"] = {"message": message, "args": args}
         request = _new(self._request_class)
         request.__dict__ = state
-        # Constructors would cost another call each.
+        # Not by the constructors, which would each cost another call.
         context: ReplayedContext = ReplayedContext()
         context.app_context = app_context = _AppContext()
         app_context.app = context.app = self.app
@@ -283,12 +284,12 @@ class ConnectionContext:
         request.json_module = app.json
         if app.config.get("TRUSTED_HOSTS") is not None:  # Flask 3.1 does it along with the URL adapter
             request.trusted_hosts = app.config["TRUSTED_HOSTS"]
-        self.environ.pop("werkzeug.request", None)  # it would tie the environ and the request into a cycle
+        self.environ.pop("werkzeug.request", None)  # the environ and the request would be a cycle
         self._request_class = type(request)
         interface, cookie = app.session_interface, SecureCookieSessionInterface
         methods = [getattr(m, "__func__", None) for m in (interface.open_session, interface.save_session)]
         self._blocks = methods != [cookie.open_session, cookie.save_session]
-        self._overrides = (  # what has to be called even when nothing is registered for teardown
+        self._overrides = (  # methods that must be called even when no teardown function is registered
             type(app).do_teardown_request is not Flask.do_teardown_request
             or type(app).do_teardown_appcontext is not Flask.do_teardown_appcontext
             or self._request_class.close is not Request.close
@@ -305,7 +306,7 @@ class ConnectionContext:
 
     @property
     def url_adapter(self) -> MapAdapter | None:
-        """What `url_for` builds with. Raises what Flask answers, such as a 400 for an untrusted host."""
+        """The adapter of `url_for`. Raises Flask's HTTP errors, such as a 400 for an untrusted host."""
         if self._adapter is None:
             request = _new(self._request_class)
             request.__dict__.update(self._state)
@@ -355,7 +356,7 @@ class EventContext:
             try:
                 await self.open()
             except BaseException as error:
-                self.context.bind()  # for teardown to free what the session interface took
+                self.context.bind()  # so that teardown frees what the session interface took
                 await self.__aexit__(None, error, None)
                 raise
         return self.__enter__()
@@ -370,13 +371,13 @@ class EventContext:
         finally:
             if self.connection._teardown_awaits:
                 self.context.unbind()
-                # From asgiref's threads, the coroutines among the teardown functions run on this loop.
+                # In a thread of asgiref's, so that coroutines among the teardown functions run on this loop.
                 await sync_to_async(self._bind_and_leave, thread_sensitive=False)(error)
             else:
                 self.context.leave(error, save=False)
 
     async def open(self) -> None:
-        """Open a session that may block, in a thread, after the earlier events'. `async with` does it too."""
+        """Open a session that may block, in a thread, after those of earlier events, as `async with` does."""
         connection = self.connection
         if connection._blocks:
             connection._turn = connection._turn or asyncio.Lock()  # first come, first served

@@ -193,7 +193,7 @@ class SocketIO(Registry, Sender):
         self._runner.run(self.asgi_app, app, host, port, **kwargs)
 
     def stop(self) -> None:
-        """End the server that `run` has started, from anywhere: a handler, a view, a thread.
+        """Stop the server that `run` has started. Call it from anywhere: a handler, a view, a thread.
 
         It returns at once. The server closes its sessions, lets handlers and views end, and `run` returns.
 
@@ -205,7 +205,7 @@ class SocketIO(Registry, Sender):
     def start_background_task(self, target: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Run a coroutine function as a task, or a function in a thread.
 
-        Before the server has started, a coroutine function waits for that.
+        Before the server has started, a coroutine function waits for the start.
 
         Returns:
             A task (or, from another thread, a `concurrent.futures.Future`; or None before the start), or a
@@ -216,7 +216,7 @@ class SocketIO(Registry, Sender):
             if server.loop is None:
                 self._at_start.append(partial(self.start_background_task, target, *args, **kwargs))
                 return None
-            # Without the Flask context of the caller, whose end would not wait for the task.
+            # Without the caller's Flask context, which may end before the task does.
             return Context().run(server.start_background_task, target, *args, **kwargs)
         thread = threading.Thread(target=target, args=args, kwargs=kwargs, daemon=True)
         thread.start()

@@ -42,7 +42,7 @@ class Namespace(BaseServerNamespace):
         self._wrapped: dict[str, Handler] = {}
 
     def is_asyncio_based(self) -> bool:
-        """Whether the server is python-socketio's kind for asyncio, which it is."""
+        """True, as in python-socketio's namespaces for asyncio."""
         return True
 
     def _set_socketio(self, socketio: Sender) -> None:
@@ -53,15 +53,15 @@ class Namespace(BaseServerNamespace):
 
     @property
     def _dispatches_in_threads(self) -> bool:
-        """Whether a subclass dispatches in a function, which may block and wants results, not awaitables."""
+        """Whether a subclass dispatches in a function, which may block and needs results, not awaitables."""
         dispatch = type(self).trigger_event
         return dispatch is not Namespace.trigger_event and not is_coroutine(dispatch)
 
     def trigger_event(self, event: str, *args: Any) -> Any:
         """Run the method that handles an event, and return its result.
 
-        Subclasses may dispatch otherwise: in a coroutine, where this returns an awaitable, or in a function.
-        A function runs in a thread, which it keeps while a coroutine method runs.
+        A subclass may override this with a coroutine function, where this method returns an awaitable, or
+        with a function, which runs in a thread and occupies it while a coroutine method runs.
 
         Args:
             event: The name of the event.

@@ -25,7 +25,7 @@ from .reloader import can_reload, run_with_reloader
 from .signals import ProgramSignals
 
 RELOAD = 3  # the exit code by which Werkzeug's reloader asks to be started again
-# What run() cannot do: it serves one application that it was given, in one process.
+# Options that run() refuses: it serves the one application that it was given, in one process.
 NOT_FOR_RUN = {"app", "factory", "interface", "reload", "workers"}
 UVICORN_OPTIONS = {
     name
@@ -46,7 +46,7 @@ RELOADER_OPTIONS = {  # as Flask.run calls them
     "reloader_interval": "interval",
     "reloader_type": "reloader_type",
 }
-# What only the servers of eventlet, gevent and Werkzeug had.
+# Options that only the servers of eventlet, gevent and Werkzeug had.
 IGNORED = {
     "allow_unsafe_werkzeug",
     "capitalize_response_headers",
@@ -122,7 +122,7 @@ class Runner:
             self._server = None
 
     def stop(self) -> None:
-        """Have the running server close its sessions and end.
+        """Make the running server close its sessions and end.
 
         Raises:
             RuntimeError: No server runs.
@@ -136,7 +136,7 @@ class Runner:
 
 
 class _Server(uvicorn.Server):
-    """A uvicorn server that any thread can stop, sessions first; at signals, the program's handlers first."""
+    """A uvicorn server that any thread can stop, sessions first. Signals run the program's handlers first."""
 
     def __init__(self, config: uvicorn.Config, asgi_app: ASGIApp) -> None:
         super().__init__(config)
@@ -153,25 +153,25 @@ class _Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
-        """Leave the signals, which uvicorn would take here, to whoever runs the server."""
+        """Do nothing: uvicorn would take the signals here, but `Runner` handles them."""
         yield
 
     async def on_tick(self, counter: int) -> bool:
-        """What uvicorn does every 0.1 s."""
+        """Called by uvicorn every 0.1 s."""
         if threading.current_thread() is threading.main_thread():
             self.signals.take_again()
         return await super().on_tick(counter)
 
     def _stop_at_signal(self, number: int) -> None:
         if self._signalled:
-            self.handle_exit(number, None)  # it waits for nothing any more
+            self.handle_exit(number, None)  # ends without waiting any longer
         else:
             self._signalled = True
             self.stop()
 
     def stop(self) -> None:
         if self._loop is None or self._loop.is_closed():
-            self.should_exit = True  # at the end of its start
+            self.should_exit = True  # uvicorn looks at it when it has started
         else:
             self._loop.call_soon_threadsafe(self._begin_to_stop)
 
@@ -185,7 +185,7 @@ class _Server(uvicorn.Server):
 
 
 def _take(options: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
-    """Remove the named options; those that are not None, under their other names."""
+    """Remove the named options, and return those that are not None under their other names."""
     found = {name: options.pop(name) for name in names if name in options}
     return {names[name]: value for name, value in found.items() if value is not None}
 
@@ -223,7 +223,7 @@ def _check(options: dict[str, Any]) -> None:
 
 
 def _debug(asgi_app: ASGIApp, app: Flask, evalex: bool, host: str) -> None:
-    """Put the application, at the end of the chain of Socket.IO servers, into Flask's debugger."""
+    """Wrap the Flask application, at the end of the chain of Socket.IO servers, in Werkzeug's debugger."""
     while isinstance(asgi_app.other_asgi_app, ASGIApp):
         asgi_app = asgi_app.other_asgi_app
     debugged = DebuggedApplication(app, evalex=evalex)
@@ -238,7 +238,7 @@ def _default_port(app: Flask) -> int:
 
 
 def _run_until_signal(server: _Server) -> None:
-    """Serve; what the program's signal handlers raised is raised when the server has stopped."""
+    """Serve. Exceptions of the program's signal handlers are raised when the server has stopped."""
     if threading.current_thread() is not threading.main_thread():
         server.run()
         return
@@ -249,9 +249,9 @@ def _run_until_signal(server: _Server) -> None:
 
 
 def _run_beside_reloader(server: _Server, options: dict[str, Any]) -> None:
-    """Serve in a thread, while the main thread watches the files; at a change the process begins anew.
+    """Serve in a thread, while the main thread watches the files; a change restarts the process.
 
-    Where the server cannot start, the reloader waits for a better program.
+    If the server cannot start, the reloader waits for the next change.
     """
     if not is_running_from_reloader():
         run_with_reloader(server.run, **options)  # starts this program again, and waits for it
@@ -270,7 +270,7 @@ def _run_beside_reloader(server: _Server, options: dict[str, Any]) -> None:
         raise KeyboardInterrupt
 
     signals = ProgramSignals(leave_reloader)
-    at_sigterm = signal.getsignal(signal.SIGTERM)  # which the reloader replaces by one that raises SystemExit
+    at_sigterm = signal.getsignal(signal.SIGTERM)  # the reloader replaces it by one that raises SystemExit
     try:
         with signals.taken(), suppress(KeyboardInterrupt):
             run_with_reloader(serve, **options)

@@ -103,14 +103,14 @@ class _Client:
             self._session.start(self.inbox)
             eio.application.connect(self._session)
         self._session.environ = environ
-        self.server.connections[self.eio_sid].context = None  # it is made anew from this environ
+        self.server.connections[self.eio_sid].context = None  # the context is made again, from this environ
         await self._feed(CONNECT, namespace, auth)
         sid = self.server.manager.sid_from_eio_sid(self.eio_sid, namespace)
         if sid is not None:
-            self.inbox.connected[namespace] = True  # though the server refuses one that is connected already
+            self.inbox.connected[namespace] = True  # even if the server refuses to connect twice
             event = self.server.event_context(sid, namespace, None, ())
             if event.connection.manage_session:
-                # Tests look into environ["saved_session"], which is there only once something has used it.
+                # Tests read environ["saved_session"], which exists only after something has used the session.
                 _ = event.context.session
 
     async def disconnect(self, namespace: str) -> None:
@@ -166,7 +166,7 @@ class _Client:
         tasks = self.server.eio.tasks.running
         while running := [task for task, sid in tasks.values() if sid == self.eio_sid]:
             await asyncio.wait(running)
-        await asyncio.sleep(0)  # for what other threads have handed to the loop before
+        await asyncio.sleep(0)  # run what other threads have handed to the loop before
         self.server.eio.outboxes.flush()
         connection = self.server.connections.get(self.eio_sid)
         if connection is not None:
@@ -222,7 +222,7 @@ class _TestClient:
 
     @property
     def queue(self) -> list[Received]:
-        """What has arrived in all namespaces and was not asked for yet."""
+        """What has arrived in all namespaces and was not taken by `get_received` yet."""
         return self._client.inbox.received
 
     def sid(self, namespace: str | None = None) -> str | None:
@@ -235,7 +235,7 @@ class SocketIOTestClient(_TestClient):
     """A client for synchronous tests, made by `SocketIO.test_client`. It connects at once.
 
     The application's handlers run on an event loop in a thread of their own. Each method returns when the
-    handlers that it set going have ended, and raises what they raised.
+    handlers that it triggered have ended, and raises what they raised.
 
     Args:
         app: The Flask application.
@@ -244,7 +244,7 @@ class SocketIOTestClient(_TestClient):
         query_string: Of the connecting request.
         headers: Of the connecting request.
         auth: What the client authenticates with.
-        flask_test_client: Whose cookies, and so whose session, the connecting request has.
+        flask_test_client: A client whose cookies, and so whose session, the connecting request gets.
     """
 
     def _made(self) -> None:

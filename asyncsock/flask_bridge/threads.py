@@ -27,9 +27,9 @@ class ThreadPool(Executor):
     whole server. Threads are made when work finds none idle, up to `max_workers`; work beyond that waits.
 
     One thread is woken at a time: it takes a job, wakes the next thread if there are more, and runs its own.
-    Where jobs are short it has done them all before that thread gets the interpreter lock; where one blocks,
-    the lock is free for the next. Threads that are woken for a job each fight for the lock, which costs more
-    than short jobs do.
+    If jobs are short, the first thread has done them all before the next one gets the interpreter lock; if a
+    job blocks, the lock is free for the next thread. With a thread woken per job, these would compete for
+    the lock, which costs more than short jobs do.
 
     Args:
         max_workers: the most threads that run at once.
@@ -73,13 +73,13 @@ class ThreadPool(Executor):
             self._jobs.append(job)
 
     def results(self, loop: asyncio.AbstractEventLoop) -> Results:
-        """Where jobs leave their results for an event loop."""
+        """The `Results` that hand jobs' results to an event loop."""
         if self._results is None or self._results.loop is not loop:
             self._results = Results(loop)
         return self._results
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Take no more work, and end the threads once the work that waits is done.
+        """Take no more work, and end the threads when the waiting work is done.
 
         Args:
             wait: return only when every thread has ended.
@@ -112,7 +112,7 @@ class ThreadPool(Executor):
         try:
             thread.start()
         except RuntimeError:
-            # The system is out of threads; those that we have will get to it.
+            # The system is out of threads; the existing ones will do the work.
             if not self._threads:
                 raise
         else:
@@ -143,7 +143,7 @@ class ThreadPool(Executor):
                 job()
             except BaseException:
                 logger.exception("Exception in a thread of the pool")
-            del job  # or it would live until the next one comes
+            del job  # or the job would live until the next one comes
 
 
 class Results:
@@ -167,8 +167,8 @@ class Results:
             _settle(*self._waiting.popleft())
 
 
-# Seconds that a function which does not end at once has before the next handler: Python's switch interval,
-# after which its thread, should it have lost the interpreter lock on its first lines, has had it again.
+# Seconds of head start that a function has before the next handler. It is Python's switch interval: a thread
+# that lost the interpreter lock on its first lines has it again by then.
 HEAD_START = 0.005
 
 
@@ -182,13 +182,13 @@ class Beginning:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._started: float | None = None  # in the loop's time
+        self._started: float | None = None  # by the loop's clock
         self._over = False  # whether it has ended, or had its head start
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     @property
     def begun(self) -> bool:
-        """Whether it has surely begun, and everybody who waited for that has gone on."""
+        """Whether it has certainly begun, and all who waited for that have continued."""
         return self._over and not self._waiting
 
     def begin(self) -> None:
@@ -203,10 +203,12 @@ class Beginning:
         self._wake_first()
 
     async def wait(self) -> None:
-        """Wait, on the loop, until it has begun; those who wait go on in the order in which they came."""
+        """Wait, on the loop, until it has begun. Those who wait continue in the order in which they came."""
         turn = self._loop.create_future()
         self._waiting.append(turn)
-        if len(self._waiting) == 1 and self._started is not None:  # else the thread sees that somebody waits
+        if (
+            len(self._waiting) == 1 and self._started is not None
+        ):  # if it has not begun, its thread sees that somebody waits
             self._after_head_start()
         try:
             await turn
@@ -227,9 +229,9 @@ class Beginning:
 async def call_in_thread(pool: ThreadPool, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Call a function in the pool, in a copy of the current contextvars, and return its result.
 
-    It leaves what `asgiref.sync_to_async` leaves in the thread, so that coroutines that the function gives to
-    ``async_to_sync`` (as Flask does with async functions) run on this event loop; asgiref's own wrapper costs
-    several times as much as the rest of a call.
+    It sets in the thread what `asgiref.sync_to_async` sets there, so that coroutines that the function gives
+    to ``async_to_sync`` (as Flask does with async functions) run on this event loop. asgiref's own wrapper
+    costs several times as much as the rest of a call.
     """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()

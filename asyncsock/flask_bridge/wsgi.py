@@ -27,17 +27,18 @@ WsgiCallable: TypeAlias = Callable[[dict[str, Any], Callable[..., Any]], Iterabl
 logger = logging.getLogger("asyncsock.wsgi")
 
 FILE_CHUNK = 256 * 1024
-# In an environ: the request may be handed over.
+# A key of the environ: whether the request may be handed over.
 HANDS_OVER = "asyncsock.hands_over"
 
 
 class HandOver(BaseException):
-    """Raised in a WSGI application that finds a request to be another ASGI application's.
+    """Raised in a WSGI application to hand the request over to an ASGI application.
 
-    Not an `Exception`, which middleware would answer. The request's body must not have been read.
+    It is not an `Exception`, as middleware would turn that into an answer. Nobody may have read the request's
+    body.
 
     Args:
-        app: Serves the request from here on; also a WebSocket.
+        app: Serves the request from then on. It may also get a WebSocket.
     """
 
     def __init__(self, app: ASGI) -> None:
@@ -72,13 +73,13 @@ class WsgiApp:
             raise ValueError(f"WsgiApp serves HTTP only, not the ASGI scope type {scope['type']!r}")
 
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> ASGI | None:
-        """Serve an HTTP request, or return whom the WSGI application hands it over to."""
+        """Serve an HTTP request, or return the ASGI application that it is handed over to."""
         request = _Request(self.wsgi_app, scope, receive, send)
         await request.serve(self.pool)
         return request.successor
 
     async def refuse(self, receive: Receive, send: Send) -> None:
-        """Refuse a WebSocket, as WSGI has none."""
+        """Refuse a WebSocket, which WSGI cannot serve."""
         await receive()
         await send({"type": "websocket.close"})
 
@@ -88,7 +89,7 @@ class WsgiApp:
 
 
 class FileWrapper(werkzeug_wsgi.FileWrapper):
-    """`wsgi.file_wrapper`: a file in chunks that are worth a trip to the event loop."""
+    """`wsgi.file_wrapper`: a file in chunks, large because each is a trip to the event loop."""
 
     def __init__(self, file: IO[bytes], buffer_size: int = 0) -> None:
         super().__init__(file, max(buffer_size, FILE_CHUNK))
@@ -98,8 +99,8 @@ class _Request:
     """One request: the ASGI task on the loop, the WSGI call in a thread, and what they hand each other.
 
     The thread leads. It asks the task for one thing at a time (`ask`: the next piece of the body, or sending
-    a piece of the response) and waits for the answer: that is the back-pressure, both ways. The end of the
-    response is left with the task without waiting (`end`), and a small response has nothing but an end.
+    a piece of the response) and waits for the answer: that is the back-pressure, both ways. The thread
+    leaves the end of the response with the task and does not wait (`end`); a small response is only an end.
     """
 
     def __init__(self, app: WsgiCallable, scope: Scope, receive: Receive, send: Send) -> None:
@@ -116,9 +117,9 @@ class _Request:
         self.asking = threading.Lock()  # a view may read its body in threads of its own
         self.last: list[Message] | None = None  # the end of the response
         self.successor: ASGI | None = None
-        self.error: BaseException | None = None  # breaks off the connection
+        self.error: BaseException | None = None  # raised by the task, which breaks off the connection
         self.finished = False  # the thread is done
-        self.waiting = False  # the task waits for that
+        self.waiting = False  # the task waits for `finished`
         self.closed = False  # the task is done
         # What the task knows of the request's body and of the client.
         self.part = b""
@@ -206,7 +207,7 @@ class _Request:
             self.body_ended = not message.get("more_body", False)
 
     async def receive_while_sending(self) -> None:
-        """Learn that the client has left, as far as the unread part of its body lets us look."""
+        """Notice that the client has left, unless an unread part of its body is in the way."""
         try:
             while self.may_receive():
                 await self.receive_part()
@@ -225,15 +226,15 @@ class _Request:
     async def send_part(self, messages: list[Message]) -> None:
         if self.body is None:
             self.watch_client()
-            await asyncio.sleep(0)  # it may have left while the view worked
+            await asyncio.sleep(0)  # the client may have left while the view worked
         elif not self.may_receive():
-            # Too much of the body waits for the view to read it; uvicorn can tell all the same.
+            # The view has too much of the body to read yet, but uvicorn knows whether the client has left.
             self.gone = self.gone or getattr(getattr(self.send, "__self__", None), "disconnected", False)
         for message in messages:
             if self.gone:
                 raise ClientDisconnected()
             await self.send(message)
-        # Where there is a body, asking for it any earlier would tell the client to send it (100 Continue).
+        # If there is a body, asking for it earlier would tell the client to send it (100 Continue).
         self.watch_client()
 
     def watch_client(self) -> None:
@@ -245,8 +246,8 @@ class _Request:
     def run(self) -> None:
         if self.closed:
             return
-        # What asgiref.sync_to_async leaves in a thread, so that Flask's async views run on the server's loop.
-        # That wrapper itself would take longer than all the rest of this bridge.
+        # What asgiref.sync_to_async sets in a thread, so that Flask's async views run on the server's loop.
+        # That wrapper itself would take longer than the rest of this bridge.
         local = SyncToAsync.threadlocal
         local.main_event_loop = _ViewLoop(self)
         local.main_event_loop_pid = os.getpid()
@@ -263,14 +264,14 @@ class _Request:
                 self.successor = hand_over.app
         except BaseException as error:
             if response.headers_sent and not response.ended:
-                self.error = error  # only breaking off can tell the client; the server logs it
+                self.error = error  # only a broken connection can tell the client; the server logs the error
             else:
                 logger.exception("Exception in the WSGI application, %s", self)
                 if not response.ended:
                     response.fail()
         finally:
             local.main_event_loop = None
-            self.body = None  # it refers to us
+            self.body = None  # it refers to this object
             if self.last is None:
                 self.end([])
             self.finished = True
@@ -294,11 +295,11 @@ class _Request:
                 close()
 
     def send_and_wait(self, messages: list[Message]) -> None:
-        """Send a piece of the response; returns when the server has taken it."""
+        """Send a piece of the response, and return when the server has taken it."""
         self.ask(self.send_part, messages)
 
     def ask(self, job: Callable[..., Awaitable[Any]], *args: Any) -> Any:
-        """Have the task await `job(*args)`, and return its result.
+        """Let the task await `job(*args)`, and return the result.
 
         Raises:
             ClientDisconnected: the client, or the task, has left.
@@ -331,9 +332,9 @@ class _Request:
 
 
 class _ViewLoop:
-    """The server's event loop, as asgiref finds it in a view's thread to run an async view on.
+    """The server's event loop, on which asgiref runs an async view from the view's thread.
 
-    The view could not wait there for its request's body, so that is fetched before the view starts.
+    An async view cannot wait for its request's body there, so the body is fetched before it starts.
     """
 
     def __init__(self, request: _Request) -> None:
@@ -353,7 +354,7 @@ def _prefetch(body: RequestBody) -> None:
     if has_request_context():
         limit = request.max_content_length
         if limit is not None and (request.content_length or 0) > limit:
-            return  # Flask answers 413 to whoever reads it
+            return  # Flask answers 413 when the view reads it
     body.prefetch(limit)
 
 
@@ -361,5 +362,5 @@ def _has_body(environ: dict[str, Any]) -> bool:
     length = environ.get("CONTENT_LENGTH")
     if length:
         return bool(length != "0")
-    # HTTP/2 has bodies that are announced by neither header.
+    # In HTTP/2 neither header needs to announce a body.
     return "HTTP_TRANSFER_ENCODING" in environ or not environ["SERVER_PROTOCOL"].startswith("HTTP/1.")
