@@ -4,6 +4,10 @@ Each combination has a virtualenv of its own in .venv-matrix/, which is used aga
 the versions in asyncsock/engine/tested_versions.py stay; the newest libraries are looked up once a day.
 Two combinations run at once. The oldest libraries include those of the message brokers.
 
+The newest Python, from 3.12 on, has them too and measures the coverage of asyncsock/: what runs in the tests'
+own process, and not in the servers that they start. There, measuring takes no time; with older Pythons the
+tests would take twice as long.
+
     python scripts/test_matrix.py                 all of them (make test-matrix)
     python scripts/test_matrix.py 3.12-newest     some of them
     python scripts/test_matrix.py --ends          the oldest libraries, and the newest Python
@@ -33,6 +37,8 @@ TESTED: dict[str, tuple[str, str]] = runpy.run_path(str(VERSIONS_FILE))["TESTED"
 # The oldest libraries go with the first of these that is here: there are no wheels for later versions.
 OLDEST_ON = ("3.10", "3.11")
 AT_ONCE = 2
+MEASURES_FROM = (3, 12)  # where coverage.py can ask the interpreter instead of tracing each line
+SHOWN_MODULES = 8
 # What may depend on the versions of Python and of the libraries.
 MODULES = {
     ".": (
@@ -111,6 +117,7 @@ class Environment:
     version: str
     python: str
     oldest: bool
+    measured: bool = False
 
     @property
     def name(self) -> str:
@@ -124,6 +131,10 @@ class Environment:
     def bin(self) -> Path:
         return self.folder / "bin" / "python"
 
+    @property
+    def has_brokers(self) -> bool:
+        return self.oldest or self.measured
+
     def install(self) -> None:
         """Make the virtualenv, or bring it up to date."""
         stamp, wanted = self.folder / "installed", self._ingredients()
@@ -135,16 +146,17 @@ class Environment:
         if self.oldest:
             constraints = self.folder / "oldest.txt"
             constraints.write_text("".join(f"{name}=={oldest}\n" for name, (oldest, _) in TESTED.items()))
-            pip += ["--constraint", str(constraints), "--editable", ".[all]"]
+            pip += ["--constraint", str(constraints)]
         else:
-            pip += ["--upgrade", "--upgrade-strategy", "eager", "--editable", "."]
+            pip += ["--upgrade", "--upgrade-strategy", "eager"]
+        pip += ["--editable", ".[all]" if self.has_brokers else "."]
         run([*pip, "--requirement", str(TOOLS)])
         stamp.write_text(wanted)
 
     def _ingredients(self) -> str:
         digest = hashlib.sha256((ROOT / "pyproject.toml").read_bytes() + TOOLS.read_bytes())
         digest.update(VERSIONS_FILE.read_bytes() if self.oldest else str(datetime.date.today()).encode())
-        return f"{self.python} {digest.hexdigest()}"
+        return f"{self.python} {self.has_brokers} {digest.hexdigest()}"
 
     def installed(self) -> str:
         """The versions that matter, for the report; those that the table does not know yet are marked."""
@@ -158,22 +170,35 @@ class Environment:
         )
 
     def test(self) -> str:
-        """Run the core tests, and with the oldest libraries those of the brokers; returns the results."""
+        """Run the core tests, and those of the brokers where they are installed; returns the results."""
+        data = self.folder / "coverage"
+        data.unlink(missing_ok=True)
         results = [self._test(core_files(), LEFT_OUT)]
-        if self.oldest:
+        if self.has_brokers:
             files = [f"tests/queues/{module}.py" for module in BROKERS]
             results.append(self._test(files, LEFT_OUT_WITH_BROKERS) + " (message brokers)")
-        return ", ".join(results)
+        return ", ".join(results) + (f"\n{self._coverage()}" if self.measured else "")
 
     def _test(self, files: list[str], left_out: str) -> str:
-        output = run(
-            [
-                *(str(self.bin), "-m", "pytest", "-q", "-p", "no:cacheprovider"),
-                *("-m", "not slow and not browser and not javascript", "-k", f"not ({left_out})"),
-                *files,
-            ]
+        measuring = ["-m", "coverage", "run", "--append", "--source=asyncsock"] if self.measured else []
+        output = self._run(
+            *measuring,
+            *("-m", "pytest", "-q", "-p", "no:cacheprovider"),
+            *("-m", "not slow and not browser and not javascript", "-k", f"not ({left_out})"),
+            *files,
         )
         return output.strip().rpartition("\n")[2]
+
+    def _coverage(self) -> str:
+        """The coverage of asyncsock/ in all, and of the modules that have least."""
+        lines = self._run("-m", "coverage", "report", "--sort=cover").strip().splitlines()
+        modules = [line for line in lines if line.startswith("asyncsock")]
+        least = ", ".join(f"{line.split()[0]} {line.split()[-1]}" for line in modules[:SHOWN_MODULES])
+        return f"   coverage of asyncsock/: {lines[-1].split()[-1]}; least of all {least}"
+
+    def _run(self, *arguments: str) -> str:
+        coverage = {"COVERAGE_FILE": str(self.folder / "coverage"), "COVERAGE_CORE": "sysmon"}
+        return run([str(self.bin), *arguments], **coverage if self.measured else {})
 
 
 def core_files() -> list[str]:
@@ -184,8 +209,8 @@ class Failed(Exception):
     """A command failed; the text is its output."""
 
 
-def run(command: list[str]) -> str:
-    environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
+def run(command: list[str], **variables: str) -> str:
+    environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"} | variables
     done = subprocess.run(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
@@ -206,15 +231,21 @@ def environments() -> list[Environment]:
             f"None of Python {', '.join(OLDEST_ON)} is here: the oldest libraries are not tested", flush=True
         )
     first = [Environment(oldest, pythons[oldest], oldest=True)] if oldest else []
-    return first + [Environment(version, python, oldest=False) for version, python in pythons.items()]
+    others = [Environment(version, python, oldest=False) for version, python in pythons.items()]
+    if others:
+        newest = others[-1]
+        newest.measured = tuple(map(int, newest.version.split("."))) >= MEASURES_FROM
+        if not newest.measured:
+            print(f"Python {newest.version} does not measure coverage", flush=True)
+    return first + others
 
 
 def ends(found: list[Environment]) -> list[Environment]:
-    """The oldest libraries and the newest Python, if it is not the one that `make test` uses anyway."""
+    """The oldest libraries, and the newest Python if it measures or is not the one that `make test` uses."""
     oldest = [environment for environment in found if environment.oldest]
     newest = [environment for environment in found if not environment.oldest][-1:]
     of_make_test = "{}.{}".format(*sys.version_info)
-    return oldest + [environment for environment in newest if environment.version != of_make_test]
+    return oldest + [each for each in newest if each.measured or each.version != of_make_test]
 
 
 def check(environment: Environment) -> bool:
