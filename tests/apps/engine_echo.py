@@ -9,6 +9,8 @@ import sys
 from asyncsock import ASGIApp
 from asyncsock.engine import EngineServer
 
+from .polls_under_way import tell_polls_of
+
 logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
 logging.getLogger("asyncsock.engine").setLevel(logging.DEBUG)
 
@@ -36,4 +38,4 @@ async def disconnect(sid: str, reason: str) -> None:
     print(f"gone {sid} {reason}", flush=True)
 
 
-asgi = ASGIApp(server, socketio_path="engine.io")
+asgi = ASGIApp(server, tell_polls_of(server), socketio_path="engine.io")

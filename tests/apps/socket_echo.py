@@ -11,6 +11,8 @@ from socketio.exceptions import ConnectionRefusedError
 
 from asyncsock import ASGIApp, AsyncServer
 
+from .polls_under_way import tell_polls_of
+
 logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
 logging.getLogger("asyncsock.engine").setLevel(logging.DEBUG)
 
@@ -70,4 +72,4 @@ async def refuse(sid: str, environ: dict[str, Any], auth: Any) -> None:
     raise ConnectionRefusedError("Not authorized")
 
 
-asgi = ASGIApp(server)
+asgi = ASGIApp(server, tell_polls_of(server.eio))

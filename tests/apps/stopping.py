@@ -9,6 +9,8 @@ from typing import Any
 
 from asyncsock import ASGIApp, AsyncServer
 
+from .polls_under_way import tell_polls_of
+
 logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
 logging.getLogger("asyncsock.engine").setLevel(logging.DEBUG)
 
@@ -46,4 +48,4 @@ def disconnect(sid: str, reason: str) -> None:
     print(f"gone {sid} {reason}", flush=True)
 
 
-asgi = ASGIApp(server)
+asgi = ASGIApp(server, tell_polls_of(server.eio))

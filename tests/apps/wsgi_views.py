@@ -391,16 +391,30 @@ plain_app = WsgiApp(plain, threads=2)
 limited_app = WsgiApp(limited, threads=2)
 
 
+left: set[str] = set()  # the paths whose clients were gone before they had the whole answer
+
+
 async def asgi(scope: Any, receive: Any, send: Any) -> None:
-    """Flask, with /loop answered by the server's own loop."""
+    """Flask, with /loop and /left answered by the server's own loop."""
     path = scope.get("path", "")
-    if path == "/loop":
-        body = json.dumps({"loop": id(asyncio.get_running_loop()), "thread": threading.get_ident()}).encode()
+
+    async def receive_and_note() -> Any:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            left.add(path)
+        return message
+
+    if path in ("/loop", "/left"):
+        here = {"loop": id(asyncio.get_running_loop()), "thread": threading.get_ident()}
+        body = json.dumps(here if path == "/loop" else sorted(left)).encode()
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": body})
     elif path.startswith("/plain/"):
         await plain_app(scope, receive, send)
     elif path.startswith("/limited"):
         await limited_app(scope, receive, send)
+    elif path == "/blocked":
+        left.discard(path)
+        await flask_app(scope, receive_and_note, send)
     else:
         await flask_app(scope, receive, send)

@@ -202,9 +202,7 @@ async def test_a_second_concurrent_post_is_a_bad_request_and_closes_the_session(
         await polling.open()
         head = f"POST /engine.io/?EIO=4&transport=polling&sid={polling.sid} HTTP/1.1\r\nHost: a\r\n"
         await slow.send(f"{head}Content-Length: 6\r\n\r\n4he".encode())
-        # the request above is at the server before the one below: it is sent first, and on a
-        # connection that is open already
-        await asyncio.sleep(0.1)
+        await polling.until_under_way("POST")
         assert (await polling.post("4hello")).status_code == 400
         assert (await polling.get()).status_code == 400
 
@@ -331,7 +329,8 @@ async def test_many_packets_left_at_the_end_are_handed_out_in_such_answers_too(
         await polling.open()
         sent = [f"4{number}" for number in range(40)]
         poll = asyncio.ensure_future(polling.request("GET", t=time)) if hanging else None
-        await asyncio.sleep(0.1)
+        if hanging:
+            await polling.until_under_way("GET")
         await polling.send(*sent, "4!close")
         answers = [] if poll is None else [await within(poll)]
         answers += [await polling.request("GET", t=time) for _ in sizes[len(answers) :]]

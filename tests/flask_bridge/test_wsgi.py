@@ -313,7 +313,7 @@ def test_a_client_that_leaves_while_the_generator_is_blocked_ends_it_when_it_yie
 ) -> None:
     with http.stream("GET", "/blocked") as response:
         assert next(response.iter_bytes()) == b"one"
-    time.sleep(0.2)  # nothing tells when the server has seen the connection close
+    wait_for(lambda: "/blocked" in http.get("/left").json())
     http.post("/release")
     wait_for(lambda: "closed" in http.get("/state").json())
     assert http.get("/state").json() == {"went on": True, "closed": True}
@@ -324,7 +324,7 @@ def test_a_client_that_leaves_before_the_first_chunk_ends_the_generator(
 ) -> None:
     with raw(server, get("/late")):
         wait_for(lambda: "late has begun" in http.get("/state").json())
-    time.sleep(0.2)  # nothing tells when the server has seen the connection close
+    time.sleep(0.2)  # nothing tells when the server has seen it: granian tells an application that sends
     http.post("/release")
     wait_for(lambda: "closed_in_own_thread" in http.get("/state").json())
 

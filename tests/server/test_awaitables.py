@@ -21,7 +21,7 @@ from asyncsock import ASGIApp, AsyncServer
 from asyncsock.engine import EngineServer
 from asyncsock.engine.awaitables import SENT, Sent, SentAndWaiting
 from tests.support.raw_clients import RawSocket, frame, within
-from tests.support.socketio_in_process import Client, connected, msgpack_client
+from tests.support.socketio_in_process import Client, connected, msgpack_client, until
 from tests.support.uvicorn_in_process import running
 
 LARGE = "x" * 8_000_000  # more than the buffers of both kernels take
@@ -394,10 +394,11 @@ async def test_awaiting_an_emit_waits_for_room_in_the_write_buffer_of_a_real_cli
             await raw.read_frame()
             raw.writer.transport.pause_reading()  # type: ignore[attr-defined]
             ((sid, _),) = server.manager.get_participants("/", None)
+            session = server.eio.sessions[server.manager.eio_sid_from_sid(sid, "/")]
             server.emit("large", LARGE, to=sid)
-            await asyncio.sleep(0.05)
+            await within(until(lambda: not session.outbox))
             server.emit("small", to=sid)  # which uvicorn's own WebSockets take notice with
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.05)  # ours leave it in the outbox, and so nothing tells
             emit = asyncio.ensure_future(server.emit("hello", to=sid))
             await asyncio.sleep(0.05)
             assert not emit.done()

@@ -23,6 +23,7 @@ from tests.support.server_process import Server
 
 TIMEOUT = 5.0
 SEPARATOR = "\x1e"
+UNDER_WAY = "/under-way"  # of servers with tests/apps/polls_under_way.py
 TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA
 
 # websockets before 15 knows no proxies, and no such option.
@@ -105,10 +106,19 @@ class Polling:
     async def pending(self) -> asyncio.Task[httpx.Response]:
         """A poll that is under way at the server."""
         task = asyncio.ensure_future(self.get())
-        # it goes out on the open connection; whatever follows needs a new one and comes later
-        await asyncio.sleep(0.1)
+        await self.until_under_way("GET")
         assert not task.done(), task.result().text
         return task
+
+    async def until_under_way(self, method: str) -> None:
+        """Wait until the server has a request of this session that it cannot answer yet."""
+        async with httpx.AsyncClient(base_url=self.http.base_url, timeout=TIMEOUT, trust_env=False) as asking:
+
+            async def ask() -> None:
+                while not (await asking.get(f"{UNDER_WAY}?sid={self.sid}")).json()[method]:
+                    pass
+
+            await within(ask())
 
     async def is_closed(self) -> bool:
         """Whether the server forgets the session; what it still has to say is read first."""

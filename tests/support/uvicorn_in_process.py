@@ -18,6 +18,7 @@ class Local:
     """Where a server of this process listens; what the clients of tests.support.raw_clients need to know."""
 
     port: int
+    connections: set[Any]  # those that are open
 
     @property
     def url(self) -> str:
@@ -50,7 +51,7 @@ async def running(app: Any, ws: str = "auto", **options: Any) -> AsyncIterator[L
         await asyncio.sleep(0.001)
     try:
         assert server.started
-        yield Local(server.servers[0].sockets[0].getsockname()[1])
+        yield Local(server.servers[0].sockets[0].getsockname()[1], server.server_state.connections)
     finally:
         server.stop.set()
         await within(task)

@@ -17,6 +17,7 @@ from asyncsock.uvicorn.access_log import FORMAT, MESSAGE, QuickAccessFormatter
 from asyncsock.uvicorn.httptools import HTTPToolsConnection
 from tests.support.asgi_in_process import other
 from tests.support.raw_clients import RawSocket, within
+from tests.support.socketio_in_process import until
 from tests.support.uvicorn_in_process import Local, running
 
 QUERY = "EIO=4&transport=polling"
@@ -326,12 +327,15 @@ async def test_a_client_that_leaves_its_poll_ends_the_session(engine: EngineServ
     assert await within(reasons.get()) == engine.reason.TRANSPORT_CLOSE
 
 
-async def test_a_client_that_leaves_in_its_post_may_post_again(local: Local, raw: RawSocket) -> None:
+async def test_a_client_that_leaves_in_its_post_may_post_again(
+    engine: EngineServer, local: Local, raw: RawSocket
+) -> None:
     async with await RawSocket.connect(local) as posting:  # type: ignore[arg-type]
         sid = await opened(raw)
         await posting.send(request("POST", sid, "4hello")[:-2])
-        await asyncio.sleep(0.05)
-    await asyncio.sleep(0.05)
+        transport: Any = engine.sessions[sid].transport
+        await within(until(lambda: transport._posting))
+    await within(until(lambda: len(local.connections) == 1))
     await raw.send(request("POST", sid, "4hello"))
     assert (await response(raw))[2] == "ok"
 
@@ -354,7 +358,7 @@ async def test_a_coroutine_decides_who_connects(engine: EngineServer, app: Watch
 
 
 async def test_a_session_whose_client_left_during_the_connect_handler_ends(
-    engine: EngineServer, raw: RawSocket
+    engine: EngineServer, local: Local, raw: RawSocket
 ) -> None:
     begun, go_on = asyncio.Event(), asyncio.Event()
     reasons: asyncio.Queue[str] = asyncio.Queue()
@@ -368,7 +372,7 @@ async def test_a_session_whose_client_left_during_the_connect_handler_ends(
     await raw.send(request("GET"))
     await within(begun.wait())
     raw.writer.close()
-    await asyncio.sleep(0.05)
+    await within(until(lambda: not local.connections))
     go_on.set()
     assert await within(reasons.get()) == engine.reason.TRANSPORT_CLOSE
 
