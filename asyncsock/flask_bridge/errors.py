@@ -21,7 +21,7 @@ class ErrorHandlers:
         return self.by_namespace.get(namespace, self.default)
 
     def handler_of(self, error: Exception, namespace: str) -> Handler:
-        """The handler for an exception; the exception is raised where there is none."""
+        """The handler for an exception. Without one, raise the exception."""
         handler = self.find(namespace)
         if handler is None or isinstance(error, (ConnectionRefusedError, builtins.ConnectionRefusedError)):
             raise error

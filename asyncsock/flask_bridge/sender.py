@@ -120,7 +120,7 @@ class Sender:
 
 
 def _data_by_name(function: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
-    """What to send, where it is not given after the event's name but as ``data=``."""
+    """What to send, if it is given as ``data=`` and not after the event's name."""
     if args:
         raise TypeError(f"{function}() got multiple values for argument 'data'")
     return (kwargs.pop("data"),)

@@ -55,7 +55,7 @@ class NatsDriver(Driver):
         self._position = 0  # in the stream, of the last message received
 
     async def connect(self, *, subscribe: bool) -> None:
-        self._start_anew()
+        self._reset()
         client = self._client = self._nats.NATS()
         self._servers.append(self._servers.pop(0))
         try:
@@ -77,7 +77,7 @@ class NatsDriver(Driver):
             if "authorization" in str(error).lower():
                 raise LoginRefused(f"NATS refused the login: {error}") from None
             raise
-        self._start_anew()  # the first of two attempts may have failed
+        self._reset()  # the first of two attempts may have failed
         stream = await self._find_stream()
         self._jetstream = client.jetstream(timeout=SILENCE) if stream is not None else None
         if subscribe and stream is not None:
@@ -86,7 +86,7 @@ class NatsDriver(Driver):
             await client.subscribe(self._subject, cb=self._receive)
             await client.flush(SILENCE)
 
-    def _start_anew(self) -> None:
+    def _reset(self) -> None:
         self._failure, self._arrived, self._wake = None, [], asyncio.Event()
         self._lost = asyncio.get_running_loop().create_future()
 
