@@ -11,7 +11,7 @@ from .codec.base import ACKS, CONNECT, DISCONNECT, EVENTS, Codec, Incoming, chec
 from .codec.json_codec import JSONCodec, decode_usual_event
 from .connection import CONNECTED, Connection, Partial
 from .connections import Connector
-from .engine import EngineServer
+from .engine.core import Core
 from .engine.errors import BadPacket
 from .engine.reasons import CLIENT_DISCONNECT
 from .engine.session import Session
@@ -48,8 +48,8 @@ class Dispatcher:
         verbose: bool,
     ) -> None:
         self._server = server
-        self._engine: EngineServer = server.eio
-        self._tasks = self._engine.tasks
+        self._core: Core = server.eio.core
+        self._tasks = self._core.tasks
         self._connections = connections
         self._connector = connector
         self._rooms = rooms
@@ -67,7 +67,7 @@ class Dispatcher:
         if not server.manager_initialized:
             server.manager_initialized = True
             server.manager.initialize()
-        self._loop.follow(self._engine.loop)
+        self._loop.follow(self._core.loop)
         self._connector.begin(session)
 
     def disconnect(self, session: Session, reason: str) -> asyncio.Future[Any] | None:
@@ -119,7 +119,7 @@ class Dispatcher:
         packet = partial.packet
         partial.size += len(message) * packet.attachments[len(partial.attachments)]
         partial.attachments.append(message)
-        if partial.size > ATTACHMENTS * self._engine.max_http_buffer_size:
+        if partial.size > ATTACHMENTS * self._core.terms.max_payload:
             raise BadPacket("attachments that are too large together")
         if len(partial.attachments) < len(packet.attachments):
             return None
@@ -133,7 +133,7 @@ class Dispatcher:
         if client is None or client.state is not CONNECTED:
             self._not_connected(connection, packet)
             return
-        if self._engine.closing:
+        if self._core.closing:
             return
         if self._verbose:
             self._server.logger.info('received event "%s" from %s [%s]', data[0], client.sid, namespace)

@@ -88,6 +88,7 @@ class AsyncServer(BaseServer):
             namespaces=namespaces,
             **options,
         )
+        self.eio.async_handlers = async_handlers  # python-socketio says False to every engine
         if json is not None:
             self.eio.json = json
         self.codec = make_codec(self.packet_class, json)

@@ -3,36 +3,42 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from .deadlines import Deadlines
-
-if TYPE_CHECKING:
-    from .transports.base import Transport
-    from .transports.polling import Polling
+from .http import Request
+from .packet import Packet
+from .transports.base import Transport
 
 LINGER = 30.0  # seconds that a polling client has to fetch what its ended session left for it
 CLOSE_TIMEOUT = 5.0  # seconds that a client has to take some of what is left, and to answer a close frame
+
+
+class Leftovers(Protocol):
+    """What an ended session left for its polling client."""
+
+    def fetch_left(self, request: Request) -> list[Packet]:
+        """The packets for the answer to a poll."""
 
 
 class ClosingClients:
     """Waits for clients to take what was left for them, and gives up on those that do not."""
 
     def __init__(self) -> None:
-        self._lingering: dict[str, Polling] = {}
+        self._lingering: dict[str, Leftovers] = {}
         self._last_fetch = 0.0  # when something was last left for a client, or fetched in part
         self._linger_deadlines: Deadlines[str] = Deadlines(LINGER, self._forget)
         self._closing: dict[Transport, float] = {}  # and when the client last gave a sign of life
         self._close_deadlines: Deadlines[Transport] = Deadlines(CLOSE_TIMEOUT, self._give_up)
 
-    def linger(self, sid: str, polling: Polling) -> None:
+    def linger(self, sid: str, left: Leftovers) -> None:
         """Keep what an ended session left for its polling client to fetch."""
-        self._lingering[sid] = polling
+        self._lingering[sid] = left
         self._last_fetch = asyncio.get_running_loop().time()
         self._linger_deadlines.add(sid)
 
-    def fetch(self, sid: str) -> Polling | None:
-        """The transport of an ended session that left something, once."""
+    def fetch(self, sid: str) -> Leftovers | None:
+        """What the ended session left, once."""
         self._linger_deadlines.discard(sid)
         return self._lingering.pop(sid, None)
 

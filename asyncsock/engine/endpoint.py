@@ -5,60 +5,49 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 
-from .environ import CHANNEL, build_environ
+from .answers import Answers
+from .core import Core
+from .environ import CHANNEL
 from .errors import SessionTaken
-from .http import (
-    CORS,
-    JSON,
-    Headers,
-    HTTPError,
-    Receive,
-    Request,
-    Scope,
-    Send,
-    answer,
-    compress,
-    request_of,
-    session_cookie,
-)
-from .log import shown
+from .http import JSON, HTTPError, Receive, Request, Scope, Send, answer, request_of
 from .packet import Packet, text_packet
 from .payload import encode_payload
 from .reasons import TRANSPORT_CLOSE
 from .session import Session
 from .subprotocol import offered, subprotocol
 from .transports.base import Transport
-from .transports.poll_request import PollRequest
+from .transports.poll_request import ASGIPollRequest, PollRequest
 from .transports.polling import MOST_PACKETS, Polling
 from .transports.upgrade import Upgrade
 from .transports.websocket import POLICY_VIOLATION, ASGIWebSocket, WebSocketTransport
-
-if TYPE_CHECKING:
-    from .server import EngineServer
 
 TRANSPORTS = ("polling", "websocket")
 UPDATE = "update the client to socket.io-client 3 or later, which speaks Engine.IO 4"
 
 
 class Endpoint:
-    """Serves the requests to one `EngineServer`, by its options.
+    """Serves the requests to one server, by its options.
 
     Args:
-        server: The server.
-        cors: Which origins are let in.
+        core: What its sessions share.
+        answers: What completes its answers.
+        transports: Those that clients may use.
+        allow_upgrades: Whether a polling client may move to a WebSocket.
     """
 
-    def __init__(self, server: EngineServer, cors: CORS) -> None:
-        self._server = server
-        self.cors = cors
+    def __init__(self, core: Core, answers: Answers, transports: list[str], allow_upgrades: bool) -> None:
+        self._core = core
+        self.answers = answers
+        self.transports = transports
+        self.allow_upgrades = allow_upgrades
 
     @property
     def _upgradable(self) -> bool:
-        return self._server.allow_upgrades and "websocket" in self._server.transports
+        return self.allow_upgrades and "websocket" in self.transports
 
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI ``http`` or ``websocket`` request."""
@@ -72,9 +61,9 @@ class Endpoint:
     # HTTP
 
     async def _http(self, request: Request, receive: Receive, send: Send) -> None:
-        poll_request = ASGIPollRequest(self, request)
+        poll_request = ASGIPollRequest(self.answers, request)
         try:
-            poll_request.begin()
+            self.begin(poll_request)
             while poll_request.reading:
                 message = await receive()
                 if message["type"] == "http.disconnect":
@@ -87,12 +76,15 @@ class Endpoint:
         if poll_request.written is not None:
             await answer(send, *poll_request.written)
 
-    def answer(self, poll_request: PollRequest) -> None:
-        """Answer a polling request, or leave it open for what it has to wait for.
+    def begin(self, poll_request: PollRequest) -> None:
+        """Answer a polling request, or leave it open for what it has to wait for."""
+        try:
+            poll_request.admit()
+            self._answer(poll_request)
+        except HTTPError as error:
+            poll_request.refuse(error)
 
-        Raises:
-            HTTPError: The request is refused.
-        """
+    def _answer(self, poll_request: PollRequest) -> None:
         request = poll_request.request
         if request.method == "OPTIONS":
             poll_request.respond(b"OK")
@@ -105,7 +97,7 @@ class Endpoint:
         if request.method not in ("GET", "POST"):
             raise HTTPError(400, "Bad request")
         if request.method == "GET":
-            ended = self._server.closing_clients.fetch(sid)
+            ended = self._core.closing_clients.fetch(sid)
             if ended is not None:
                 poll_request.respond(encode_payload(ended.fetch_left(request)))
                 return
@@ -125,7 +117,7 @@ class Endpoint:
         if connecting is None:
             self._open_polling(poll_request, session)
         else:
-            self._server.tasks.spawn(self._open_polling_later(poll_request, session, connecting), session.sid)
+            self._core.tasks.spawn(self._open_polling_later(poll_request, session, connecting), session.sid)
 
     async def _open_polling_later(
         self, poll_request: PollRequest, session: Session, connecting: Awaitable[None]
@@ -139,36 +131,21 @@ class Endpoint:
             poll_request.refuse(HTTPError(503, "The connect handler was cut short"))
 
     def _open_polling(self, poll_request: PollRequest, session: Session) -> None:
-        polling = Polling(self._server, session.sid)
+        polling = Polling(self._core, session.sid)
         packets = [self.open_packet(session, polling)]
-        self._server.session_opened(session, polling)
+        self._core.opened(session, polling)
         if session.outbox:
             packets += polling.take(session, poll_request.request, MOST_PACKETS - 1)
         if poll_request.is_open:
-            poll_request.respond(encode_payload(packets), self.cookie_headers(session))
+            poll_request.respond(encode_payload(packets), session.sid)
         else:  # the client left while its connect handler ran
             session.transport_lost(TRANSPORT_CLOSE)
-
-    def cors_headers(self, request: Request) -> Headers:
-        """The CORS headers of an answer.
-
-        Raises:
-            HTTPError: The request comes from an origin that is not let in.
-        """
-        self._check_origin(request)
-        return self.cors.headers(request)
-
-    def compress(self, body: bytes, request: Request) -> tuple[bytes, Headers]:
-        """The body of an answer as the client is to get it, and the headers that say how."""
-        if not self._server.http_compression or len(body) < self._server.compression_threshold:
-            return body, []
-        return compress(body, request.header(b"accept-encoding"))
 
     # WebSocket
 
     async def _websocket(self, request: Request, receive: Receive, send: Send) -> None:
         await receive()  # websocket.connect
-        transport = ASGIWebSocket(self._server, base64=request.wants_base64)
+        transport = ASGIWebSocket(self._core, base64=request.wants_base64)
         accept: dict[str, Any] = {"type": "websocket.accept"}
         try:
             accept["subprotocol"] = subprotocol(_offered(request.make_scope()))
@@ -187,13 +164,13 @@ class Endpoint:
             await transport.run(receive, send)
             return
         except HTTPError as error:
-            self.log_refusal(request, error)
+            self.answers.log_refusal(request, error)
             await _refuse_websocket(request, error, send)
             return
-        await send({**accept, "headers": self.cookie_headers(session)})
+        await send({**accept, "headers": self.answers.cookie_headers(session.sid)})
         transport.attach(session)
         transport.send_now(self.open_packet(session, transport))
-        self._server.session_opened(session, transport)
+        self._core.opened(session, transport)
         await transport.run(receive, send)
 
     def upgrade(self, request: Request, transport: WebSocketTransport) -> Upgrade | None:
@@ -203,7 +180,7 @@ class Endpoint:
             HTTPError: The request is refused.
             SessionTaken: The WebSocket is to be accepted and closed.
         """
-        self._check_origin(request)
+        self.answers.check_origin(request)
         self._check(request, "websocket")
         sid = request.query.get("sid")
         if not sid:
@@ -213,9 +190,9 @@ class Endpoint:
         if not self._upgradable:
             raise HTTPError(400, "Bad request")
         if not isinstance(polling, Polling) or session.upgrade is not None:
-            self._server.logger.warning("session %s: a second WebSocket closed", sid)
+            self._core.logger.warning("session %s: a second WebSocket closed", sid)
             raise SessionTaken
-        return Upgrade(session, polling, transport)
+        return Upgrade(self._core, session, polling, transport)
 
     # Both
 
@@ -228,17 +205,16 @@ class Endpoint:
         Raises:
             HTTPError: 401 when the handler refuses, 503 when the server stops; the awaitable raises it too.
         """
-        server = self._server
-        if server.loop is not asyncio.get_running_loop():
-            server.follow_loop()
-        if server.closing:
+        core = self._core
+        if core.loop is not asyncio.get_running_loop():
+            core.follow_loop()
+        if core.closing:
             raise HTTPError(503, "The server is shutting down")
-        session = Session(server, server.generate_id(), make_scope=request.make_scope)
-        server.sessions[session.sid] = session
+        session = core.add(make_scope=request.make_scope)
         try:
-            result = server.application.connect(session)
+            result = core.application.connect(session)
         except Exception:
-            server.logger.exception("error in the connect handler")
+            core.logger.exception("error in the connect handler")
             result = False
         if result is not None and inspect.isawaitable(result):
             return session, self._connected(session, result)
@@ -249,13 +225,13 @@ class Endpoint:
         try:
             result = await connecting
         except Exception:
-            self._server.logger.exception("error in the connect handler")
+            self._core.logger.exception("error in the connect handler")
             result = False
         self._judge(session, result)
 
     def _judge(self, session: Session, result: Any) -> None:
         if result is not None and result is not True:
-            del self._server.sessions[session.sid]
+            del self._core.sessions[session.sid]
             raise HTTPError(401, result if isinstance(result, str) else "Unauthorized", 4)
 
     def open_packet(self, session: Session, transport: Transport) -> Packet:
@@ -264,63 +240,17 @@ class Endpoint:
         upgrades = b',"upgrades":["websocket"],' if upgradable else b',"upgrades":[],'
         return text_packet(b'0{"sid":' + orjson.dumps(session.sid) + upgrades + session.terms.handshake)
 
-    def cookie_headers(self, session: Session) -> Headers:
-        """The header that sets the session's cookie, if there is to be one."""
-        cookie = self._server.cookie
-        return [(b"set-cookie", session_cookie(cookie, session.sid).encode())] if cookie is not None else []
-
-    def log_refusal(self, request: Request, error: HTTPError) -> None:
-        """Log that a request is answered with an error."""
-        if not error.logged:
-            path, message = shown(request.make_scope()["path"]), shown(error.message)
-            if error.remedy:
-                message = f"{message.rstrip('.')}: {error.remedy}"
-            self._server.logger.warning("%s %s refused: %d %s", request.method, path, error.status, message)
-
-    def _check_origin(self, request: Request) -> None:
-        if not self.cors.allows(request, lambda: build_environ(request.make_scope())):
-            raise HTTPError(400, "Not an accepted origin.", remedy=self.cors.remedy(request))
-
     def _check(self, request: Request, transport: str) -> None:
         if request.query.get("EIO") != "4":
             raise HTTPError(400, "Unsupported protocol version", 5, remedy=UPDATE)
-        if request.query.get("transport") != transport or transport not in self._server.transports:
+        if request.query.get("transport") != transport or transport not in self.transports:
             raise HTTPError(400, "Transport unknown", 0)
 
     def _session(self, sid: str) -> Session:
-        session = self._server.sessions.get(sid)
+        session = self._core.sessions.get(sid)
         if session is None:
             raise HTTPError(400, "Session ID unknown", 1)
         return session
-
-
-class ASGIPollRequest(PollRequest):
-    """A polling request over ASGI."""
-
-    __slots__ = ("_answered", "written")
-
-    def __init__(self, endpoint: Endpoint, request: Request) -> None:
-        super().__init__(endpoint, request)
-        self.written: tuple[int, bytes, Headers, bytes] | None = None
-        self._answered = asyncio.Event()
-
-    def write(self, status: int, body: bytes, headers: Headers, content_type: bytes) -> None:
-        self.written = status, body, headers, content_type
-        self._answered.set()
-
-    async def answered(self, receive: Receive) -> None:
-        """Wait for the answer, or until the client has left."""
-        watch = asyncio.ensure_future(_client_gone(receive))
-        watch.add_done_callback(lambda _: self._answered.set())
-        try:
-            await self._answered.wait()
-        finally:
-            watch.cancel()
-
-
-async def _client_gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 def known_transports(transports: str | list[str] | tuple[str, ...] | None) -> list[str]:

@@ -45,7 +45,7 @@ class Handlers:
         if handler is None:
             return
         result = handler(session.sid, message[1:] if isinstance(message, str) else message)
-        if inspect.iscoroutine(result):
+        if result is not None and inspect.iscoroutine(result):
             run = self._tasks.spawn if self.async_handlers else self._tasks.in_turn
             run(result, session.sid)
 

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Protocol
 
 from .deadlines import Deadlines
-from .packet import PING
+from .packet import PING, Packet
 from .reasons import PING_TIMEOUT
-from .session import Session
+from .transports.base import Transport
 
 # A pong waits behind the message that its client is sending. This much time a message may take:
 UPLOAD_TIME = 60.0  # seconds, and
 UPLOAD_RATE = 500.0  # bytes for each further second, as Apache's mod_reqtimeout has it
+
+
+class Pinged(Protocol):
+    """What the heartbeat needs of a session."""
+
+    transport: Transport
+    heard: bool
+
+    def put(self, packet: Packet) -> None:
+        """Send a packet."""
+
+    def close(self, reason: str) -> None:
+        """End the session."""
 
 
 class Heartbeat:
@@ -25,22 +39,22 @@ class Heartbeat:
     """
 
     def __init__(self, interval: float, timeout: float) -> None:
-        self._pings: Deadlines[Session] = Deadlines(interval, self._ping)
-        self._pongs: Deadlines[Session] = Deadlines(timeout, self._check)
+        self._pings: Deadlines[Pinged] = Deadlines(interval, self._ping)
+        self._pongs: Deadlines[Pinged] = Deadlines(timeout, self._check)
         # Since when a message that is arriving holds up a pong, and how many bytes of it there are.
-        self._uploads: dict[Session, tuple[float, int]] = {}
+        self._uploads: dict[Pinged, tuple[float, int]] = {}
 
-    def start(self, session: Session) -> None:
+    def start(self, session: Pinged) -> None:
         """Begin to ping a session that has just been opened."""
         self._pings.add(session)
 
-    def pong(self, session: Session) -> None:
+    def pong(self, session: Pinged) -> None:
         """Note the answer to a ping; one that was not asked for is ignored."""
         if self._pongs.discard(session):
             self._uploads.pop(session, None)
             self._pings.add(session)
 
-    def end(self, session: Session) -> None:
+    def end(self, session: Pinged) -> None:
         """Stop pinging a session that has ended."""
         self._pings.discard(session) or self._pongs.discard(session)
         self._uploads.pop(session, None)
@@ -51,7 +65,7 @@ class Heartbeat:
         self._pongs.clear()
         self._uploads.clear()
 
-    def _ping(self, session: Session, deadline: float) -> None:
+    def _ping(self, session: Pinged, deadline: float) -> None:
         session.heard = False
         session.put(PING)
         self._pongs.add(session, self._sent_at(deadline))
@@ -61,7 +75,7 @@ class Heartbeat:
         now = asyncio.get_running_loop().time()
         return due if now - due < self._pongs.delay / 10 else now
 
-    def _check(self, session: Session, _deadline: float) -> None:
+    def _check(self, session: Pinged, _deadline: float) -> None:
         if session.heard:  # busy with a long message rather than gone
             session.heard = False
             self._uploads.pop(session, None)
@@ -72,7 +86,7 @@ class Heartbeat:
         else:
             session.close(PING_TIMEOUT)
 
-    def _is_uploading(self, session: Session) -> bool:
+    def _is_uploading(self, session: Pinged) -> bool:
         """Whether a message has been arriving since the last look, and not too slowly."""
         size = session.transport.unfinished()
         now = asyncio.get_running_loop().time()

@@ -5,31 +5,27 @@ from __future__ import annotations
 import asyncio
 import json as standard_json
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
+from typing import Any, NoReturn, TypeVar, overload
 
+from .answers import Answers
 from .application import Application
 from .awaitables import SENT, Sent, SentAndWaiting, counts_as_coroutine
-from .closing import ClosingClients
+from .core import Core
 from .endpoint import TRANSPORTS, Endpoint, known_transports
 from .handlers import EVENTS, Handlers
 from .http import CORS, Origins, Receive, Scope, Send
 from .ids import make_id
 from .log import make_logger
 from .options import ChangeableOptions
-from .outbox import Outboxes
 from .packet import Packet, binary_packet, message_packet, text_packet
 from .reasons import CLIENT_DISCONNECT, PING_TIMEOUT, SERVER_DISCONNECT, TRANSPORT_CLOSE, TRANSPORT_ERROR
 from .session import Session
+from .shutdown import close_sessions
 from .signatures import option_names, refuse_unknown
-from .slow_clients import SlowClients
-from .tasks import Tasks, running_loop
+from .tasks import Tasks
 from .terms import Terms
-from .transports.base import Transport
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
 H = TypeVar("H", bound=Callable[..., Any])
 
@@ -96,28 +92,23 @@ class EngineServer(ChangeableOptions):
             refuse_unknown(type(self).__name__, unknown, option_names(EngineServer))
         if async_mode not in (None, "asgi", "asyncio"):
             raise ValueError(f"async_mode={async_mode!r}: this server runs on asyncio only; leave it out")
-        self.logger = make_logger("asyncsock.engine", logger)
+        log = make_logger("asyncsock.engine", logger)
         interval, grace = ping_interval if isinstance(ping_interval, tuple) else (ping_interval, 0.0)
+        terms = Terms(interval, grace, ping_timeout, max_http_buffer_size)
         self.async_mode = "asgi"
-        self.terms = Terms(interval, grace, ping_timeout, max_http_buffer_size)  # of new sessions
-        self.allow_upgrades = allow_upgrades
-        self.http_compression = http_compression
-        self.compression_threshold = compression_threshold
-        self.cookie = cookie
-        self.transports = known_transports(transports)
         self.json = json if json is not None else standard_json
-        self.tasks = Tasks(self.logger)
+        self.shutdown_grace = 10.0
+        self.tasks = Tasks(log)
         self._handlers = Handlers(self.tasks, async_handlers)
-        self.application: Application = self._handlers
-        self.sessions: dict[str, Session] = {}
-        self.loop: asyncio.AbstractEventLoop | None = None  # the one that it serves on
-        self.outboxes = Outboxes(self.follow_loop)
-        self.slow_clients = SlowClients(max_buffered_bytes, self.logger)
-        self.closing = False
-        self.shutdown_grace = 10.0  # seconds that running handlers have when the server stops
-        self.leaving: dict[str, Session] = {}  # ended sessions whose disconnect handler runs
-        self.closing_clients = ClosingClients()
-        self.endpoint = Endpoint(self, CORS(cors_allowed_origins, cors_credentials))
+        # Programs put their own `generate_id` in place of ours.
+        self.core = Core(
+            terms, self._handlers, self.tasks, log, max_buffered_bytes, lambda: self.generate_id()
+        )
+        self.sessions = self.core.sessions
+        self.outboxes = self.core.outboxes
+        cors = CORS(cors_allowed_origins, cors_credentials)
+        answers = Answers(self.core, cors, cookie, http_compression, compression_threshold)
+        self.endpoint = Endpoint(self.core, answers, known_transports(transports), allow_upgrades)
 
     @property
     def sockets(self) -> dict[str, Session]:
@@ -130,13 +121,23 @@ class EngineServer(ChangeableOptions):
         return self._handlers.by_event
 
     @property
-    def async_handlers(self) -> bool:
-        """Whether coroutine handlers of one client's messages may overlap."""
-        return self._handlers.async_handlers
+    def logger(self) -> logging.Logger:
+        """Where the engine logs."""
+        return self.core.logger
 
-    @async_handlers.setter
-    def async_handlers(self, overlap: bool) -> None:
-        self._handlers.async_handlers = overlap
+    @logger.setter
+    def logger(self, logger: logging.Logger) -> None:
+        self.core.logger = self.tasks.logger = logger
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The event loop that it serves on."""
+        return self.core.loop
+
+    @property
+    def closing(self) -> bool:
+        """Whether the server stops, or has stopped: it takes no sessions and handles no events."""
+        return self.core.closing
 
     # Handlers
 
@@ -165,65 +166,23 @@ class EngineServer(ChangeableOptions):
 
         return register if handler is None else register(handler)
 
+    # For whoever serves
+
     def serve(self, application: Application) -> None:
         """Tell an application of the sessions, in place of the handlers that `on` has registered."""
-        self.application = application
+        self.core.application = application
 
-    # The event loop
+    def start(self) -> None:
+        """Take sessions, also after a `shutdown`."""
+        self.core.closing = False
 
-    def follow_loop(self) -> asyncio.AbstractEventLoop | None:
-        """Serve on the running event loop, if one runs and no other has sessions.
+    def set_shutdown_grace(self, seconds: float) -> None:
+        """Set how long running handlers have to end when the server stops: 10 seconds by default."""
+        self.shutdown_grace = seconds
 
-        Where another one is over (as in test suites with a loop for each test), the sessions that it left are
-        forgotten: their connections, tasks and timers ended with it.
-
-        Returns:
-            The event loop that runs.
-        """
-        loop = running_loop()
-        before = self.loop
-        if before is not loop and (before is None or not self.sessions or not before.is_running()):
-            self.loop = loop
-            if before is not None:
-                self.closing = self.closing and before.is_running()
-                self._forget_all()
-        return loop
-
-    def _forget_all(self) -> None:
-        for session in (*self.sessions.values(), *self.leaving.values()):
-            session.forget()
-        self.sessions.clear()
-        self.leaving.clear()
-        self.tasks.clear()
-        self.terms.heartbeat.stop()
-        self.slow_clients.stop()
-        self.closing_clients.clear()
-        self.outboxes.clear()
-        self.application.left_loop()
-
-    # Sessions
-
-    def session_opened(self, session: Session, transport: Transport) -> None:
-        """Begin to serve a session whose ``open`` packet has been sent."""
-        self.logger.info("session %s opened on %s", session.sid, transport.name)
-        session.start(transport)
-        session.terms.heartbeat.start(session)
-
-    def session_ended(self, session: Session, reason: str) -> None:
-        """Forget a session and run the disconnect handler."""
-        self.logger.info("session %s ended: %s", session.sid, reason)
-        del self.sessions[session.sid]
-        session.terms.heartbeat.end(session)
-        self.leaving[session.sid] = session
-        ended = None
-        try:
-            ended = self.application.disconnect(session, reason)
-        except Exception:
-            self.logger.exception("error in the disconnect handler")
-        if ended is None or ended.done():
-            del self.leaving[session.sid]
-        else:
-            ended.add_done_callback(lambda _: self.leaving.pop(session.sid, None))
+    def follow_loop(self) -> None:
+        """Serve on the running event loop, if one runs and no other has sessions; see `Core.follow_loop`."""
+        self.core.follow_loop()
 
     async def handle_request(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI ``http`` or ``websocket`` request to the engine's path."""
@@ -264,7 +223,7 @@ class EngineServer(ChangeableOptions):
 
     async def disconnect(self, sid: str | None = None) -> None:
         """Disconnect a client, or all of them."""
-        self.follow_loop()
+        self.core.follow_loop()
         for session in [self.sessions.get(sid)] if sid is not None else list(self.sessions.values()):
             if session is not None:
                 session.close(SERVER_DISCONNECT)
@@ -285,7 +244,7 @@ class EngineServer(ChangeableOptions):
         self._known(sid).user_session = session
 
     def _known(self, sid: str) -> Session:
-        return self.sessions.get(sid) or self.leaving[sid]
+        return self.sessions.get(sid) or self.core.leaving[sid]
 
     @asynccontextmanager
     async def session(self, sid: str) -> AsyncIterator[Any]:
@@ -332,9 +291,6 @@ class EngineServer(ChangeableOptions):
 
     async def shutdown(self) -> None:
         """End every session, with what was sent to it, once the handlers of its events have ended."""
-        from .shutdown import close_sessions
-
-        self.follow_loop()
-        await close_sessions(self)
-        self.terms.heartbeat.stop()
-        self.slow_clients.stop()
+        self.core.follow_loop()
+        await close_sessions(self.core, self.shutdown_grace)
+        self.core.stop_watching()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from .environ import build_environ
 from .errors import BadPacket
@@ -12,18 +13,44 @@ from .outbox import Outboxes
 from .packet import Packet
 from .payload import decode_binary
 from .reasons import CLIENT_DISCONNECT, TRANSPORT_ERROR
+from .terms import Terms
 from .transports.base import HOLDING, NO_TRANSPORT, Transport
 
-if TYPE_CHECKING:
-    from .server import EngineServer
-    from .terms import Terms
-    from .transports.upgrade import Upgrade
+
+class TakesMessages(Protocol):
+    """What a session needs of the application."""
+
+    def message(self, session: Session, message: str | bytes) -> None:
+        """Take a message; see `Application`."""
+
+
+class SessionCore(Protocol):
+    """What a session needs of the `Core` that it shares with others."""
+
+    terms: Terms
+    outboxes: Outboxes
+    logger: logging.Logger
+
+    @property
+    def application(self) -> TakesMessages:
+        """Who is told of messages."""
+
+    def ended(self, session: Session, reason: str) -> None:
+        """A session has ended."""
+
+
+class PendingUpgrade(Protocol):
+    """What a session needs of a WebSocket that asks to replace its polling transport."""
+
+    def cancel(self) -> None:
+        """The session has ended."""
 
 
 class Session:
     """A client's connection to the engine.
 
     Attributes:
+        core: What it shares with the other sessions of its server.
         sid: The session id.
         terms: Times and limits, as the client is told.
         transport: Where packets go now.
@@ -36,11 +63,11 @@ class Session:
     __slots__ = (
         "_environ",
         "_make_scope",
+        "core",
         "heard",
         "is_open",
         "outbox",
         "outboxes",
-        "server",
         "sid",
         "terms",
         "transport",
@@ -50,22 +77,22 @@ class Session:
 
     def __init__(
         self,
-        server: EngineServer,
+        core: SessionCore,
         sid: str,
         environ: dict[str, Any] | None = None,
         make_scope: Callable[[], Scope] = dict,
     ) -> None:
-        self.server = server
+        self.core = core
         self.sid = sid
-        self.terms: Terms = server.terms
+        self.terms = core.terms
         self._environ = environ
         self._make_scope = make_scope
         self.transport: Transport = HOLDING
-        self.outboxes: Outboxes = server.outboxes
+        self.outboxes = core.outboxes
         self.outbox: list[Packet] = []
         self.is_open = False
         self.heard = False
-        self.upgrade: Upgrade | None = None
+        self.upgrade: PendingUpgrade | None = None
         self.user_session: Any = None
 
     @property
@@ -98,11 +125,11 @@ class Session:
         kind = message[:1]
         if kind == "4" or isinstance(message, bytes):
             try:
-                self.server.application.message(self, message)
+                self.core.application.message(self, message)
             except BadPacket as error:
                 self.reject(str(error))
             except Exception:
-                self.server.logger.exception("error in the message handler")
+                self.core.logger.exception("error in the message handler")
         elif kind == "3":
             self.terms.heartbeat.pong(self)
         elif kind == "1":
@@ -123,7 +150,7 @@ class Session:
     def reject(self, error: str, code: int = 1002) -> None:
         """Close the session because of something the client sent, with one log line."""
         if self.is_open:
-            self.server.logger.warning("session %s closed: %s", self.sid, error)
+            self.core.logger.warning("session %s closed: %s", self.sid, error)
             self.close(TRANSPORT_ERROR, code)
 
     def close(self, reason: str, code: int = 1000) -> None:
@@ -155,5 +182,5 @@ class Session:
         self.is_open = False
         if self.upgrade is not None:
             self.upgrade.cancel()
-        self.server.session_ended(self, reason)
+        self.core.ended(self, reason)
         return True

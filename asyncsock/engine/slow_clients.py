@@ -5,13 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from .reasons import TRANSPORT_ERROR
-from .session import Session
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from .transports.base import SendingSession
 
 CHECK_INTERVAL = 0.25  # seconds
 GRACE = 10.0  # seconds that a backlog over the limit may fail to shrink
@@ -37,10 +34,10 @@ class SlowClients:
         self.cut = 0
         self._limit = limit
         self._logger = logger
-        self._watched: dict[Session, tuple[int, float]] = {}  # the lowest backlog, and since when
+        self._watched: dict[SendingSession, tuple[int, float]] = {}  # the lowest backlog, and since when
         self._timer: asyncio.TimerHandle | None = None
 
-    def watch(self, session: Session) -> None:
+    def watch(self, session: SendingSession) -> None:
         """Begin to watch a session whose client has not taken what was written."""
         if session not in self._watched:
             loop = asyncio.get_running_loop()
@@ -48,7 +45,7 @@ class SlowClients:
             if self._timer is None:
                 self._timer = loop.call_later(CHECK_INTERVAL, self._check, loop.time, self._watched)
 
-    def settled(self, session: Session) -> None:
+    def settled(self, session: SendingSession) -> None:
         """The client has taken everything."""
         self._watched.pop(session, None)
 
@@ -57,7 +54,7 @@ class SlowClients:
         self._watched = {}
         self._timer = None
 
-    def _check(self, clock: Callable[[], float], watched: dict[Session, tuple[int, float]]) -> None:
+    def _check(self, clock: Callable[[], float], watched: dict[SendingSession, tuple[int, float]]) -> None:
         if watched is not self._watched:
             return  # they are not watched any more
         now = clock()
@@ -75,7 +72,7 @@ class SlowClients:
                 CHECK_INTERVAL, self._check, clock, self._watched
             )
 
-    def _cut(self, session: Session, backlog: int) -> None:
+    def _cut(self, session: SendingSession, backlog: int) -> None:
         del self._watched[session]
         self.cut += 1
         self._logger.warning("session %s cut off: it left %d bytes unread", session.sid, backlog)

@@ -14,7 +14,7 @@ from ..codec.base import ACK, BINARY_ACK, BINARY_EVENT, CONNECT, CONNECT_ERROR, 
 from ..engine.packet import Packet
 from ..engine.reasons import CLIENT_DISCONNECT
 from ..engine.session import Session
-from ..engine.transports.base import Transport
+from ..engine.transports.base import SendingSession, Transport
 from .sender import Sender
 
 T = TypeVar("T")
@@ -35,7 +35,7 @@ class _Inbox(Transport):
         self.acks: list[list[Any]] = []
         self.connected: dict[str, bool] = {}
 
-    def flush(self, session: Session) -> None:
+    def flush(self, session: SendingSession) -> None:
         outbox, session.outbox = session.outbox, []
         self._take(outbox)
 
@@ -98,10 +98,9 @@ class _Client:
         eio = self.server.eio
         if self._session is None or not self._session.is_open:
             self.server.attach_loop()
-            self._session = Session(eio, eio.generate_id(), environ)
-            eio.sessions[self._session.sid] = self._session
+            self._session = eio.core.add(environ)
             self._session.start(self.inbox)
-            eio.application.connect(self._session)
+            eio.core.application.connect(self._session)
         self._session.environ = environ
         self.server.connections[self.eio_sid].context = None  # the context is made again, from this environ
         await self._feed(CONNECT, namespace, auth)

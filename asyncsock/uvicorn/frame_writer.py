@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
+from ..engine.core import Core
 from ..engine.packet import Packet
 from ..engine.session import Session
+from ..engine.transports.base import SendingSession
 from ..engine.transports.websocket import WebSocketTransport
-
-if TYPE_CHECKING:
-    from ..engine.server import EngineServer
 
 WRITE_SIZE = 262_144  # bytes handed to the transport at once, so that progress shows on any transport
 
@@ -29,11 +27,11 @@ class FrameWriter(WebSocketTransport):
     5. the end of the stream.
     """
 
-    __slots__ = ("_close", "_closed", "_engine", "_half", "_left", "_pong", "_session", "_then", "_transport")
+    __slots__ = ("_close", "_closed", "_core", "_half", "_left", "_pong", "_session", "_then", "_transport")
 
-    def __init__(self, engine: EngineServer, transport: asyncio.Transport) -> None:
+    def __init__(self, core: Core, transport: asyncio.Transport) -> None:
         super().__init__()
-        self._engine = engine
+        self._core = core
         self._transport = transport
         self._session: Session | None = None
         self._half: memoryview | None = None  # the rest of a frame that is half written
@@ -48,12 +46,12 @@ class FrameWriter(WebSocketTransport):
     def pause_writing(self) -> None:
         self.paused = True
         if self._session is not None:
-            self._engine.slow_clients.watch(self._session)
+            self._core.slow_clients.watch(self._session)
 
     def resume_writing(self) -> None:
         self.resumed()
         if self._close is not None:
-            self._engine.closing_clients.progress(self)
+            self._core.closing_clients.progress(self)
         self._write_on()
         if self._closed and self._then is not None:
             # Later, because asyncio's transport looks at its state again after this call.
@@ -64,9 +62,9 @@ class FrameWriter(WebSocketTransport):
     def attach(self, session: Session) -> None:
         self.receiver = self._session = session
         if self.paused:
-            self._engine.slow_clients.watch(session)
+            self._core.slow_clients.watch(session)
 
-    def flush(self, session: Session) -> None:
+    def flush(self, session: SendingSession) -> None:
         if self.paused:
             return
         outbox = session.outbox
@@ -94,14 +92,14 @@ class FrameWriter(WebSocketTransport):
         if self._close is None:
             self.receiver = None
             self._close = b"\x88\x02" + code.to_bytes(2, "big")
-            self._engine.closing_clients.closing(self)
+            self._core.closing_clients.closing(self)
             self._write_on()
 
     def abort(self) -> None:
         self.receiver = None
         self._transport.abort()
 
-    def backlog(self, session: Session) -> int:
+    def backlog(self, session: SendingSession) -> int:
         return (len(self._half) if self._half else 0) + len(self._pong) + super().backlog(session)
 
     # What reading asks for
@@ -133,7 +131,7 @@ class FrameWriter(WebSocketTransport):
         if session is not None:
             if session.outbox:
                 self.flush(session)  # a client that is not behind gets what was sent before
-            self._engine.slow_clients.settled(session)
+            self._core.slow_clients.settled(session)
         self._session = self._left = None
         self._pong = b""
         self._then = then
@@ -143,7 +141,7 @@ class FrameWriter(WebSocketTransport):
         if self._closed:
             then()
         if behind or not self._transport.is_closing():  # otherwise it is about to be gone
-            self._engine.closing_clients.closing(self)
+            self._core.closing_clients.closing(self)
 
     def _write_on(self) -> None:
         """Write what waits, in its order, until the client is behind or nothing is left."""
@@ -167,7 +165,7 @@ class FrameWriter(WebSocketTransport):
 
     def _all_written(self) -> None:
         if self._session is not None:
-            self._engine.slow_clients.settled(self._session)
+            self._core.slow_clients.settled(self._session)
         if self._close is not None and not self._closed:
             self._closed = True
             self._transport.write(self._close)

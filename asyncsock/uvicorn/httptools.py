@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote, unquote
 
 import httptools
@@ -18,9 +18,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ..engine.http import TEXT, Headers, Request, status_line
 from ..engine.transports.poll_request import PollRequest
-
-if TYPE_CHECKING:
-    from .install import Installation
+from .installation import Installation
 
 METHODS = {b"GET": "GET", b"POST": "POST", b"OPTIONS": "OPTIONS"}
 
@@ -159,7 +157,7 @@ class HTTPToolsConnection(HttpToolsProtocol):
     def _log(self, poll_request: HTTPToolsPollRequest, status: int) -> None:
         client = self.client
         request = poll_request.request
-        if self.installation.believes_proxies and b"x-forwarded-for" in request.headers:
+        if self.installation.proxy_headers.are_believed and b"x-forwarded-for" in request.headers:
             client = request.make_scope()["client"]
         target = _quoted(self.root_path, poll_request.path)
         if poll_request.query:
@@ -198,7 +196,7 @@ class HTTPToolsPollRequest(PollRequest):
     def __init__(
         self, http: HTTPToolsConnection, request: Request, path: bytes, query: bytes, keep_alive: bool
     ) -> None:
-        super().__init__(http.installation.engine.endpoint, request)
+        super().__init__(http.installation.engine.endpoint.answers, request)
         self._http = http
         self._begun = False
         self.path = path
@@ -213,7 +211,7 @@ class HTTPToolsPollRequest(PollRequest):
         try:
             if not self._begun:
                 self._begun = True
-                self.begin()
+                self._http.installation.engine.endpoint.begin(self)
             if self.reading and (self.chunks or not self.more_body):
                 self.feed(b"".join(self.chunks), self.more_body)
         except Exception as error:

@@ -14,14 +14,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
+from typing import Any
 
-import msgspec
-
-from ..engine.http import ASGI, Request, Scope, Send
-from ..engine.subprotocol import offered
+from ..engine.http import ASGI, Scope, Send
+from ..engine.server import EngineServer
 from ..engine.tested_versions import range_of
+from .handshake import ProxyHeaders
+from .installation import Installation
 from .probe import (
     Missing,
     check_access_log,
@@ -30,12 +29,6 @@ from .probe import (
     check_protocol,
     check_proxy_headers,
 )
-from .websocket import Base64WebSocket, UvicornWebSocket, accept_key
-
-if TYPE_CHECKING:
-    from ..engine.server import EngineServer
-    from .access_log import AccessLog
-
 
 FRAMING = (b"connection", b"content-length", b"transfer-encoding")  # headers, as uvicorn was told to add
 
@@ -104,10 +97,11 @@ def _install(engine: EngineServer, app: ASGI, send: Send, owns: Callable[[Scope]
 
     from .access_log import AccessLog
 
-    installation = Installation(engine, owns, proxy_headers, AccessLog(), config, direct)
+    believing = ProxyHeaders(proxy_headers)
+    installation = Installation(engine, owns, believing, AccessLog(), config, direct)
     config.http_protocol_class = installation.protocol
     if config.timeout_graceful_shutdown is not None:
-        engine.shutdown_grace = float(config.timeout_graceful_shutdown)
+        engine.set_shutdown_grace(float(config.timeout_graceful_shutdown))
     polling = "" if hasattr(direct, "answer") else ", but polling through ASGI"
     return f"direct (uvicorn {__version__}){polling}"
 
@@ -135,190 +129,3 @@ def _direct_class(http_class: Any) -> Any:
 
 async def _nothing(scope: Any, receive: Any, send: Any) -> None:
     pass
-
-
-class Installation:
-    """What the connections of one uvicorn server share.
-
-    Args:
-        engine: The server to connect sessions to.
-        owns: Whether a scope belongs to the engine.
-        proxy_headers: uvicorn's middleware that believes proxies, if it is in use.
-        access_log: Where answered requests are logged.
-        config: uvicorn's configuration.
-        direct: Our class for its connections, which is derived from the one in the configuration.
-    """
-
-    def __init__(
-        self,
-        engine: EngineServer,
-        owns: Callable[[Scope], bool],
-        proxy_headers: Any,
-        access_log: AccessLog,
-        config: Any,
-        direct: Any,
-    ) -> None:
-        self.engine = engine
-        self._config = config
-        self._direct = direct
-        self._plain = config.http_protocol_class
-        self._owns = owns
-        self._proxy_headers = proxy_headers
-        self.believes_proxies = proxy_headers is not None
-        self.access_log = access_log
-        self.server_state: Any = None  # uvicorn's, once there is a connection
-        self.shared_attributes: dict[str, Any] | None = None  # of its new connections
-        self._default_headers: list[tuple[bytes, bytes]] = []
-        self._default_lines = b""
-
-    def protocol(self, **arguments: Any) -> Any:
-        """Called by uvicorn to make the protocol object of a new connection."""
-        try:
-            return self._direct(self, **arguments)
-        except Exception as error:
-            self.failed(error)
-            return self._plain(**arguments)
-
-    def failed(self, error: Exception) -> None:
-        """Take it out, because it does not do what it should: new connections are uvicorn's own."""
-        if self._config.http_protocol_class != self._plain:
-            self._config.http_protocol_class = self._plain
-            self.engine.logger.error(
-                "the direct door failed, and new connections are served through plain ASGI (%s)",
-                range_of("uvicorn"),
-                exc_info=error,
-            )
-
-    def upgrade(self, http: Any, method: str, target: bytes) -> bool:
-        """Take over the connection of a request for a WebSocket, if it is one for the engine.
-
-        Args:
-            http: uvicorn's protocol object, which has read the request.
-            method: The method of the request.
-            target: Its path and query.
-
-        Returns:
-            False for a request that uvicorn had better handle itself; nothing has happened then.
-        """
-        try:
-            ready = self._take_over(http, method, target)
-        except Exception as error:
-            self.failed(error)
-            return False
-        if ready is not None:
-            websocket, request, key = ready
-            websocket.handshake(request, key)
-        return ready is not None
-
-    def _take_over(
-        self, http: Any, method: str, target: bytes
-    ) -> tuple[UvicornWebSocket, Request, bytes] | None:
-        path, _, query = target.partition(b"?")
-        root_path: str = http.root_path
-        if not self.owns("websocket", method, root_path, path):
-            return None
-        pairs: list[tuple[bytes, bytes]] = http.headers
-        headers = dict(pairs)
-        key = accept_key(method, headers)
-        if key is None:
-            return None
-        transport = http.transport
-        packed = b"\n".join([text for pair in pairs for text in pair])
-        make_scope = Handshake(
-            self, target, packed, root_path, http.scheme, http.server, http.client, http.app_state
-        )
-        request = Request(method, headers, query, make_scope)
-        kind = Base64WebSocket if request.wants_base64 else UvicornWebSocket
-        websocket = kind(self.engine, transport, http.connections)
-        websocket.paused = http.flow.write_paused  # by an answer that the client has not read
-        http.connections.discard(http)
-        transport.set_protocol(websocket)
-        return websocket, request, key
-
-    def owns(self, kind: str, method: str, root_path: str, path: bytes) -> bool:
-        """Whether a request is for the engine; its kind is that of its ASGI scope."""
-        full_path = _full_path(root_path, path)
-        return self._owns({"type": kind, "method": method, "root_path": root_path, "path": full_path})
-
-    def http_scope(self, scope: Scope, method: str, path: bytes, query: bytes) -> Scope:
-        """The scope of a request that uvicorn has read, as the application would get it.
-
-        Args:
-            scope: What uvicorn has made of it so far.
-            method: The method.
-            path: The path as it was sent.
-            query: The query string.
-        """
-        root_path: str = scope["root_path"]
-        return self.believe_proxies(
-            {
-                **scope,
-                "method": method,
-                "path": _full_path(root_path, path),
-                "raw_path": root_path.encode() + path,
-                "query_string": query,
-            }
-        )
-
-    def default_lines(self, headers: list[tuple[bytes, bytes]]) -> bytes:
-        """uvicorn's own response headers, as they are written; they change once a second."""
-        if headers is not self._default_headers:
-            self._default_headers = headers
-            self._default_lines = b"".join([b"%b: %b\r\n" % (name.lower(), value) for name, value in headers])
-        return self._default_lines
-
-    def believe_proxies(self, scope: Scope) -> Scope:
-        """Put a client's address and scheme into a scope where uvicorn was told to believe proxies."""
-        if self._proxy_headers is not None:
-            # uvicorn's own middleware, run by hand: it awaits nothing but the application it wraps.
-            try:
-                self._proxy_headers(scope, None, None).send(None)
-            except StopIteration:
-                pass
-        return scope
-
-
-class Handshake(msgspec.Struct, gc=False):
-    """What the scope of a WebSocket is made from when somebody asks for it.
-
-    A session keeps it to its end: the headers are one string, which takes a fraction of the memory of a list
-    of pairs, and the garbage collector need not look at it.
-    """
-
-    installation: Installation
-    target: bytes
-    headers: bytes  # names and values in turn, a line each
-    root_path: str
-    scheme: str
-    server: tuple[str, int | None] | None
-    client: tuple[str, int] | None
-    state: dict[str, Any]
-
-    def __call__(self) -> Scope:
-        """The scope, as the application would get it from uvicorn."""
-        path, _, query = self.target.partition(b"?")
-        parts = iter(self.headers.split(b"\n"))
-        headers = list(zip(parts, parts, strict=True))
-        return self.installation.believe_proxies(
-            {
-                "type": "websocket",
-                "asgi": {"version": "3.0", "spec_version": "2.4"},
-                "http_version": "1.1",
-                "method": "GET",
-                "scheme": self.scheme.replace("http", "ws"),
-                "server": self.server,
-                "client": self.client,
-                "root_path": self.root_path,
-                "path": _full_path(self.root_path, path),
-                "raw_path": self.root_path.encode() + path,
-                "query_string": query,
-                "headers": headers,
-                "subprotocols": offered(headers),
-                "state": self.state.copy(),
-            }
-        )
-
-
-def _full_path(root_path: str, path: bytes) -> str:
-    text = path.decode("latin-1")
-    return root_path + (unquote(text) if "%" in text else text)

@@ -8,10 +8,9 @@ import threading
 from collections.abc import Callable
 from functools import partial
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from ..engine.server import EngineServer
+from ..engine.server import EngineServer
 
 # What ends a server: SIGTERM of systemd and Docker, SIGINT of Ctrl+C, and SIGBREAK of Ctrl+Break on Windows.
 SIGNALS: tuple[int, ...] = tuple(

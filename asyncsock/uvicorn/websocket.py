@@ -6,10 +6,12 @@ import asyncio
 import binascii
 import hashlib
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from websockets.frames import CloseCode
 
+from ..engine.core import Core
+from ..engine.endpoint import Endpoint
 from ..engine.errors import SessionTaken
 from ..engine.frames import FrameReader
 from ..engine.http import JSON, Headers, HTTPError, Request, status_line
@@ -19,11 +21,9 @@ from ..engine.session import Session
 from ..engine.shutdown import SERVICE_RESTART
 from ..engine.subprotocol import HEADER as OFFER
 from ..engine.subprotocol import subprotocol
+from ..engine.transports.base import SendingSession
 from ..engine.transports.websocket import POLICY_VIOLATION
 from .frame_writer import FrameWriter
-
-if TYPE_CHECKING:
-    from ..engine.server import EngineServer
 
 ACCEPT_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
 
@@ -33,10 +33,10 @@ class UvicornWebSocket(FrameWriter, asyncio.Protocol):
 
     __slots__ = ("_connections", "_frames")
 
-    def __init__(self, engine: EngineServer, transport: asyncio.Transport, connections: set[Any]) -> None:
-        super().__init__(engine, transport)
+    def __init__(self, core: Core, transport: asyncio.Transport, connections: set[Any]) -> None:
+        super().__init__(core, transport)
         self._connections = connections
-        self._frames = FrameReader(engine.terms.max_payload)
+        self._frames = FrameReader(core.terms.max_payload)
         connections.add(self)
 
     # asyncio.Protocol
@@ -56,9 +56,9 @@ class UvicornWebSocket(FrameWriter, asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._connections.discard(self)
-        self._engine.closing_clients.gone(self)
+        self._core.closing_clients.gone(self)
         if self._session is not None:
-            self._engine.slow_clients.settled(self._session)
+            self._core.slow_clients.settled(self._session)
         self.lost()
         self._session = None
 
@@ -71,15 +71,14 @@ class UvicornWebSocket(FrameWriter, asyncio.Protocol):
 
     # Handshake
 
-    def handshake(self, request: Request, key: bytes) -> None:
+    def handshake(self, endpoint: Endpoint, request: Request, key: bytes) -> None:
         """Answer the request that asks for this WebSocket.
 
         Args:
+            endpoint: What decides about requests.
             request: The request.
             key: What `accept_key` says of it.
         """
-        engine = self._engine
-        endpoint = engine.endpoint
         try:
             agreed = _agreed(request, key)
             upgrade = endpoint.upgrade(request, self)
@@ -89,40 +88,45 @@ class UvicornWebSocket(FrameWriter, asyncio.Protocol):
                 return
             session, connecting = endpoint.connect(request)
             if connecting is None:
-                self._accept(agreed, session)
+                self._accept(endpoint, agreed, session)
             else:
-                engine.tasks.spawn(self._accept_later(agreed, request, session, connecting), session.sid)
+                accepting = self._accept_later(endpoint, agreed, request, session, connecting)
+                self._core.tasks.spawn(accepting, session.sid)
         except SessionTaken:
             self._transport.write(_switching(agreed))
             self.close(POLICY_VIOLATION)
         except HTTPError as error:
-            self._reject(request, error)
+            self._reject(endpoint, request, error)
 
     async def _accept_later(
-        self, agreed: Headers, request: Request, session: Session, connecting: Awaitable[None]
+        self,
+        endpoint: Endpoint,
+        agreed: Headers,
+        request: Request,
+        session: Session,
+        connecting: Awaitable[None],
     ) -> None:
         try:
             await connecting
         except HTTPError as error:
-            self._reject(request, error)
+            self._reject(endpoint, request, error)
         else:
-            self._accept(agreed, session)
+            self._accept(endpoint, agreed, session)
 
-    def _accept(self, agreed: Headers, session: Session) -> None:
-        engine = self._engine
+    def _accept(self, endpoint: Endpoint, agreed: Headers, session: Session) -> None:
         gone = self._transport.is_closing()  # the client left while its connect handler ran
         if gone:
             self.paused = True  # so that nothing is written
         else:
-            head = _switching(agreed + engine.endpoint.cookie_headers(session))
-            self._transport.write(head + engine.endpoint.open_packet(session, self).frame)
+            head = _switching(agreed + endpoint.answers.cookie_headers(session.sid))
+            self._transport.write(head + endpoint.open_packet(session, self).frame)
         self.attach(session)
-        engine.session_opened(session, self)
+        self._core.opened(session, self)
         if gone:
             self.connection_lost(None)
 
-    def _reject(self, request: Request, error: HTTPError) -> None:
-        self._engine.endpoint.log_refusal(request, error)
+    def _reject(self, endpoint: Endpoint, request: Request, error: HTTPError) -> None:
+        endpoint.answers.log_refusal(request, error)
         body = error.body
         lines = [
             b"Content-Type: " + JSON,
@@ -143,7 +147,7 @@ class UvicornWebSocket(FrameWriter, asyncio.Protocol):
         if self.receiver is not None:
             self.receiver.receive(message)
         elif self._close is not None:
-            self._engine.closing_clients.alive(self)
+            self._core.closing_clients.alive(self)
 
     def end(self, error: str, code: int, answer: bytes) -> None:
         transport = self._transport
@@ -171,7 +175,7 @@ class Base64WebSocket(UvicornWebSocket):
 
     __slots__ = ()
 
-    def flush(self, session: Session) -> None:
+    def flush(self, session: SendingSession) -> None:
         if not self.paused:
             session.outbox = in_base64(session.outbox)
         super().flush(session)

@@ -98,7 +98,7 @@ async def never_end() -> None:
 
 if "ENDLESS" in os.environ:
     socketio.start_background_task(never_end)
-    socketio.server.eio.shutdown_grace = 600
+    socketio.server.eio.set_shutdown_grace(600)
 
 if __name__ == "__main__":
     options = json.loads(os.environ.get("RUN_OPTIONS", "{}"))

@@ -145,7 +145,7 @@ def opened(server: EngineServer, transport: SimulatedTransport, door: str) -> No
         lines = request.rstrip().split(b"\r\n")
         headers = {name.lower(): value for name, value in (line.split(b": ", 1) for line in lines[1:])}
         kind = Base64WebSocket if door == "direct, base64" else UvicornWebSocket
-        websocket = kind(server, transport, set())
+        websocket = kind(server.core, transport, set())
         transport.protocol = websocket
         key = accept_key("GET", headers)
         assert key is not None
@@ -161,7 +161,7 @@ def opened(server: EngineServer, transport: SimulatedTransport, door: str) -> No
             "client": ("127.0.0.1", 1),
             "server": ("127.0.0.1", 2),
         }
-        websocket.handshake(Request("GET", headers, query, lambda: scope), key)
+        websocket.handshake(server.endpoint, Request("GET", headers, query, lambda: scope), key)
     else:
         config = Config(
             ASGIApp(server, socketio_path="engine.io"), ws_ping_interval=None, lifespan="off", log_config=None
@@ -216,8 +216,8 @@ async def play(script: list[Any], door: str, transport: SimulatedTransport) -> O
     await ticks()
     assert transport.ended
     session.terms.heartbeat.stop()
-    server.slow_clients.stop()
-    await server.closing_clients.wait(0)
+    server.core.slow_clients.stop()
+    await server.core.closing_clients.wait(0)
     return outcome
 
 

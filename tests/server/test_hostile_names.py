@@ -148,9 +148,9 @@ def enter(server: AsyncServer, name: str, *packets: str | bytes) -> Session:
     """A session of that name in this process, which sends some packets."""
     environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "SERVER_NAME": "x", "SERVER_PORT": "80"}
     environ |= {"wsgi.url_scheme": "http", "SERVER_PROTOCOL": "HTTP/1.1", "QUERY_STRING": ""}
-    session = server.eio.sessions[name] = Session(server.eio, name, environ)
+    session = server.eio.sessions[name] = Session(server.eio.core, name, environ)
     session.start(Recorder())
-    server.eio.application.connect(session)
+    server.eio.core.application.connect(session)
     for packet in packets:
         session.receive(packet)
     return session

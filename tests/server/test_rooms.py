@@ -258,7 +258,7 @@ async def test_an_ended_session_is_let_go_at_once(server: AsyncServer) -> None:
         await within(until(lambda: not server.environ))
     gc.collect()  # the test's own connection is part of cycles
     kept = [found for found in gc.get_objects() if isinstance(found, Session)]
-    assert not [session for session in kept if session.server is server.eio]
+    assert not [session for session in kept if session.core is server.eio.core]
 
 
 async def test_a_disconnect_drops_empty_rooms_and_keeps_the_others(server: AsyncServer) -> None:

@@ -150,7 +150,7 @@ async def test_no_handler_runs_before_the_client_is_connected_or_when_the_server
     session.receive("40")
     session.receive('42["echo"]')
     await settled(server)
-    server.eio.closing = True
+    server.eio.core.closing = True
     session.receive('42["echo"]')
     await settled(server)
     assert [name for name, *_ in calls] == ["connect"]

@@ -38,16 +38,16 @@ def open_session(server: AsyncServer, environ: dict[str, Any] | None = None) -> 
     numbers = itertools.count()
     server.eio.generate_id = lambda: f"id{next(numbers)}"
     environ = {} if environ is None else environ
-    session = server.eio.sessions[SESSION] = Session(server.eio, SESSION, environ)
+    session = server.eio.sessions[SESSION] = Session(server.eio.core, SESSION, environ)
     transport = Recorder()
     session.start(transport)
-    server.eio.application.connect(session)
+    server.eio.core.application.connect(session)
     return session, transport
 
 
 def take_the_long_way(server: AsyncServer) -> None:
     """Have a server decode every packet in the general way, also those for which it has a quicker one."""
-    server.eio.application._is_json = False
+    server.eio.core.application._is_json = False
 
 
 async def settled(server: AsyncServer) -> None:

@@ -120,7 +120,7 @@ async def test_the_tables_have_every_name_of_the_protocols_that_the_code_uses_an
         if isinstance(node, ast.Attribute) and ast.unparse(node.value) in ("self", "super()")
     }
     overridden = {node.name for node in definition.body if isinstance(node, ast.FunctionDef)}
-    used = inside | overridden | touched(file, "self._http") | touched("install.py", "http")
+    used = inside | overridden | touched(file, "self._http") | touched("installation.py", "http")
     used.add("shutdown")  # called by uvicorn, on our WebSockets too
     kind = cls.__name__
     assert used & its_own == set(ATTRIBUTES[kind]) | set(METHODS[kind])
@@ -128,7 +128,8 @@ async def test_the_tables_have_every_name_of_the_protocols_that_the_code_uses_an
 
 def test_the_tables_have_every_name_of_the_other_objects_that_the_code_uses_and_no_other() -> None:
     assert touched("install.py", "lifespan") == set(ATTRIBUTES["LifespanOn"])
-    assert touched("install.py", "config", "self._config") == set(ATTRIBUTES["Config"])
+    config = touched("install.py", "config") | touched("installation.py", "config", "self._config")
+    assert config == set(ATTRIBUTES["Config"])
     assert touched("install.py", "served", "proxy_headers") == set(ATTRIBUTES["ProxyHeadersMiddleware"])
     assert touched("httptools.py", "self.flow") == set(ATTRIBUTES["FlowControl"])
     # The rest of its state is what the protocol objects take from it.
@@ -179,8 +180,8 @@ module.{name} = fail
     [
         ("asyncsock.uvicorn.httptools", "HTTPToolsConnection.__init__"),
         ("asyncsock.uvicorn.httptools", "HTTPToolsConnection._take_request"),
-        ("asyncsock.uvicorn.install", "Installation.owns"),
-        ("asyncsock.uvicorn.install", "Handshake"),
+        ("asyncsock.uvicorn.installation", "Installation.owns"),
+        ("asyncsock.uvicorn.installation", "Handshake"),
     ],
 )
 async def test_a_direct_door_that_fails_before_it_has_a_request_loses_none(

@@ -1,14 +1,23 @@
-"""What a session needs of the connection under it, whichever that is."""
+"""What a session needs of the connection under it, and what that needs of the session."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from ..packet import Packet
 
-if TYPE_CHECKING:
-    from ..session import Session
+
+class SendingSession(Protocol):
+    """What a transport, and whoever watches it, needs of the session that sends over it."""
+
+    sid: str
+    outbox: list[Packet]
+    is_open: bool
+    transport: Transport
+
+    def cut(self, reason: str) -> None:
+        """End the session and drop its connection."""
 
 
 class Receiver(Protocol):
@@ -31,7 +40,7 @@ class Transport:
         self.paused = False  # whether the client has not yet taken what was written last
         self._drained: asyncio.Future[None] | None = None
 
-    def flush(self, session: Session) -> None:
+    def flush(self, session: SendingSession) -> None:
         """Send the session's outbox, or leave it and send it as soon as that is possible."""
         raise NotImplementedError
 
@@ -49,7 +58,7 @@ class Transport:
         """Drop the connection with whatever has not been sent."""
         raise NotImplementedError
 
-    def backlog(self, session: Session) -> int:
+    def backlog(self, session: SendingSession) -> int:
         """Bytes that wait for the client to read."""
         return sum([len(packet.frame) for packet in session.outbox])
 
@@ -77,7 +86,7 @@ class NoTransport(Transport):
 
     __slots__ = ()
 
-    def flush(self, session: Session) -> None:
+    def flush(self, session: SendingSession) -> None:
         session.outbox.clear()
 
     def finish(self, outbox: list[Packet], code: int, reason: str) -> None:
@@ -92,7 +101,7 @@ class Holding(NoTransport):
 
     __slots__ = ()
 
-    def flush(self, session: Session) -> None:
+    def flush(self, session: SendingSession) -> None:
         pass
 
 

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from typing import Protocol
 
-from ..http import JSON, TEXT, Headers, HTTPError, Request
+from ..answers import Answers
+from ..http import JSON, TEXT, Headers, HTTPError, Receive, Request
+from ..session import Session
 
-if TYPE_CHECKING:
-    from ..endpoint import Endpoint
-    from ..session import Session
-    from .polling import Polling
+
+class WaitsForPolls(Protocol):
+    """What a request needs of the transport that it belongs to."""
+
+    def posted(self, session: Session, body: bytes) -> None:
+        """Take the body of a POST."""
+
+    def client_gone(self, poll_request: PollRequest, session: Session) -> None:
+        """The client left before the request was answered."""
 
 
 class PollRequest:
     """A request that is answered at once, or when it has its body, packets, or its connect handler's word.
 
-    What received it calls `begin`, then `feed` while it is `reading`, and `gone` when the
-    client leaves. Subclasses write the answer.
+    What received it gives it to `Endpoint.begin`, then calls `feed` while it is `reading`, and `gone` when
+    the client leaves. Subclasses write the answer.
+
+    Args:
+        answers: What completes the answer.
+        request: The request without its body.
 
     Attributes:
         request: The request without its body.
@@ -27,9 +39,9 @@ class PollRequest:
     """
 
     __slots__ = (
+        "_answers",
         "_chunks",
         "_cors",
-        "_endpoint",
         "_most_bytes",
         "_polling",
         "is_open",
@@ -39,10 +51,10 @@ class PollRequest:
         "size",
     )
 
-    def __init__(self, endpoint: Endpoint, request: Request) -> None:
-        self._endpoint = endpoint
+    def __init__(self, answers: Answers, request: Request) -> None:
+        self._answers = answers
         self._cors: Headers = []
-        self._polling: Polling | None = None
+        self._polling: WaitsForPolls | None = None
         self._chunks: list[bytes] = []
         self.size = self._most_bytes = 0
         self.request = request
@@ -51,14 +63,6 @@ class PollRequest:
         self.is_open = True
 
     # The receiver's side
-
-    def begin(self) -> None:
-        """Answer the request, or wait."""
-        try:
-            self._cors = self._endpoint.cors_headers(self.request)
-            self._endpoint.answer(self)
-        except HTTPError as error:
-            self.refuse(error)
 
     def feed(self, chunk: bytes, more: bool) -> None:
         """Take a part of the body.
@@ -82,7 +86,7 @@ class PollRequest:
             self.respond(b"ok")
 
     def gone(self) -> None:
-        """The client left; an poll_request that has been answered does not mind."""
+        """The client left; a request that has been answered does not mind."""
         if self.is_open:
             self.is_open = self.reading = False
             if self._polling is not None and self.session is not None:
@@ -94,27 +98,70 @@ class PollRequest:
 
     # The engine's side
 
-    def wait(self, session: Session, polling: Polling) -> None:
+    def admit(self) -> None:
+        """Let the request in by its origin.
+
+        Raises:
+            HTTPError: The origin is not let in.
+        """
+        self._cors = self._answers.cors_headers(self.request)
+
+    def wait(self, session: Session, polling: WaitsForPolls) -> None:
         """Stay open until the session has packets."""
         self.session = session
         self._polling = polling
 
-    def read(self, session: Session, polling: Polling, most_bytes: int) -> None:
+    def read(self, session: Session, polling: WaitsForPolls, most_bytes: int) -> None:
         """Wait for the body, which is for a session, or for more than the most that is wanted of it."""
         self.wait(session, polling)
         self.reading = True
         self._most_bytes = most_bytes
 
-    def respond(self, body: bytes, headers: Headers | tuple[()] = ()) -> None:
-        """Answer with status 200."""
+    def respond(self, body: bytes, opened: str | None = None) -> None:
+        """Answer with status 200.
+
+        Args:
+            body: Not compressed.
+            opened: The id of the session that the answer opens.
+        """
         if self.is_open:
             self.is_open = False
-            body, encoding = self._endpoint.compress(body, self.request)
-            self.write(200, body, [*self._cors, *headers, *encoding], TEXT)
+            body, encoding = self._answers.compress(body, self.request)
+            cookie = self._answers.cookie_headers(opened) if opened is not None else []
+            self.write(200, body, [*self._cors, *cookie, *encoding], TEXT)
 
     def refuse(self, error: HTTPError) -> None:
         """Answer with an error."""
         if self.is_open:
             self.is_open = self.reading = False
-            self._endpoint.log_refusal(self.request, error)
+            self._answers.log_refusal(self.request, error)
             self.write(error.status, error.body, self._cors, JSON)
+
+
+class ASGIPollRequest(PollRequest):
+    """A polling request over ASGI."""
+
+    __slots__ = ("_answered", "written")
+
+    def __init__(self, answers: Answers, request: Request) -> None:
+        super().__init__(answers, request)
+        self.written: tuple[int, bytes, Headers, bytes] | None = None
+        self._answered = asyncio.Event()
+
+    def write(self, status: int, body: bytes, headers: Headers, content_type: bytes) -> None:
+        self.written = status, body, headers, content_type
+        self._answered.set()
+
+    async def answered(self, receive: Receive) -> None:
+        """Wait for the answer, or until the client has left."""
+        watch = asyncio.ensure_future(_client_gone(receive))
+        watch.add_done_callback(lambda _: self._answered.set())
+        try:
+            await self._answered.wait()
+        finally:
+            watch.cancel()
+
+
+async def _client_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

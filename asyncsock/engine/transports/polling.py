@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
+from ..core import Core
 from ..http import HTTPError, Request
 from ..packet import CLOSE, NOOP, Packet
 from ..payload import decode_payload, encode_payload
 from ..reasons import CLIENT_DISCONNECT, SERVER_DISCONNECT, TRANSPORT_CLOSE, TRANSPORT_ERROR
 from ..session import Session
-from .base import Transport
+from .base import SendingSession, Transport
 from .poll_request import PollRequest
-
-if TYPE_CHECKING:
-    from ..server import EngineServer
-
 
 MOST_PACKETS = 16  # that python-socketio's client takes in one answer; with more it disconnects
 
@@ -25,12 +22,12 @@ class Polling(Transport):
     Once the session has ended, the object lives on until the client has fetched what was left for it.
     """
 
-    __slots__ = ("_at_fault", "_left", "_poll", "_posting", "_server", "_sid", "_upgrading")
+    __slots__ = ("_at_fault", "_core", "_left", "_poll", "_posting", "_sid", "_upgrading")
     name = "polling"
 
-    def __init__(self, server: EngineServer, sid: str) -> None:
+    def __init__(self, core: Core, sid: str) -> None:
         super().__init__()
-        self._server = server
+        self._core = core
         self._sid = sid
         self._poll: PollRequest | None = None  # the GET that hangs
         self._upgrading = False  # whether it came during an upgrade
@@ -40,9 +37,9 @@ class Polling(Transport):
 
     # The session's side
 
-    def flush(self, session: Session) -> None:
+    def flush(self, session: SendingSession) -> None:
         if self._poll is None:
-            self._server.slow_clients.watch(session)
+            self._core.slow_clients.watch(session)
         else:
             self.release()
 
@@ -52,7 +49,7 @@ class Polling(Transport):
         if self._poll is not None:
             self.release()
         elif reason == SERVER_DISCONNECT:  # otherwise the client is gone, or at fault
-            self._server.closing_clients.linger(self._sid, self)
+            self._core.closing_clients.linger(self._sid, self)
 
     def abort(self) -> None:
         self._left = [CLOSE]
@@ -107,10 +104,10 @@ class Polling(Transport):
         if len(session.outbox) > most and _may_be_python(request):
             packets = session.outbox[:most]
             del session.outbox[:most]
-            self._server.slow_clients.watch(session)
+            self._core.slow_clients.watch(session)
             return packets
         packets, session.outbox = session.outbox, []
-        self._server.slow_clients.settled(session)
+        self._core.slow_clients.settled(session)
         self.resumed()
         return packets or [NOOP]
 
@@ -120,7 +117,7 @@ class Polling(Transport):
         if len(left) > MOST_PACKETS and _may_be_python(request):
             packets = left[:MOST_PACKETS]
             del left[:MOST_PACKETS]
-            self._server.closing_clients.linger(self._sid, self)
+            self._core.closing_clients.linger(self._sid, self)
             return packets
         return left
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
+from ..core import Core
 from ..packet import PROBE_ANSWER
 from ..session import Session
 from .polling import Polling
-
-if TYPE_CHECKING:
-    from .websocket import WebSocketTransport
+from .websocket import WebSocketTransport
 
 UPGRADE_TIMEOUT = 10.0  # seconds to finish an upgrade, as Node's server allows
 NOOP_INTERVAL = 0.1  # seconds; an earlier NOOP breaks the official client's expectations
@@ -19,9 +17,10 @@ NOOP_INTERVAL = 0.1  # seconds; an earlier NOOP breaks the official client's exp
 class Upgrade:
     """A WebSocket that asks to replace the polling transport of a session."""
 
-    __slots__ = ("_polling", "_probed", "_session", "_timeout", "_timer", "_websocket")
+    __slots__ = ("_core", "_polling", "_probed", "_session", "_timeout", "_timer", "_websocket")
 
-    def __init__(self, session: Session, polling: Polling, websocket: WebSocketTransport) -> None:
+    def __init__(self, core: Core, session: Session, polling: Polling, websocket: WebSocketTransport) -> None:
+        self._core = core
         self._session = session
         self._polling = polling
         self._websocket = websocket
@@ -62,9 +61,9 @@ class Upgrade:
     def _complete(self) -> None:
         self._stop()
         session = self._session
-        session.server.slow_clients.settled(session)
+        self._core.slow_clients.settled(session)
         session.transport = self._websocket
-        session.server.logger.info("session %s moved to a WebSocket", session.sid)
+        self._core.logger.info("session %s moved to a WebSocket", session.sid)
         self._websocket.attach(session)
         self._polling.replaced()
         if session.outbox:

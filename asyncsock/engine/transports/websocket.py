@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
 
+from ..core import Core
 from ..http import Receive, Send
 from ..packet import Packet, in_base64
 from ..reasons import TRANSPORT_CLOSE
 from ..session import Session
-from .base import Receiver, Transport
-
-if TYPE_CHECKING:
-    from ..server import EngineServer
+from .base import Receiver, SendingSession, Transport
 
 logger = logging.getLogger("asyncsock.engine")
 
@@ -57,7 +54,7 @@ class ASGIWebSocket(WebSocketTransport):
     The writer takes packets out of the session's outbox in batches, so a slow client delays nobody else.
 
     Args:
-        server: The server.
+        core: What its session shares with others.
         base64: Whether the client wants binary messages as text.
     """
 
@@ -65,17 +62,17 @@ class ASGIWebSocket(WebSocketTransport):
         "_base64",
         "_batch",
         "_close_code",
+        "_core",
         "_now",
         "_reader",
-        "_server",
         "_session",
         "_wakeup",
         "_writer",
     )
 
-    def __init__(self, server: EngineServer, *, base64: bool) -> None:
+    def __init__(self, core: Core, *, base64: bool) -> None:
         super().__init__()
-        self._server = server
+        self._core = core
         self._base64 = base64
         self._session: Session | None = None
         self._now: list[Packet] = []  # packets that belong to no session
@@ -98,17 +95,17 @@ class ASGIWebSocket(WebSocketTransport):
         finally:
             reader.cancel()
             writer.cancel()
-            self._server.closing_clients.gone(self)
+            self._core.closing_clients.gone(self)
             if self._session is not None:
-                self._server.slow_clients.settled(self._session)
+                self._core.slow_clients.settled(self._session)
             self.lost()
 
     def attach(self, session: Session) -> None:
         self.receiver = self._session = session
 
-    def flush(self, session: Session) -> None:
+    def flush(self, session: SendingSession) -> None:
         if self.paused:
-            self._server.slow_clients.watch(session)
+            self._core.slow_clients.watch(session)
         self._wakeup.set()
 
     def finish(self, outbox: list[Packet], code: int, reason: str) -> None:
@@ -123,7 +120,7 @@ class ASGIWebSocket(WebSocketTransport):
         self.receiver = None
         self._close_code = code
         self._wakeup.set()
-        self._server.closing_clients.closing(self)
+        self._core.closing_clients.closing(self)
 
     def abort(self) -> None:
         self.receiver = None
@@ -131,7 +128,7 @@ class ASGIWebSocket(WebSocketTransport):
             if task is not None:
                 task.cancel()
 
-    def backlog(self, session: Session) -> int:
+    def backlog(self, session: SendingSession) -> int:
         return super().backlog(session) + sum([len(packet.frame) for packet in self._batch])
 
     async def _read(self, receive: Receive) -> None:
@@ -158,10 +155,10 @@ class ASGIWebSocket(WebSocketTransport):
                     while self._batch:
                         await _send(send, self._batch.pop())
                         if self._close_code:
-                            self._server.closing_clients.alive(self)
+                            self._core.closing_clients.alive(self)
                     self.resumed()
                 if self._session is not None:
-                    self._server.slow_clients.settled(self._session)
+                    self._core.slow_clients.settled(self._session)
                 if self._close_code:
                     if self._reader is not None:  # granian closes only when nobody receives
                         self._reader.cancel()
