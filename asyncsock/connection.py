@@ -85,7 +85,7 @@ class Held:
 
     def __init__(self, session: Session) -> None:
         self.session = session
-        # An outbox that is not empty is left alone by the flush at the end of the tick.
+        # It is never empty, so that `Outboxes` never notes it for a flush.
         self.outbox: list[Packet] = [NOOP]
 
     @property
@@ -115,7 +115,15 @@ Target = Session | Held | Dropped
 
 
 class Client:
-    """One client in one namespace. `rooms` are those it has joined, in that order, its own aside."""
+    """One client in one namespace.
+
+    Attributes:
+        target: Where what is sent to it goes: to a `Held` while its connect handler runs, to its session when
+            it is connected, to a `Dropped` when it leaves or is sent away. Its rooms hold the same object, so
+            that sending to a room need not look at states; `RoomTable.redirect` changes it in all of them.
+        rooms: Those it has joined, in that order, its own aside.
+        callbacks: What its acknowledgements are for, by their ids.
+    """
 
     __slots__ = ("callbacks", "connection", "last_id", "namespace", "rooms", "sid", "state", "target")
 

@@ -25,6 +25,10 @@ class Outboxes:
     it by itself as soon as it can (a paused WebSocket, a polling client between two requests). So only
     the first packet of a tick costs more than an append.
 
+    This class adds packets to an outbox, and only the session's transport takes them out. One that leaves
+    some there has to send them by itself: it is not told of those that follow. When a session ends, it hands
+    what is left in its outbox to its transport.
+
     Args:
         find_loop: Asked for the event loop where there is none yet or it has closed.
     """

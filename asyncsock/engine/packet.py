@@ -13,6 +13,8 @@ BINARY_FRAME = 0x82
 class Packet(msgspec.Struct, gc=False, eq=False):
     """One Engine.IO packet, ready to be written to any transport.
 
+    It is made once and is in the outboxes of all its recipients, so nobody changes it.
+
     Args:
         frame: The unmasked WebSocket frame. Its tail is the packet.
         binary: Whether it is a binary message.

@@ -49,6 +49,9 @@ class PendingUpgrade(Protocol):
 class Session:
     """A client's connection to the engine.
 
+    It has no lock: only the thread of its event loop may use it, and other threads hand their work to that
+    loop. It ends once, whoever ends it first; what the client or the application sends later is dropped.
+
     Attributes:
         core: What it shares with the other sessions of its server.
         sid: The session id.

@@ -22,6 +22,9 @@ def running_loop() -> asyncio.AbstractEventLoop | None:
 class Tasks:
     """Runs the handlers of a server as tasks, and holds each until it ends.
 
+    Tasks begin in the order in which they were given here, so handlers start in the order in which their
+    events came: from Python 3.12 on each begins at once, and before that the loop keeps the order.
+
     Args:
         logger: Where their errors are logged.
 

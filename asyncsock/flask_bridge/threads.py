@@ -175,6 +175,9 @@ HEAD_START = 0.005
 class Beginning:
     """Whether a function that was given to a thread has begun, and the wait for it.
 
+    The threads of a pool begin in any order. So each handler of a connection waits for the beginning of the
+    function before it, and all of them start in the order in which their events came.
+
     The thread tells the event loop only if somebody waits.
     """
 
