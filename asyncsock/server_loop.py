@@ -17,6 +17,9 @@ from .types import Handler
 class ServerLoop:
     """The event loop of a server, once it serves on one.
 
+    Clients, rooms and sessions have no locks: only the thread of this loop uses them. What another thread
+    asks of the server is handed to the loop with `call`, `result` or `start`.
+
     Args:
         attached: Called on each event loop that the server comes to serve on.
 
