@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import graphlib
 import re
 from collections.abc import Iterator, Sequence
 
@@ -109,3 +110,8 @@ def test_only_the_flask_bridge_imports_flask_and_only_the_uvicorn_folder_the_ins
                 assert file.startswith("uvicorn/" if "." in name else "flask_bridge/"), (
                     f"{file} imports {name}"
                 )
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    graph = {file: names & IMPORTS.keys() for file, names in IMPORTS.items()}
+    graphlib.TopologicalSorter(graph).prepare()  # it raises CycleError, which names the files
