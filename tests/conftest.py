@@ -1,4 +1,4 @@
-"""Fixtures that several test modules share: the doors, and one server process per door."""
+"""Fixtures that several test modules share: the kinds of ASGI servers, and one process of each."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ settings.register_profile("asyncsock", deadline=None, max_examples=60)
 settings.load_profile("asyncsock")
 
 # the way a WebSocket takes into the engine under each server
-DOORS = {"uvicorn": "direct", "uvicorn-wsproto": "plain ASGI", "hypercorn": "plain ASGI"}
+WEBSOCKET_WAYS = {"uvicorn": "direct", "uvicorn-wsproto": "plain ASGI", "hypercorn": "plain ASGI"}
 
 
 @pytest.fixture(scope="session")
@@ -35,40 +35,40 @@ def running() -> Iterator[Start]:
             running_server.process.terminate()
 
 
-@pytest.fixture(scope="session", params=list(DOORS))
-def door(request: pytest.FixtureRequest) -> str:
+@pytest.fixture(scope="session", params=list(WEBSOCKET_WAYS))
+def asgi_server(request: pytest.FixtureRequest) -> str:
     """The server under which the test runs."""
     return str(request.param)
 
 
-# Of one test each: `running` keeps the servers, and a file may have a `door` of its own.
+# Of one test each: `running` keeps the servers, and a file may have an `asgi_server` of its own.
 
 
 @pytest.fixture
-def engine(running: Start, door: str) -> Server:
+def engine(running: Start, asgi_server: str) -> Server:
     """An Engine.IO echo server at /engine.io/."""
-    return running("tests.apps.engine_echo:asgi", door)
+    return running("tests.apps.engine_echo:asgi", asgi_server)
 
 
 @pytest.fixture
-def beating_engine(running: Start, door: str) -> Server:
+def beating_engine(running: Start, asgi_server: str) -> Server:
     """The same with a ping each 0.3 s and 0.2 s for its answer."""
-    return running("tests.apps.engine_echo:asgi", door, PING_INTERVAL="0.3", PING_TIMEOUT="0.2")
+    return running("tests.apps.engine_echo:asgi", asgi_server, PING_INTERVAL="0.3", PING_TIMEOUT="0.2")
 
 
 @pytest.fixture
-def sockets(running: Start, door: str) -> Server:
+def sockets(running: Start, asgi_server: str) -> Server:
     """A Socket.IO echo server at /socket.io/."""
-    return running("tests.apps.socket_echo:asgi", door)
+    return running("tests.apps.socket_echo:asgi", asgi_server)
 
 
 @pytest.fixture
-def beating_sockets(running: Start, door: str) -> Server:
+def beating_sockets(running: Start, asgi_server: str) -> Server:
     """The same with a ping each 0.3 s and 0.2 s for its answer."""
-    return running("tests.apps.socket_echo:asgi", door, PING_INTERVAL="0.3", PING_TIMEOUT="0.2")
+    return running("tests.apps.socket_echo:asgi", asgi_server, PING_INTERVAL="0.3", PING_TIMEOUT="0.2")
 
 
 @pytest.fixture
-def impatient_sockets(running: Start, door: str) -> Server:
+def impatient_sockets(running: Start, asgi_server: str) -> Server:
     """A Socket.IO echo server that grants a client 0.5 s to open a namespace."""
-    return running("tests.apps.socket_echo:asgi", door, CONNECT_TIMEOUT="0.5")
+    return running("tests.apps.socket_echo:asgi", asgi_server, CONNECT_TIMEOUT="0.5")

@@ -1,4 +1,4 @@
-"""Who must not come in, on both doors and with real clients, against tests/apps/access.py."""
+"""Who must not come in, served both ways and with real clients, against tests/apps/access.py."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from tests.support.required_parts import require
 from tests.support.server_process import ROOT, Server, serve
 
 FOLDER = ROOT / "tests" / "js"
-DOORS = {"direct": "uvicorn", "plain ASGI": "hypercorn"}
+WAYS = {"direct": "uvicorn", "plain ASGI": "hypercorn"}
 NAMESPACES = ["/members", "/coroutine-members"]
 PATH = "/socket.io/"
 
 
-@pytest.fixture(scope="module", params=list(DOORS))
+@pytest.fixture(scope="module", params=list(WAYS))
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
-    with serve("tests.apps.access:asgi", server=DOORS[request.param]) as running:
+    with serve("tests.apps.access:asgi", server=WAYS[request.param]) as running:
         yield running
 
 

@@ -122,7 +122,7 @@ async def test_without_another_application_websockets_of_other_paths_are_refused
             pass
 
 
-async def test_the_direct_door_hands_websockets_of_other_paths_to_the_other_application(
+async def test_the_direct_way_hands_websockets_of_other_paths_to_the_other_application(
     server: AsyncServer,
 ) -> None:
     async def with_lifespan(scope: Any, receive: Any, send: Any) -> None:
@@ -136,7 +136,7 @@ async def test_the_direct_door_hands_websockets_of_other_paths_to_the_other_appl
         assert (await raw.read_frame())[1] == b"other /chat"
 
 
-async def test_the_direct_door_refuses_websockets_of_other_paths_without_another_application(
+async def test_the_direct_way_refuses_websockets_of_other_paths_without_another_application(
     server: AsyncServer,
 ) -> None:
     async with running(ASGIApp(server)) as local, await RawSocket.connect(local) as raw:
@@ -419,7 +419,7 @@ async def test_an_on_shutdown_that_raises_fails_the_shutdown(server: AsyncServer
     assert (await lifespan.shutdown())["type"] == "lifespan.shutdown.failed"
 
 
-# The doors
+# The ways of a WebSocket
 
 
 @pytest.fixture
@@ -428,7 +428,7 @@ def engine_log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFi
         yield caplog
 
 
-async def test_uvicorn_is_served_by_the_direct_door(
+async def test_uvicorn_is_served_the_direct_way(
     server: AsyncServer, engine_log: pytest.LogCaptureFixture
 ) -> None:
     async with running(ASGIApp(server)):

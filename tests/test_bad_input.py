@@ -42,8 +42,8 @@ PLACEHOLDER = '{"_placeholder":true,"num":0}'
 
 
 @pytest.fixture(scope="session", params=["uvicorn", "uvicorn-wsproto"])
-def door(request: pytest.FixtureRequest) -> str:
-    """The direct door, and the plain one."""
+def asgi_server(request: pytest.FixtureRequest) -> str:
+    """The server whose WebSockets we take the direct way, and one that hands them on over ASGI."""
     return str(request.param)
 
 
@@ -330,8 +330,10 @@ async def test_a_message_beyond_the_limit_closes_with_1009(engine: Server) -> No
         assert await raw.close_code() == 1009
 
 
-async def test_a_message_that_claims_to_exceed_the_limit_is_not_waited_for(engine: Server, door: str) -> None:
-    if door != "uvicorn":
+async def test_a_message_that_claims_to_exceed_the_limit_is_not_waited_for(
+    engine: Server, asgi_server: str
+) -> None:
+    if asgi_server != "uvicorn":
         pytest.skip("the ASGI server reads the frame")
     async with survives(engine), await RawSocket.websocket(engine) as raw:
         await raw.send(frame(BINARY, b"x", length=LIMIT + 1))
@@ -345,8 +347,8 @@ async def test_fragments_beyond_the_limit_close_with_1009(engine: Server) -> Non
         assert await raw.close_code() == 1009
 
 
-async def test_endless_fragments_close_with_1009(engine: Server, door: str) -> None:
-    if door != "uvicorn":
+async def test_endless_fragments_close_with_1009(engine: Server, asgi_server: str) -> None:
+    if asgi_server != "uvicorn":
         pytest.skip("the ASGI server gathers the fragments, up to a limit of its own")
     async with survives(engine), await RawSocket.websocket(engine) as raw:
         await raw.send(frame(TEXT, b"4", fin=False))
@@ -357,15 +359,15 @@ async def test_endless_fragments_close_with_1009(engine: Server, door: str) -> N
 @pytest.mark.parametrize(
     "data", [b"4\xff", b"4\xed\xa0\x80", b"4\xc0\x80", b"4\xf4\x90\x80\x80", b"4\xe2\x82"]
 )
-async def test_text_that_is_not_utf8_closes_with_1007(engine: Server, door: str, data: bytes) -> None:
-    ours = door == "uvicorn"  # uvicorn's other classes may end the connection without a close frame
+async def test_text_that_is_not_utf8_closes_with_1007(engine: Server, asgi_server: str, data: bytes) -> None:
+    ours = asgi_server == "uvicorn"  # uvicorn's other classes may end the connection without a close frame
     async with survives(engine, warns=ours), await RawSocket.websocket(engine) as raw:
         await raw.send(frame(TEXT, data))
         assert await raw.close_code() in ({1007} if ours else {1007, None})
 
 
-async def test_fragmented_text_that_is_not_utf8_closes_with_1007(engine: Server, door: str) -> None:
-    ours = door == "uvicorn"
+async def test_fragmented_text_that_is_not_utf8_closes_with_1007(engine: Server, asgi_server: str) -> None:
+    ours = asgi_server == "uvicorn"
     async with survives(engine, warns=ours), await RawSocket.websocket(engine) as raw:
         await raw.send(frame(TEXT, b"4\xe2", fin=False) + frame(0, b"\x82", fin=False) + frame(0, b"x"))
         assert await raw.close_code() in ({1007} if ours else {1007, None})
@@ -405,9 +407,9 @@ OTHER_CODES = {
 
 
 @pytest.mark.parametrize("name", list(BROKEN_FRAMES))
-async def test_a_broken_frame_ends_the_connection(engine: Server, door: str, name: str) -> None:
+async def test_a_broken_frame_ends_the_connection(engine: Server, asgi_server: str, name: str) -> None:
     """RFC 6455: fail the connection; with 1002 where the frames are ours to read."""
-    ours = door == "uvicorn"
+    ours = asgi_server == "uvicorn"
     async with survives(engine, warns=ours), await RawSocket.websocket(engine) as raw:
         await raw.send(BROKEN_FRAMES[name])
         if not ours:
@@ -417,8 +419,8 @@ async def test_a_broken_frame_ends_the_connection(engine: Server, door: str, nam
         assert await raw.close_code() in {1002} | OTHER_CODES.get(name, set())
 
 
-async def test_a_broken_frame_after_a_good_one_leaves_the_good_one(engine: Server, door: str) -> None:
-    if door != "uvicorn":
+async def test_a_broken_frame_after_a_good_one_leaves_the_good_one(engine: Server, asgi_server: str) -> None:
+    if asgi_server != "uvicorn":
         pytest.skip("the ASGI server reads the frames")
     async with survives(engine), await RawSocket.websocket(engine) as raw:
         await raw.send(frame(TEXT, b"4good") + frame(TEXT, b"4bad", rsv=4) + frame(TEXT, b"4late"))
@@ -499,12 +501,14 @@ async def test_a_frame_right_behind_the_handshake_harms_nobody(engine: Server) -
     ids=str,
 )
 async def test_a_broken_websocket_handshake_is_refused(
-    engine: Server, door: str, headers: dict[str, str | None]
+    engine: Server, asgi_server: str, headers: dict[str, str | None]
 ) -> None:
     async with survives(engine, warns=False), await RawSocket.connect(engine) as raw:
         await raw.send(upgrade_request(headers=headers))
         status, _headers = await raw.response_head()
-        assert 400 <= status < 500 or door != "uvicorn"  # the ASGI server's own handshake is its matter
+        assert (
+            400 <= status < 500 or asgi_server != "uvicorn"
+        )  # the ASGI server's own handshake is its matter
 
 
 async def test_a_server_ends_after_broken_handshakes() -> None:

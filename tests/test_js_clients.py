@@ -26,7 +26,7 @@ pytestmark = pytest.mark.javascript
 
 FOLDER = Path(__file__).parent / "js"
 TARGET = "tests.apps.clients:asgi"
-DOORS = {"direct": "uvicorn", "plain ASGI": "hypercorn"}
+WAYS = {"direct": "uvicorn", "plain ASGI": "hypercorn"}
 VERSIONS = ("v4", "v3")
 PARSERS = (*VERSIONS, "msgpack")
 MODES = ("polling", "websocket", "upgrade")
@@ -47,8 +47,8 @@ def known_checks() -> list[tuple[Run, str]]:
     )
     checks = [json.loads(line) for line in listing.stdout.splitlines()]
     return [
-        ((door, version, mode), check["name"])
-        for door in DOORS
+        ((way, version, mode), check["name"])
+        for way in WAYS
         for version in PARSERS
         for mode in MODES
         for check in checks
@@ -97,18 +97,18 @@ class Runs:
         self.servers: dict[tuple[str, str], Server] = {}
         self.outcomes: dict[Run, Outcomes] = {}
 
-    def server(self, door: str, version: str) -> Server:
+    def server(self, way: str, version: str) -> Server:
         serializer = "msgpack" if version == "msgpack" else "default"
-        key = door, serializer
+        key = way, serializer
         if key not in self.servers:
-            serving = serve(TARGET, server=DOORS[door], env={"SERIALIZER": serializer})
+            serving = serve(TARGET, server=WAYS[way], env={"SERIALIZER": serializer})
             self.servers[key] = self.stack.enter_context(serving)
         return self.servers[key]
 
     def run(self, run: Run) -> Outcomes:
         if run not in self.outcomes:
-            door, version, mode = run
-            self.outcomes[run] = run_checks(self.server(door, version), version, mode)
+            way, version, mode = run
+            self.outcomes[run] = run_checks(self.server(way, version), version, mode)
         return self.outcomes[run]
 
 
@@ -132,30 +132,30 @@ def test_with_the_javascript_client(runs: Runs, run: Run, check: str) -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("version", PARSERS)
-@pytest.mark.parametrize("door", DOORS)
-def test_nothing_fails_outside_the_checks(runs: Runs, door: str, version: str, mode: str) -> None:
-    error = runs.run((door, version, mode)).get("no error outside the checks")
+@pytest.mark.parametrize("way", WAYS)
+def test_nothing_fails_outside_the_checks(runs: Runs, way: str, version: str, mode: str) -> None:
+    error = runs.run((way, version, mode)).get("no error outside the checks")
     if error is not None:
         pytest.fail(error, pytrace=False)
 
 
 @pytest.mark.parametrize("version", PARSERS)
-@pytest.mark.parametrize("door", DOORS)
-def test_the_clients_come_in_by_the_door_that_is_meant_and_nothing_is_logged_as_an_error(
-    runs: Runs, door: str, version: str
+@pytest.mark.parametrize("way", WAYS)
+def test_the_clients_come_in_by_the_way_that_is_meant_and_nothing_is_logged_as_an_error(
+    runs: Runs, way: str, version: str
 ) -> None:
     for mode in MODES:
-        runs.run((door, version, mode))
-    server = runs.server(door, version)
-    assert f"websocket door: {door}" in server.log()
+        runs.run((way, version, mode))
+    server = runs.server(way, version)
+    assert f"websocket door: {way}" in server.log()
     assert not trouble(server)
 
 
-@pytest.fixture(scope="module", params=list(DOORS))
+@pytest.fixture(scope="module", params=list(WAYS))
 def after_restart(request: pytest.FixtureRequest) -> Callable[[str, str], dict[str, Any]]:
     """What happened to each of six clients when their server was stopped and started again."""
     require_clients()
-    name = DOORS[request.param]
+    name = WAYS[request.param]
     with serve(TARGET, server=name, args=QUICK_STOP.get(name, ())) as server:
         process = subprocess.Popen(
             ["node", "restart.mjs", server.url],
@@ -203,10 +203,10 @@ def test_a_client_of_a_server_that_stops_sees_its_connection_close(
     assert after_restart(version, mode)["reason"] in ("transport close", "transport error")
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_a_refusal_after_always_connect_is_a_disconnection_by_the_server(door: str) -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_a_refusal_after_always_connect_is_a_disconnection_by_the_server(way: str) -> None:
     require_clients(*PACKAGES[:2])
-    with serve("tests.apps.always_connect:asgi", server=DOORS[door]) as server:
+    with serve("tests.apps.always_connect:asgi", server=WAYS[way]) as server:
         line = ["node", "refused.mjs", server.url]
         done = subprocess.run(line, cwd=FOLDER, capture_output=True, text=True, timeout=RUN_TIMEOUT)
     reports = [json.loads(text) for text in done.stdout.splitlines()]

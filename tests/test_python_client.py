@@ -15,16 +15,16 @@ from tests.support.server_process import Server, serve
 from tests.support.server_restarts import QUICK_STOP, restarted
 
 TARGET = "tests.apps.clients:asgi"
-DOORS = {"direct": "uvicorn", "plain ASGI": "hypercorn"}
+WAYS = {"direct": "uvicorn", "plain ASGI": "hypercorn"}
 KINDS = ("async", "sync")
 MODES = tuple(TRANSPORTS)
 
 NESTED = {"first": b"\x00\x01\xff", "list": ["text", b"", {"deep": {"second": b"\x07" * 1000}, "n": None}]}
 
 
-@pytest.fixture(scope="module", params=list(DOORS))
+@pytest.fixture(scope="module", params=list(WAYS))
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
-    with serve(TARGET, server=DOORS[request.param]) as running:
+    with serve(TARGET, server=WAYS[request.param]) as running:
         yield running
 
 
@@ -240,8 +240,8 @@ async def test_the_server_knows_the_transport(client: Client) -> None:
     assert await client.call("transport") == ("polling" if client.mode == "polling" else "websocket")
 
 
-@pytest.mark.parametrize("door", DOORS)
-async def test_clients_come_back_when_the_server_does(door: str) -> None:
+@pytest.mark.parametrize("way", WAYS)
+async def test_clients_come_back_when_the_server_does(way: str) -> None:
     options: dict[str, Any] = {
         "reconnection": True,
         "reconnection_delay": 0.1,
@@ -249,7 +249,7 @@ async def test_clients_come_back_when_the_server_does(door: str) -> None:
         "randomization_factor": 0,
     }
     ways = [(kind, mode) for kind in KINDS for mode in MODES]
-    name = DOORS[door]
+    name = WAYS[way]
     with serve(TARGET, server=name, args=QUICK_STOP.get(name, ())) as server:
         async with AsyncExitStack() as stack:
             clients = [

@@ -1,6 +1,6 @@
 """The ways in which a WebSocket reaches the engine, under each ASGI server and its options.
 
-The log tells which door is open; a short exchange with python-socketio's client shows that it works.
+The log tells which way it is; a short exchange with python-socketio's client shows that it works.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tests.support.required_parts import require
 from tests.support.server_log import trouble
 from tests.support.server_process import Server, serve
 
-TARGET = "tests.apps.doors:asgi"
+TARGET = "tests.apps.two_applications:asgi"
 DIRECT = "websocket door: direct"
 PLAIN = "websocket door: plain ASGI"
 OLDEST_UVICORN = "0.52.1"
@@ -34,7 +34,7 @@ OLDEST_UVICORN = "0.52.1"
     ],
     ids=" ".join,
 )
-async def test_uvicorn_opens_the_direct_door(args: tuple[str, ...]) -> None:
+async def test_uvicorn_takes_websockets_the_direct_way(args: tuple[str, ...]) -> None:
     with serve(TARGET, args=args) as server:
         await use_two_clients(server.url)
         assert DIRECT in server.log()
@@ -42,14 +42,14 @@ async def test_uvicorn_opens_the_direct_door(args: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("name", ["hypercorn", "granian", "uvicorn-websockets", "uvicorn-wsproto"])
-async def test_other_servers_and_protocols_use_the_plain_door(name: str) -> None:
+async def test_other_servers_and_protocols_take_websockets_over_plain_asgi(name: str) -> None:
     with serve(TARGET, server=name) as server:
         await use_two_clients(server.url)
         assert PLAIN in server.log()
         assert not trouble(server)
 
 
-async def test_uvicorn_uses_the_plain_door_while_it_traces_messages() -> None:
+async def test_uvicorn_takes_websockets_over_plain_asgi_while_it_traces_messages() -> None:
     with serve(TARGET, args=("--log-level", "trace")) as server:
         await use_two_clients(server.url)
         assert PLAIN in server.log()
@@ -62,11 +62,11 @@ async def test_uvicorn_serves_clients_without_a_lifespan() -> None:
         assert not trouble(server)
 
 
-@pytest.mark.parametrize(("name", "door"), [("uvicorn", DIRECT), ("hypercorn", PLAIN)])
-async def test_clients_come_in_over_tls(name: str, door: str) -> None:
+@pytest.mark.parametrize(("name", "way"), [("uvicorn", DIRECT), ("hypercorn", PLAIN)])
+async def test_clients_come_in_over_tls(name: str, way: str) -> None:
     with serve(TARGET, server=name, tls=True) as server:
         await use_two_clients(server.url, server.authority)
-        assert door in server.log()
+        assert way in server.log()
         assert not trouble(server)
 
 
@@ -118,7 +118,7 @@ async def test_clients_come_in_below_a_root_path(below_a_root_path: Server) -> N
 
 
 async def test_a_middleware_around_the_application_sees_its_websockets() -> None:
-    with serve("tests.apps.doors:wrapped") as server:
+    with serve("tests.apps.two_applications:wrapped") as server:
         await use_two_clients(server.url)
         assert DIRECT not in server.log()
         assert "the middleware saw a websocket to /socket.io/" in server.log()
@@ -187,7 +187,7 @@ def oldest_uvicorn(request: pytest.FixtureRequest) -> Path:
     return folder
 
 
-async def test_the_oldest_supported_uvicorn_opens_the_direct_door(oldest_uvicorn: Path) -> None:
+async def test_the_oldest_supported_uvicorn_takes_websockets_the_direct_way(oldest_uvicorn: Path) -> None:
     with serve(TARGET, env={"PYTHONPATH": str(oldest_uvicorn)}) as server:
         await use_two_clients(server.url)
         assert f"{DIRECT} (uvicorn {OLDEST_UVICORN})" in server.log()

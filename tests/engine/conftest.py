@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 
-@pytest.fixture(params=["auto", "wsproto"], ids=["direct door", "plain door"])
+@pytest.fixture(params=["auto", "wsproto"], ids=["direct", "plain ASGI"])
 def ws(request: pytest.FixtureRequest) -> str:
-    """uvicorn's WebSocket class that leads to one of the doors."""
+    """uvicorn's WebSocket class that is served the direct way, or over plain ASGI."""
     return str(request.param)

@@ -1,7 +1,7 @@
 """What a WebSocket client gets, byte for byte, whatever happens while it is behind.
 
 Hypothesis makes up what happens to a connection: messages of any size, pings, either side's closing, broken
-frames, and a client that takes any number of bytes at a time. The connection is served by each door over
+frames, and a client that takes any number of bytes at a time. The connection is served by each way over
 transports that behave as those of asyncio and of uvloop, and the parser of the `websockets` library judges
 the stream.
 """
@@ -37,7 +37,7 @@ from tests.support.simulated_transports import AsyncioTransport, SimulatedTransp
 
 LIMIT = 1000  # bytes of the largest message that the server accepts
 ALL = 1 << 40
-PIECE = 1000  # bytes that the direct door hands over at once, in most of the tests here
+PIECE = 1000  # bytes that the direct way hands over at once, in most of the tests here
 
 
 @dataclass
@@ -138,13 +138,13 @@ def scripts(draw: st.DrawFn) -> list[Any]:
     return script
 
 
-def opened(server: EngineServer, transport: SimulatedTransport, door: str) -> None:
+def opened(server: EngineServer, transport: SimulatedTransport, way: str) -> None:
     """Connect a client that has not read the answer to its handshake."""
     request = raw_clients.upgrade_request()
-    if door != "plain ASGI":
+    if way != "plain ASGI":
         lines = request.rstrip().split(b"\r\n")
         headers = {name.lower(): value for name, value in (line.split(b": ", 1) for line in lines[1:])}
-        kind = Base64WebSocket if door == "direct, base64" else UvicornWebSocket
+        kind = Base64WebSocket if way == "direct, base64" else UvicornWebSocket
         websocket = kind(server.core, transport, set())
         transport.protocol = websocket
         key = accept_key("GET", headers)
@@ -189,12 +189,12 @@ class Outcome:
     frames: list[Frame] = field(default_factory=list)
 
 
-async def play(script: list[Any], door: str, transport: SimulatedTransport) -> Outcome:
+async def play(script: list[Any], way: str, transport: SimulatedTransport) -> Outcome:
     """Do what a script says, and let the client read to the end."""
     server = EngineServer(max_http_buffer_size=LIMIT, cors_allowed_origins="*")
     trouble: list[Any] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: trouble.append(context))
-    opened(server, transport, door)
+    opened(server, transport, way)
     await ticks()
     [session] = server.sessions.values()
     outcome = Outcome(transport)
@@ -210,7 +210,7 @@ async def play(script: list[Any], door: str, transport: SimulatedTransport) -> O
         await ticks()
     assert not server.sessions
     assert not trouble
-    outcome.frames = parsed(bytes(transport.delivered), pongs_at_the_end=door == "plain ASGI")
+    outcome.frames = parsed(bytes(transport.delivered), pongs_at_the_end=way == "plain ASGI")
     transport.receive(masked(Opcode.CLOSE, b"\x03\xe8"))  # the answer to a close frame of ours
     transport.receive_eof()
     await ticks()
@@ -311,7 +311,7 @@ ENDED_BY_SERVER = [Close(), *ENGINE]
 
 
 @pytest.fixture(params=["direct", "direct, base64", "plain ASGI"])
-def door(request: pytest.FixtureRequest) -> str:
+def way(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
@@ -331,9 +331,9 @@ def small_pieces() -> Iterator[None]:
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
 @given(script=scripts(), high=st.sampled_from([0, 3, 500, 3000, 65_536]))
 def test_whatever_happens_a_client_gets_whole_frames_in_order_and_nothing_after_a_close_frame(
-    door: str, make_transport: type[SimulatedTransport], script: list[Any], high: int
+    way: str, make_transport: type[SimulatedTransport], script: list[Any], high: int
 ) -> None:
-    check(asyncio.run(play(script, door, make_transport(high, high // 4))))
+    check(asyncio.run(play(script, way, make_transport(high, high // 4))))
 
 
 async def test_what_a_client_is_sent_in_the_tick_in_which_it_breaks_the_protocol_precedes_the_close_frame(

@@ -1,4 +1,4 @@
-"""Engine.IO protocol, version 4: what binds a server, clause by clause, under every door.
+"""Engine.IO protocol, version 4: what binds a server, clause by clause, under each kind of server.
 
 Each docstring tells the clause in short and, in brackets, the section of the protocol document.
 """
@@ -11,7 +11,7 @@ import base64
 import pytest
 from websockets.asyncio.client import ClientConnection
 
-from tests.conftest import DOORS
+from tests.conftest import WEBSOCKET_WAYS
 from tests.support.raw_clients import (
     BINARY,
     CLOSE,
@@ -36,11 +36,11 @@ from tests.support.server_process import Server
 HANDSHAKE_KEYS = {"sid", "upgrades", "pingInterval", "pingTimeout", "maxPayload"}
 
 
-async def test_the_log_names_the_door(engine: Server, door: str) -> None:
+async def test_the_log_names_the_way_of_a_websocket(engine: Server, asgi_server: str) -> None:
     async with websocket(engine) as ws:
         await read_handshake(ws)
-    other = next(name for name in DOORS.values() if name != DOORS[door])
-    log = engine.wait_for_log(f"websocket door: {DOORS[door]}")
+    other = next(name for name in WEBSOCKET_WAYS.values() if name != WEBSOCKET_WAYS[asgi_server])
+    log = engine.wait_for_log(f"websocket door: {WEBSOCKET_WAYS[asgi_server]}")
     assert f"websocket door: {other}" not in log
 
 

@@ -170,7 +170,7 @@ async def test_disconnect_handlers_are_told(server: Server) -> None:
 
 
 @pytest.mark.parametrize("name", ["hypercorn", "uvicorn-wsproto"])
-async def test_the_plain_door_closes_its_clients_too(name: str) -> None:
+async def test_other_servers_close_their_clients_too(name: str) -> None:
     with serve(APP, server=name) as server:
         async with raw_clients.websocket(server, PATH) as ws:
             await join(ws)

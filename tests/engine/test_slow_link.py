@@ -25,7 +25,7 @@ LARGE = 12_000_000
 COUNT, SIZE = 600, 20_000
 SCRIPT = ROOT / "tests" / "js" / "slow_link.mjs"
 DIRECT = "websocket door: direct"
-DOORS = [
+WAYS = [
     ("uvicorn", "uvloop"),
     ("uvicorn", "asyncio"),
     ("uvicorn-wsproto", "uvloop"),
@@ -33,7 +33,7 @@ DOORS = [
 ]
 
 
-@pytest.fixture(scope="module", params=DOORS, ids="-".join)
+@pytest.fixture(scope="module", params=WAYS, ids="-".join)
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     name, loop = request.param
     with serve(APP, server=name, args=["--loop", loop]) as running:

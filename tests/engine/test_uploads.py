@@ -44,7 +44,7 @@ async def test_a_slow_post_is_taken(beating_engine: Server) -> None:
 
 @pytest.mark.parametrize("fragments", [1, 4])
 async def test_a_slow_websocket_message_is_taken(running: Any, fragments: int) -> None:
-    """On the direct door only: another server says nothing of a message that is not whole."""
+    """Served the direct way only: another server says nothing of a message that is not whole."""
     server = running("tests.apps.engine_echo:asgi", "uvicorn", PING_INTERVAL="0.3", PING_TIMEOUT="0.2")
     size = 3000 // fragments
     parts = [b"4" + b"x" * (size - 1), *[b"y" * size] * (fragments - 1)]

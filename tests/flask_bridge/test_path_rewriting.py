@@ -27,7 +27,7 @@ FROM_PROXY = {
 MODES = pytest.mark.parametrize("mode", ["polling", "websocket", "upgrade"])
 
 
-@pytest.fixture(params=["uvicorn", "hypercorn"], ids=["beside the direct door", "plain ASGI"])
+@pytest.fixture(params=["uvicorn", "hypercorn"], ids=["beside the direct way", "plain ASGI"])
 def server(request: pytest.FixtureRequest, running: Start) -> Server:
     return running("tests.apps.rewritten:asgi", request.param)
 

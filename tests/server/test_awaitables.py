@@ -384,7 +384,7 @@ async def test_giving_up_waiting_for_a_client_leaves_the_others_waiting(server: 
         assert [event[0] for event in await client.events()] == ["large", "one", "two"]
 
 
-@pytest.mark.parametrize("ws", ["auto", "wsproto"], ids=["direct door", "plain door"])
+@pytest.mark.parametrize("ws", ["auto", "wsproto"], ids=["direct", "plain ASGI"])
 async def test_awaiting_an_emit_waits_for_room_in_the_write_buffer_of_a_real_client(
     server: AsyncServer, ws: str
 ) -> None:

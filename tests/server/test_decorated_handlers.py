@@ -169,7 +169,7 @@ FUNCTIONS = [(wrapper, False) for wrapper in WRAPPERS]
 COROUTINES = [
     *[(wrapper, True) for wrapper in (none, awaiting, awaiting_with_wraps, AwaitingWrapper, awaiting_twice)],
 ]
-DOORS = ["Flask", "Flask class", "AsyncServer", "AsyncNamespace", "AsyncServer, any namespace"]
+APIS = ["Flask", "Flask class", "AsyncServer", "AsyncNamespace", "AsyncServer, any namespace"]
 
 
 def name(value: Any) -> str:
@@ -180,11 +180,11 @@ def name(value: Any) -> str:
     )
 
 
-def serve(door: str, on: dict[str, Handler]) -> AsyncServer:
+def serve(api: str, on: dict[str, Handler]) -> AsyncServer:
     """A server with these handlers."""
-    if door.startswith("Flask"):
+    if api.startswith("Flask"):
         socketio = SocketIO(Flask(__name__))
-        if door == "Flask":
+        if api == "Flask":
             for event, handle in on.items():
                 socketio.on_event(event, handle)
         else:
@@ -194,22 +194,22 @@ def serve(door: str, on: dict[str, Handler]) -> AsyncServer:
             socketio.on_namespace(namespace)
         return socketio.server
     server = AsyncServer()
-    if door == "AsyncNamespace":
+    if api == "AsyncNamespace":
         theirs = python_socketio.AsyncNamespace("/")
         for event, handle in on.items():
             setattr(theirs, f"on_{event}", handle)
         server.register_namespace(theirs)
     else:
         for event, handle in on.items():
-            server.on(event, handle, namespace="*" if "any" in door else "/")
+            server.on(event, handle, namespace="*" if "any" in api else "/")
     return server
 
 
-def fixed_arguments(door: str, event: str) -> int:
+def fixed_arguments(api: str, event: str) -> int:
     """How many arguments come before the auth or the reason."""
-    if door.startswith("Flask"):
+    if api.startswith("Flask"):
         return 0
-    return (2 if event == "connect" else 1) + ("any namespace" in door)
+    return (2 if event == "connect" else 1) + ("any namespace" in api)
 
 
 async def come_and_go(server: AsyncServer, auth: str) -> str:
@@ -225,14 +225,14 @@ async def come_and_go(server: AsyncServer, auth: str) -> str:
 
 
 @pytest.mark.parametrize("decorated", FUNCTIONS + COROUTINES, ids=name)
-@pytest.mark.parametrize("door", DOORS)
-async def test_a_decorated_handler_gets_what_it_takes(door: str, decorated: tuple[Any, bool]) -> None:
+@pytest.mark.parametrize("api", APIS)
+async def test_a_decorated_handler_gets_what_it_takes(api: str, decorated: tuple[Any, bool]) -> None:
     wrapper, coroutine = decorated
-    fixed = {event: fixed_arguments(door, event) for event in ("connect", "disconnect")}
+    fixed = {event: fixed_arguments(api, event) for event in ("connect", "disconnect")}
     for takes in TAKES:
         calls: dict[str, list[Any]] = {"connect": [], "disconnect": []}
         on = {event: wrapper(handler(takes, fixed[event], calls[event], coroutine)) for event in calls}
-        server = serve(door, on)
+        server = serve(api, on)
         for _ in range(2):  # what the first call has shown holds for the second
             assert await within(come_and_go(server, '{"token":"t"}')) == "40", takes
         reasons = [("client disconnect",)] * 2 if takes != "none" else [()] * 2
@@ -245,15 +245,15 @@ async def test_a_decorated_handler_gets_what_it_takes(door: str, decorated: tupl
 
 @pytest.mark.parametrize("takes", TAKES)
 @pytest.mark.parametrize("decorated", FUNCTIONS + COROUTINES, ids=name)
-@pytest.mark.parametrize("door", ["Flask", "AsyncServer", "AsyncNamespace"])
+@pytest.mark.parametrize("api", ["Flask", "AsyncServer", "AsyncNamespace"])
 async def test_the_type_error_of_a_decorated_handler_is_its_own_and_comes_once(
-    door: str, decorated: tuple[Any, bool], takes: str, caplog: pytest.LogCaptureFixture
+    api: str, decorated: tuple[Any, bool], takes: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     wrapper, coroutine = decorated
     calls: list[Any] = []
     server = serve(
-        door,
-        {"connect": wrapper(handler(takes, fixed_arguments(door, "connect"), calls, coroutine, fails=True))},
+        api,
+        {"connect": wrapper(handler(takes, fixed_arguments(api, "connect"), calls, coroutine, fails=True))},
     )
     for _ in range(2):
         assert await within(come_and_go(server, "")) == "44"

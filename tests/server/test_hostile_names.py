@@ -176,8 +176,8 @@ def run(server: AsyncServer, event: str) -> tuple[str, list[Any], bool]:
     return asyncio.run(send())
 
 
-def make(door: str, kind: str, shape: str, exact: str, notes: Notes, **options: Any) -> AsyncServer:
-    if door == "Flask":
+def make(api: str, kind: str, shape: str, exact: str, notes: Notes, **options: Any) -> AsyncServer:
+    if api == "Flask":
         return register_flask(kind, shape, exact, notes)
     server = AsyncServer(**options)
     register_bare(server, kind, shape, exact, notes)
@@ -190,18 +190,18 @@ def make(door: str, kind: str, shape: str, exact: str, notes: Notes, **options: 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
-    "door", ["Flask", "AsyncServer", "AsyncServer in turn", "AsyncServer, manager of theirs"]
+    "api", ["Flask", "AsyncServer", "AsyncServer in turn", "AsyncServer, manager of theirs"]
 )
-def test_a_handler_runs_as_the_client_that_sent_the_event(door: str, kind: str, shape: str) -> None:
+def test_a_handler_runs_as_the_client_that_sent_the_event(api: str, kind: str, shape: str) -> None:
     options: dict[str, Any] = {}
-    if door.endswith("in turn"):
+    if api.endswith("in turn"):
         options["async_handlers"] = False
     for name in NAMES:
         notes: Notes = []
-        if door.endswith("theirs"):
+        if api.endswith("theirs"):
             options["client_manager"] = python_socketio.AsyncManager()
         exact = "pay" if name in ("*", *REFUSED) else name
-        sid, args, is_open = run(make(door, kind, shape, exact, notes, **options), name)
+        sid, args, is_open = run(make(api, kind, shape, exact, notes, **options), name)
         assert notes == expected(shape, exact, sid, name, args) * 2, name
         assert is_open is (name not in REFUSED), name
 
@@ -209,9 +209,9 @@ def test_a_handler_runs_as_the_client_that_sent_the_event(door: str, kind: str, 
 @given(st.text(max_size=12) | st.sampled_from(NAMES))
 @example("*")
 def test_no_name_runs_a_handler_as_another_client(name: str) -> None:
-    for door, shape in itertools.product(["Flask", "AsyncServer"], SHAPES):
+    for api, shape in itertools.product(["Flask", "AsyncServer"], SHAPES):
         notes: Notes = []
-        sid, args, _ = run(make(door, "coroutine", shape, "pay", notes), name)
+        sid, args, _ = run(make(api, "coroutine", shape, "pay", notes), name)
         assert notes == expected(shape, "pay", sid, name, args) * 2
 
 

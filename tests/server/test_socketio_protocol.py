@@ -1,4 +1,4 @@
-"""Socket.IO protocol, version 5: what binds a server, clause by clause, under every door.
+"""Socket.IO protocol, version 5: what binds a server, clause by clause, under each kind of server.
 
 Each docstring tells the clause in short and, in brackets, the section of the protocol document.
 """

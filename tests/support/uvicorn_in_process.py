@@ -43,7 +43,7 @@ class LocalUvicorn(uvicorn.Server):
 
 @asynccontextmanager
 async def running(app: Any, ws: str = "auto", **options: Any) -> AsyncIterator[Local]:
-    """Serve an application with uvicorn: by the direct door, or with ws="wsproto" by the plain one."""
+    """Serve an application with uvicorn: the direct way, or with ws="wsproto" over plain ASGI."""
     config = uvicorn.Config(app, port=0, ws=ws, lifespan="on", log_config=None, **options)
     server = LocalUvicorn(config)
     task = asyncio.ensure_future(server.serve())

@@ -17,12 +17,12 @@ SUPERVISORS = {
     "gunicorn --preload": ["gunicorn", "--preload", "--worker-class", "uvicorn_worker.UvicornWorker"],
     "uvicorn": ["uvicorn"],
 }
-DOOR = "websocket door: direct"
+SERVES = "websocket door: direct"
 
 
 @contextmanager
 def supervised(
-    name: str, target: str, workers: int, folder: Path, env: Mapping[str, str], started: str = DOOR
+    name: str, target: str, workers: int, folder: Path, env: Mapping[str, str], started: str = SERVES
 ) -> Iterator[Server]:
     """Serve an application with some workers on a free loopback port; the log of each says `started`."""
     port = free_port()

@@ -1,4 +1,4 @@
-"""Polling on the direct door: which requests it takes from uvicorn, and that clients see no difference."""
+"""Polling served the direct way: which requests it takes from uvicorn, and that clients see no difference."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ async def test_a_wrapped_application_gets_the_polling_requests(app: Watched) -> 
     assert app.scopes == ["http GET /socket.io/"]
 
 
-async def test_h11_hands_polling_requests_to_asgi_and_websockets_to_the_door(app: Watched) -> None:
+async def test_h11_hands_polling_requests_to_asgi_and_takes_websockets_the_direct_way(app: Watched) -> None:
     async with running(app, http="h11") as local:
         async with await RawSocket.connect(local) as raw:  # type: ignore[arg-type]
             await opened(raw)

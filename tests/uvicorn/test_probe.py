@@ -1,4 +1,4 @@
-"""uvicorn's insides are looked at when the server starts, and the direct door gets out of the way."""
+"""uvicorn's insides are looked at when the server starts, and what it lacks is done without."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def runs() -> Iterator[dict[str, Any]]:
 
 
 @pytest.mark.timeout(300)
-def test_a_uvicorn_that_has_all_names_opens_the_direct_door(runs: dict[str, Any]) -> None:
+def test_a_uvicorn_that_has_all_names_serves_the_direct_way(runs: dict[str, Any]) -> None:
     run = runs["nothing"]
     assert not run["error"]
     assert any("websocket door: direct" in line for line in run["log"])
@@ -63,7 +63,7 @@ def test_a_uvicorn_that_has_all_names_opens_the_direct_door(runs: dict[str, Any]
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", NAMES)
-def test_without_a_name_of_uvicorns_clients_are_served_through_the_plain_door(
+def test_without_a_name_of_uvicorns_clients_are_served_over_plain_asgi(
     name: str, runs: dict[str, Any]
 ) -> None:
     run = runs[name]
@@ -166,7 +166,7 @@ def test_what_uvicorn_asks_of_the_exchange_that_answers_a_request_is_in_the_tabl
 
 FAILING = """
 import {module} as module
-from tests.apps.doors import asgi
+from tests.apps.two_applications import asgi
 
 def fail(*args, **kwargs):
     raise RuntimeError("an accident")
@@ -184,7 +184,7 @@ module.{name} = fail
         ("asyncsock.uvicorn.installation", "Handshake"),
     ],
 )
-async def test_a_direct_door_that_fails_before_it_has_a_request_loses_none(
+async def test_a_direct_way_that_fails_before_it_has_a_request_loses_none(
     module: str, name: str, tmp_path: Path
 ) -> None:
     (tmp_path / "failing.py").write_text(FAILING.format(module=module, name=name))
@@ -197,7 +197,7 @@ async def test_a_direct_door_that_fails_before_it_has_a_request_loses_none(
     assert "RuntimeError: an accident" in log
 
 
-async def test_a_direct_door_that_fails_at_an_answer_is_closed(tmp_path: Path) -> None:
+async def test_a_direct_way_that_fails_at_an_answer_is_closed(tmp_path: Path) -> None:
     (tmp_path / "failing.py").write_text(
         FAILING.format(module="asyncsock.uvicorn.httptools", name="HTTPToolsConnection.answer")
     )

@@ -16,7 +16,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-logger = logging.getLogger("tests.doors")
+logger = logging.getLogger("tests.two_applications")
 
 
 async def other(scope: Scope, receive: Receive, send: Send) -> None:
