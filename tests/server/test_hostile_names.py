@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 from asyncsock import AsyncServer, Namespace, SocketIO, emit, join_room
 from asyncsock.engine.ids import is_id, make_id
 from asyncsock.engine.session import Session
-from tests.server.test_shortcut import Recorder, settled
 from tests.support.raw_clients import within
+from tests.support.recorded_sessions import Recorder, settled
 from tests.support.socketio_in_process import connected, opened
 
 KINDS = ["coroutine", "function"]

@@ -1,4 +1,4 @@
-"""The shortest way for an event does what the long way does."""
+"""The usual event is decoded quickly, and that changes nothing."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def start(calls: list[Any]) -> tuple[AsyncServer, Session, Recorder]:
     return server, *open_session(server)
 
 
-def effects(messages: list[str | bytes], short: bool) -> Any:
+def effects(messages: list[str | bytes], quickly: bool) -> Any:
     """What a server does with a session's messages: its handlers' calls, what it sends, if it goes on.
 
     The messages come at once, but where a `TURN` of the event loop stands between them.
@@ -61,7 +61,7 @@ def effects(messages: list[str | bytes], short: bool) -> Any:
 
     async def run() -> Any:
         server, session, transport = start(calls)
-        if not short:
+        if not quickly:
             take_the_long_way(server)
         session.receive("40")
         for message in messages:
@@ -113,9 +113,9 @@ anything = (
 @example(['42[["echo"]]', '42["echo"]'])
 @example(['42["echo",' + "[" * 300 + "]" * 300 + "]", '42["echo"]'])
 @example(['42["leave"]', '42["echo"]', TURN, '42["echo"]'])
-def test_the_shortcut_changes_nothing(messages: list[str | bytes]) -> None:
+def test_decoding_quickly_changes_nothing(messages: list[str | bytes]) -> None:
     for before in ([], [TURN], [TURN] * 4):  # the client not yet connected, connecting, connected
-        assert effects([*before, *messages], short=True) == effects([*before, *messages], short=False)
+        assert effects([*before, *messages], quickly=True) == effects([*before, *messages], quickly=False)
 
 
 @pytest.mark.parametrize(
