@@ -33,12 +33,21 @@ def asking(sid: str) -> Iterator[None]:
         handler.ended = True
 
 
-def in_connect_handler_of(sid: str) -> bool:
-    """Whether the caller is a client's connect handler: its own task, or a thread that works for it."""
+def refuse_call_in_connect_handler_of(sid: str | None) -> None:
+    """Refuse to wait for a client's answer in its own connect handler.
+
+    Raises:
+        RuntimeError: The caller is that handler: its own task, or a thread that works for it.
+    """
     handler = _asking.get()
     if handler is None or handler.sid != sid or handler.ended:
-        return False
+        return
     try:
-        return asyncio.current_task() is handler.task
+        is_caller = asyncio.current_task() is handler.task
     except RuntimeError:  # there is no event loop in this thread
-        return True
+        is_caller = True
+    if is_caller:
+        raise RuntimeError(
+            "call() cannot be answered in the client's own connect handler: until that has ended, the "
+            "client gets no event. Call it from a background task, or use always_connect=True"
+        )

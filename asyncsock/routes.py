@@ -13,6 +13,7 @@ from .acknowledgements import Acknowledgements
 from .codec.base import ANY, Incoming
 from .connection import Connection
 from .engine.awaitables import SENT_TYPES
+from .engine.signatures import fit
 from .types import Handler
 
 
@@ -147,3 +148,25 @@ class Routes:
             or server.namespaces == ANY
             or namespace in server.namespaces
         )
+
+
+# How many arguments these handlers get, of which they may leave out the last: ``auth``, or the reason.
+MOST_ARGUMENTS = {"connect": 3, "disconnect": 2}
+
+
+def fit_handler(event: str, namespace: str | None, handler: Handler) -> Handler:
+    """A handler that can be called with all arguments of its event, for one that may do without the last."""
+    most = MOST_ARGUMENTS.get(event)
+    if most is None:
+        return handler
+    return fit(handler, most + 1 if namespace == ANY else most)  # it gets the name of the namespace too
+
+
+def fit_methods(owner: Any) -> None:
+    """Fit the methods of a class-based namespace, if it is one that does not know itself how to call them."""
+    if not isinstance(owner, AsyncNamespace):
+        return
+    for event in MOST_ARGUMENTS:
+        method = getattr(owner, f"on_{event}", None)
+        if method is not None:
+            setattr(owner, f"on_{event}", fit_handler(event, owner.namespace, method))

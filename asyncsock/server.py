@@ -8,37 +8,27 @@ import threading
 from collections.abc import Callable
 from typing import Any, overload
 
-from socketio import AsyncManager
 from socketio import AsyncServer as BaseServer
 from socketio.async_namespace import AsyncNamespace
 
+from . import checks
 from .acknowledgements import Acknowledgements
 from .codec import make_codec
 from .codec.base import ANY
-from .connecting import in_connect_handler_of
+from .connecting import refuse_call_in_connect_handler_of
 from .connection import Connection, Environs
 from .connections import Connector
 from .dispatch import Dispatcher
 from .engine import EngineServer
 from .engine.awaitables import Sent, counts_as_coroutine
 from .engine.log import make_logger
-from .engine.signatures import fit, option_names, refuse_unknown
-from .engine.tested_versions import warn_once
+from .engine.signatures import option_names, refuse_unknown
 from .managers import packet_class_for, rooms_of
 from .rooms import Rooms
-from .routes import Routes
+from .routes import Routes, fit_handler, fit_methods
 from .server_loop import ServerLoop, result_elsewhere
 from .types import H, Handler
 from .user_session import UserSession
-
-# Methods of python-socketio's: overridden here, where it or its managers call them, or called.
-PRIVATE = (
-    "_engineio_server_class",
-    "_get_namespace_handler",
-    "_send_eio_packet",
-    "_send_packet",
-    "_trigger_event",
-)
 
 
 class AsyncServer(BaseServer):
@@ -76,9 +66,9 @@ class AsyncServer(BaseServer):
     ) -> None:
         if unknown := options.keys() - self.option_names():
             refuse_unknown(type(self).__name__, unknown, self.option_names())
-        _check_socketio()
-        _check_manager(client_manager)
-        _check_serializer(options.get("serializer", "default"))
+        checks.check_socketio()
+        checks.check_manager(client_manager)
+        checks.check_serializer(options.get("serializer", "default"))
         if isinstance(namespaces, str) and namespaces != ANY:
             namespaces = [namespaces]
         super().__init__(
@@ -163,12 +153,7 @@ class AsyncServer(BaseServer):
         register_as_it_is = super().on
 
         def register(handler: Handler) -> Handler:
-            adapted = handler
-            if event == "connect":
-                adapted = fit(handler, 3 if namespace != "*" else 4)
-            elif event == "disconnect":
-                adapted = fit(handler, 2 if namespace != "*" else 3)
-            register_as_it_is(event, adapted, namespace)
+            register_as_it_is(event, fit_handler(event, namespace, handler), namespace)
             return handler
 
         return register if handler is None else register(handler)
@@ -186,14 +171,7 @@ class AsyncServer(BaseServer):
     def register_namespace(self, namespace_handler: AsyncNamespace) -> None:
         """Register an object whose ``on_*`` methods handle the events of a namespace."""
         super().register_namespace(namespace_handler)
-        if not isinstance(namespace_handler, AsyncNamespace):
-            return  # it knows itself how to call its methods
-        for event, count in (("connect", 3), ("disconnect", 2)):
-            method = getattr(namespace_handler, f"on_{event}", None)
-            if method is not None:
-                if namespace_handler.namespace == "*":
-                    count += 1
-                setattr(namespace_handler, f"on_{event}", fit(method, count))
+        fit_methods(namespace_handler)
 
     def instrument(self, *args: Any, **kwargs: Any) -> Any:
         """Not available: python-socketio's admin interface patches the internals of its own engine."""
@@ -241,13 +219,7 @@ class AsyncServer(BaseServer):
             self.logger.info('emitting event "%s" to %s [%s]', event, room or "all", namespace)
         if threading.get_ident() == self._loop.thread:
             sent: Sent = self._rooms.emit(
-                event,
-                data,
-                namespace,
-                room=room,
-                skip_sid=skip_sid,
-                callback=callback,
-                ignore_queue=ignore_queue,
+                event, data, namespace, room, skip_sid, callback, ignore_queue=ignore_queue
             )
             return sent
         return self._rooms.emit_elsewhere(
@@ -310,17 +282,9 @@ class AsyncServer(BaseServer):
                 connect handler, until whose end the client gets no event.
             socketio.exceptions.TimeoutError: The client did not answer in time.
         """
-        if getattr(self.manager, "write_only", False):
-            raise RuntimeError(
-                "call() needs a server, and this process only writes to the message queue: answers go to the "
-                "servers. Have a handler of the server call the client, or emit without a callback"
-            )
-        client = to or sid
-        if client is not None and not self.always_connect and in_connect_handler_of(client):
-            raise RuntimeError(
-                "call() cannot be answered in the client's own connect handler: until that has ended, the "
-                "client gets no event. Call it from a background task, or use always_connect=True"
-            )
+        checks.check_answers(self.manager)
+        if not self.always_connect:
+            refuse_call_in_connect_handler_of(to or sid)
         return self._loop.result(super().call(event, data, to, sid, namespace, timeout, ignore_queue))
 
     def start_background_task(self, target: Handler, *args: Any, **kwargs: Any) -> Any:
@@ -343,21 +307,17 @@ class AsyncServer(BaseServer):
         Raises:
             ValueError: The client is not connected to the namespace, or the room is another client's own.
         """
-        return self._change_rooms(self._rooms.enter_room, sid, namespace or "/", room)
+        return self._loop.call(self._rooms.enter_room, sid, namespace or "/", room)
 
     @counts_as_coroutine
     def leave_room(self, sid: str, room: Any, namespace: str | None = None) -> Sent:
         """Remove a client from a room."""
-        return self._change_rooms(self._rooms.leave_room, sid, namespace or "/", room)
+        return self._loop.call(self._rooms.leave_room, sid, namespace or "/", room)
 
     @counts_as_coroutine
     def close_room(self, room: Any, namespace: str | None = None) -> Sent:
         """Remove every client from a room."""
-        return self._change_rooms(self._rooms.close_room, room, namespace or "/")
-
-    def _change_rooms(self, change: Handler, *args: Any) -> Sent:
-        sent: Sent = self._loop.call(change, *args)
-        return sent
+        return self._loop.call(self._rooms.close_room, room, namespace or "/")
 
     @counts_as_coroutine
     def disconnect(self, sid: str, namespace: str | None = None, ignore_queue: bool = False) -> Sent:
@@ -366,8 +326,7 @@ class AsyncServer(BaseServer):
         While the client's connect handler runs, it is only noted: from here on the client is sent nothing and
         cannot send, and it is disconnected when that handler has ended, for which awaiting does not wait.
         """
-        sent: Sent = self._loop.call(self._connector.disconnect, sid, namespace or "/", ignore_queue)
-        return sent
+        return self._loop.call(self._connector.disconnect, sid, namespace or "/", ignore_queue)
 
     # The user session of a client
 
@@ -439,24 +398,3 @@ class AsyncServer(BaseServer):
         await self.eio.shutdown()
         self._connector.stop()
         await self._rooms.stop()
-
-
-def _check_socketio() -> None:
-    """Look whether python-socketio calls what it called when it was tested; otherwise say where to begin."""
-    lacks = [name for name in PRIVATE if not hasattr(BaseServer, name)]
-    if lacks:
-        text = f"this python-socketio has no AsyncServer.{', '.join(lacks)}, and something may not work"
-        warn_once(logging.getLogger("asyncsock.server"), text, "python-socketio")
-
-
-def _check_manager(manager: Any) -> None:
-    if manager is not None and not isinstance(manager, AsyncManager):
-        raise TypeError(
-            f"client_manager={manager!r} blocks, and this server runs on asyncio: give SocketIO the broker's "
-            "URL as message_queue=, or pass asyncsock.queues.from_url(url) here"
-        )
-
-
-def _check_serializer(serializer: Any) -> None:
-    if isinstance(serializer, str) and serializer not in ("default", "msgpack"):
-        raise ValueError(f"serializer={serializer!r}: use 'default', 'msgpack' or a packet class")

@@ -7,11 +7,12 @@ import concurrent.futures
 import threading
 from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from .engine.awaitables import Sent, SentAndWaiting
 from .engine.tasks import running_loop
-from .types import Handler
+
+T = TypeVar("T")
 
 
 class ServerLoop:
@@ -69,12 +70,12 @@ class ServerLoop:
             return None
         return self._loop
 
-    def call(self, function: Handler, *args: Any) -> Any:
+    def call(self, function: Callable[..., T], *args: Any) -> T:
         """Call a function on the event loop's thread and return its result."""
         loop = self.elsewhere()
         if loop is None or not loop.is_running():  # or nobody would answer
             return function(*args)
-        future: concurrent.futures.Future[Any] = concurrent.futures.Future()
+        future: concurrent.futures.Future[T] = concurrent.futures.Future()
 
         def run() -> None:
             try:

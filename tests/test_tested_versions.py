@@ -12,7 +12,7 @@ import httpx
 import pytest
 import socketio
 
-from asyncsock import AsyncServer, connections, dispatch, routes, server
+from asyncsock import AsyncServer, checks, connections, dispatch, routes, server
 from asyncsock.engine.tested_versions import TESTED, warn_once
 from asyncsock.flask_bridge import context
 from tests.support.server_process import ROOT, serve
@@ -62,14 +62,14 @@ def test_every_private_method_of_python_socketios_server_that_ours_has_or_calls_
         for node in ast.walk(ast.parse(Path(module.__file__).read_text())):
             if isinstance(node, ast.Attribute) and ast.unparse(node.value) in holders:
                 used.add(node.attr)
-    assert used & theirs == set(server.PRIVATE)
+    assert used & theirs == set(checks.PRIVATE)
 
 
 def test_a_python_socketio_without_one_of_them_is_one_warning(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     warn_once.cache_clear()
-    monkeypatch.setattr(server, "PRIVATE", (*server.PRIVATE, "_call_the_police"))
+    monkeypatch.setattr(checks, "PRIVATE", (*checks.PRIVATE, "_call_the_police"))
     for _ in range(2):
         AsyncServer(async_mode="asgi")
     (warning,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
