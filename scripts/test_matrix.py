@@ -71,6 +71,7 @@ MODULES = {
         "handlers",
         "options",
         "running",
+        "sessions",
         "signals",
         "test_client",
         "threads",
