@@ -137,10 +137,9 @@ class Dispatcher:
             return
         if self._verbose:
             self._server.logger.info('received event "%s" from %s [%s]', data[0], client.sid, namespace)
-        route = self._routes.route(client.sid, namespace, data)
-        if route is None:
+        run = self._routes.run_event(connection, client.sid, packet)
+        if run is None:
             return
-        run = route.run_event(connection, client.sid, packet)
         if self._server.async_handlers:
             self._tasks.start(run, packet, connection.session.sid)
         else:

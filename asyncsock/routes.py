@@ -27,39 +27,6 @@ class Route:
         raise NotImplementedError
 
 
-class HandlerRoute(Route):
-    """A handler that is called as python-socketio calls it, for one event.
-
-    Args:
-        handler: What is called: a coroutine function or a function.
-        args: What it is called with.
-        acknowledgements: Where its result goes.
-    """
-
-    __slots__ = ("_acknowledgements", "_args", "_handler")
-
-    def __init__(self, handler: Handler, args: tuple[Any, ...], acknowledgements: Acknowledgements) -> None:
-        self._handler = handler
-        self._args = args
-        self._acknowledgements = acknowledgements
-
-    async def run_event(self, connection: Connection, sid: str, packet: Incoming) -> None:
-        handler, acknowledgements = self._handler, self._acknowledgements
-        try:
-            result = handler(*self._args)
-            if type(result) is CoroutineType or hasattr(type(result), "__await__"):
-                result = await result
-                if type(result) in SENT_TYPES:  # `return emit(...)`
-                    await result
-                    result = None
-            if packet.id is not None:
-                acknowledgements.send(connection, sid, packet, packet.id, handler, result)
-        except Exception as error:
-            acknowledgements.failed(error)
-        finally:
-            acknowledgements.running.pop(packet, None)
-
-
 class Routes:
     """Finds the handlers that are registered with a server.
 
@@ -105,27 +72,44 @@ class Routes:
         method = getattr(owner, f"on_{event}", None)
         return (method, args) if callable(method) else None
 
-    def route(self, sid: str, namespace: str, data: list[Any]) -> Route | None:
-        """What runs an event of a client.
-
-        Args:
-            sid: The client.
-            namespace: The namespace of the event.
-            data: Its name and its arguments.
-        """
-        registered = self._handlers.get(namespace)
-        handler = registered.get(data[0]) if registered is not None else None
-        if handler is not None and data[0] != ANY:  # as `find` would find
+    def run_event(
+        self, connection: Connection, sid: str, packet: Incoming
+    ) -> Coroutine[Any, Any, None] | None:
+        """What runs the handler of an event and acknowledges it; None if there is no handler."""
+        data = packet.data
+        event = data[0]
+        registered = self._handlers.get(packet.namespace)
+        handler = registered.get(event) if registered is not None else None
+        if handler is not None and event != ANY:  # as `find` would find it
             if isinstance(handler, Route):
-                return handler
-            return HandlerRoute(handler, (sid, *data[1:]), self._acknowledgements)
-        found = self.find(data[0], namespace, (sid, *data[1:]))
+                return handler.run_event(connection, sid, packet)
+            return self._run_handler(handler, (sid, *data[1:]), connection, sid, packet)
+        found = self.find(event, packet.namespace, (sid, *data[1:]))
         if found is None:
             return None
         handler, args = found
         if isinstance(handler, Route):
-            return handler
-        return HandlerRoute(handler, args, self._acknowledgements)
+            return handler.run_event(connection, sid, packet)
+        return self._run_handler(handler, args, connection, sid, packet)
+
+    async def _run_handler(
+        self, handler: Handler, args: tuple[Any, ...], connection: Connection, sid: str, packet: Incoming
+    ) -> None:
+        """Run a handler that is called as python-socketio calls it: a coroutine function or a function."""
+        acknowledgements = self._acknowledgements
+        try:
+            result = handler(*args)
+            if type(result) is CoroutineType or hasattr(type(result), "__await__"):
+                result = await result
+                if type(result) in SENT_TYPES:  # `return emit(...)`
+                    await result
+                    result = None
+            if packet.id is not None:
+                acknowledgements.send(connection, sid, packet, packet.id, handler, result)
+        except Exception as error:
+            acknowledgements.failed(error)
+        finally:
+            acknowledgements.running.pop(packet, None)
 
     def has(self, event: str, namespace: str) -> bool:
         """Whether an event has a handler."""

@@ -300,11 +300,6 @@ class ConnectionContext:
         return request.__dict__
 
     @property
-    def may_wait(self) -> bool:
-        """Whether a coroutine's event may have to wait: for a thread, or for functions of earlier events."""
-        return self.suspends or (self.beginning is not None and not self.beginning.begun)
-
-    @property
     def url_adapter(self) -> MapAdapter | None:
         """The adapter of `url_for`. Raises Flask's HTTP errors, such as a 400 for an untrusted host."""
         if self._adapter is None:

@@ -78,10 +78,6 @@ class FlaskRoute(Route):
         context = self.server.event_context(sid, namespace, self.message, data)
         return self.run(context, namespace, data[-1:] if self._of_server else data)
 
-    def arguments(self, packet: Incoming) -> tuple[Any, ...]:
-        """What the handler gets of an event."""
-        return tuple(packet.data if self._any_event else packet.data[1:])
-
     def run(self, context: EventContext, namespace: str, args: tuple[Any, ...]) -> Any:
         """Run the handler in the context of an event, and its error handler if it fails."""
         raise NotImplementedError
@@ -99,9 +95,9 @@ class CoroutineRoute(FlaskRoute):
         acknowledgements = self.server.acknowledgements
         try:
             context = connection.context or self.server.context_of(connection)
-            args = self.arguments(packet)
+            args = tuple(packet.data if self._any_event else packet.data[1:])
             event = context.replay(sid, packet.namespace, self.message, args)
-            if context.may_wait:
+            if context.suspends or (context.beginning is not None and not context.beginning.begun):
                 result = await self.run(EventContext(event), packet.namespace, args)
             else:  # the usual event takes no other coroutine than this one and the handler's own
                 event.enter()
@@ -148,7 +144,7 @@ class FunctionRoute(FlaskRoute):
     async def run_event(self, connection: Connection, sid: str, packet: Incoming) -> None:
         acknowledgements = self.server.acknowledgements
         try:
-            args = self.arguments(packet)
+            args = tuple(packet.data if self._any_event else packet.data[1:])
             context = self.server.context_of(connection).event(sid, packet.namespace, self.message, args)
             result = await self.run(context, packet.namespace, args)
             if type(result) in SENT_TYPES:  # `return emit(...)`
