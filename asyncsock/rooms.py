@@ -40,7 +40,7 @@ class HasEngine(Protocol):
 
 
 class Rooms(AsyncManager):
-    """The client manager of one process.
+    """The client manager of one process: ``socketio.AsyncManager``, whose methods it has, on a `RoomTable`.
 
     Attributes:
         table: Who is in which room.

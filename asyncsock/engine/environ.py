@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Iterable, MutableMapping
 from typing import Any
 
 CHANNEL = (
@@ -105,8 +105,13 @@ def build_environ(scope: MutableMapping[str, Any]) -> dict[str, Any]:
         if client[1] is not None:
             environ["REMOTE_PORT"] = str(client[1])
 
+    _add_headers(environ, scope["headers"])
+    return environ
+
+
+def _add_headers(environ: dict[str, Any], headers: Iterable[tuple[bytes, bytes]]) -> None:
     keys = _KEYS
-    for header, value in scope["headers"]:
+    for header, value in headers:
         key = keys.get(header)
         if key is None:
             key = _key(header)
@@ -117,4 +122,3 @@ def build_environ(scope: MutableMapping[str, Any]) -> dict[str, Any]:
             environ[key] = text
         elif key not in _SINGLE:
             environ[key] += ("; " if key == "HTTP_COOKIE" else ",") + text
-    return environ

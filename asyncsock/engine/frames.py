@@ -76,6 +76,7 @@ class FrameReader(msgspec.Struct, gc=False):
 
     def feed(self, data: bytes, owner: FrameOwner) -> None:
         """Read what has arrived. Never raises because of it."""
+        # One loop over the bytes of one read: a function for each step would be called for each frame.
         if self._wanted:
             self._partial += data
             if len(self._partial) < self._wanted:
