@@ -157,7 +157,8 @@ class ASGIApp(BaseApp):
     async def _start(self, send: Send) -> None:
         if hasattr(self.engineio_server, "startup"):
             await self.engineio_server.startup()
-        self.engine.start()
+        if isinstance(self.engine, EngineServer):  # not the one of a server of python-socketio's
+            self.engine.start()
         if self._sees_every_request():
             door = "plain ASGI (the application is a subclass that sees every request)"
         else:
