@@ -36,13 +36,13 @@ class ForeignManager:
         # Managers before python-socketio 5.18 know one step only: a client that is there is connected.
         self._in_two_steps = hasattr(manager, "pre_connect")
         self._clients: dict[str, Client] = {}
-        self._sent_away: set[str] = set()
+        self._silent: set[str] = set()  # the sids of clients that are sent nothing any more
         self._find = manager.get_participants
         manager.get_participants = self._participants
 
     def _participants(self, namespace: str, room: Any) -> Iterable[tuple[str, str]]:
         found: Iterable[tuple[str, str]] = self._find(namespace, room)
-        return [each for each in found if each[0] not in self._sent_away] if self._sent_away else found
+        return [each for each in found if each[0] not in self._silent] if self._silent else found
 
     # Other processes
 
@@ -133,13 +133,14 @@ class ForeignManager:
     def pre_disconnect(self, sid: str, namespace: str) -> None:
         """Note that a client is about to leave."""
         self._manager.pre_disconnect(sid, namespace)
+        self._silent.add(sid)
         self._make_way(sid)
 
     async def disconnect(self, sid: str, namespace: str, **options: Any) -> None:
         """Forget a client."""
         self._make_way(sid)
         self._clients.pop(sid, None)
-        self._sent_away.discard(sid)
+        self._silent.discard(sid)
         await self._manager.disconnect(sid, namespace, **options)
 
     def _make_way(self, sid: str) -> None:
@@ -154,7 +155,7 @@ class ForeignManager:
             return False
         if client.state is State.CONNECTING:
             client.state, client.target = State.GONE, Dropped(reason)
-            self._sent_away.add(sid)
+            self._silent.add(sid)
         return client.state is State.GONE
 
     def why_gone(self, sid: str, namespace: str) -> str | None:
