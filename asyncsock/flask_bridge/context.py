@@ -23,22 +23,21 @@ event of a coroutine handler does without `with`: `connection.replay(...)`, its 
 
 from __future__ import annotations
 
-import asyncio
-import threading
-from collections.abc import Callable
+from collections.abc import Awaitable
 from concurrent.futures import Executor
-from contextvars import copy_context
+from functools import partial
 from inspect import iscoroutinefunction
 from typing import Any
 
 from asgiref.sync import sync_to_async
 from flask import Flask, Request
-from flask.sessions import SecureCookieSessionInterface, SessionMixin
+from flask.sessions import SessionMixin
 from flask.signals import appcontext_popped, appcontext_pushed, appcontext_tearing_down, request_tearing_down
 from werkzeug.routing import MapAdapter
 from werkzeug.utils import cached_property
 
 from ..engine.tested_versions import range_of
+from .session import ConnectionSession
 from .threads import Beginning
 
 try:
@@ -66,7 +65,6 @@ PARTS: dict[type, tuple[str, ...]] = {
 }
 
 _new = object.__new__
-_first_session = threading.Lock()  # held for an assignment only, never during a call of a session store
 
 
 def check_parts() -> None:
@@ -85,10 +83,6 @@ def check_parts() -> None:
 
 
 check_parts()
-
-
-class ManagedSession(dict[str, Any], SessionMixin):
-    """A connection's own copy of the user's session. It is never written back."""
 
 
 class _AppContext(AppContext):
@@ -145,14 +139,14 @@ class ReplayedContext(RequestContext):
         app_context = self.app_context  # as in `bind`
         app_context._cv_tokens = [_cv_app.set(app_context)]
         self._cv_tokens = [(_cv_request.set(self), app_context)]
-        if appcontext_pushed.receivers or self.connection._blocks:
+        if appcontext_pushed.receivers or self.connection.session_blocks:
             self._begin()
 
     def _begin(self) -> None:
         try:
             if appcontext_pushed.receivers:
                 appcontext_pushed.send(self.app, _async_wrapper=self.app.ensure_sync)
-            if self.connection._blocks:
+            if self.connection.session_blocks:
                 _ = self.session
         except BaseException as error:
             self.leave(error)
@@ -163,8 +157,8 @@ class ReplayedContext(RequestContext):
         connection = self.connection
         if save and error is None and not connection.manage_session:
             try:
-                if self.must_save():
-                    self.save_session()
+                if self._session is not None and connection.must_save(self._session):
+                    connection.save_session(self._session)
             except BaseException as failure:
                 self.leave(failure)
                 raise
@@ -200,20 +194,8 @@ class ReplayedContext(RequestContext):
         _cv_request.reset(self._cv_tokens.pop()[0])
         _cv_app.reset(self.app_context._cv_tokens.pop())
 
-    def must_save(self) -> bool:
-        """Whether the app's session interface has a session to save."""
-        session = self._session
-        if session is None or self.connection.manage_session:
-            return False
-        interface = self.app.session_interface
-        return getattr(session, "modified", True) and not interface.is_null_session(session)
 
-    def save_session(self) -> None:
-        """Save the session with the app's session interface."""
-        self.app.session_interface.save_session(self.app, self.session, self.app.response_class())
-
-
-class ConnectionContext:
+class ConnectionContext(ConnectionSession):
     """What a connection's events share: the app, the request, the session.
 
     Args:
@@ -230,31 +212,19 @@ class ConnectionContext:
 
     __slots__ = (
         "_adapter",
-        "_blocks",
         "_overrides",
         "_request_class",
-        "_session",
         "_state",
         "_teardown_awaits",
-        "_turn",
-        "app",
         "beginning",
-        "environ",
-        "executor",
-        "manage_session",
         "suspends",
     )  # fmt: skip
 
     def __init__(
         self, app: Flask, environ: Environ, *, manage_session: bool = True, executor: Executor | None = None
     ) -> None:
-        self.app = app
-        self.environ = environ
-        self.manage_session = manage_session
-        self.executor = executor
-        self._session: SessionMixin | None = None
+        super().__init__(app, environ, manage_session, executor)
         self._adapter: MapAdapter | None = None
-        self._turn: asyncio.Lock | None = None
         self.beginning: Beginning | None = None
         self._state = self._prepare()  # what each event's request starts from
 
@@ -286,9 +256,6 @@ class ConnectionContext:
             request.trusted_hosts = app.config["TRUSTED_HOSTS"]
         self.environ.pop("werkzeug.request", None)  # the environ and the request would be a cycle
         self._request_class = type(request)
-        interface, cookie = app.session_interface, SecureCookieSessionInterface
-        methods = [getattr(m, "__func__", None) for m in (interface.open_session, interface.save_session)]
-        self._blocks = methods != [cookie.open_session, cookie.save_session]
         self._overrides = (  # methods that must be called even when no teardown function is registered
             type(app).do_teardown_request is not Flask.do_teardown_request
             or type(app).do_teardown_appcontext is not Flask.do_teardown_appcontext
@@ -296,7 +263,7 @@ class ConnectionContext:
         )
         functions = (*app.teardown_request_funcs.get(None, ()), *app.teardown_appcontext_funcs)
         self._teardown_awaits = any(map(iscoroutinefunction, functions))
-        self.suspends = self._blocks or self._teardown_awaits
+        self.suspends = self.session_blocks or self._teardown_awaits
         return request.__dict__
 
     @property
@@ -307,23 +274,6 @@ class ConnectionContext:
             request.__dict__.update(self._state)
             self._adapter = self.app.create_url_adapter(request)
         return self._adapter
-
-    def open_session(self, request: Request) -> SessionMixin:
-        """The session for an event: the connection's copy, or what the app's session interface opens."""
-        if self._session is not None:
-            return self._session
-        interface = self.app.session_interface
-        session: SessionMixin | None = interface.open_session(self.app, request)
-        if session is None:
-            session = interface.make_null_session(self.app)
-        if not self.manage_session:
-            return session
-        with _first_session:
-            if self._session is None:
-                self._session = self.environ["saved_session"] = ManagedSession(
-                    session
-                )  # Flask-SocketIO's key
-            return self._session
 
 
 class EventContext:
@@ -347,7 +297,7 @@ class EventContext:
         self.context.leave(error)
 
     async def __aenter__(self) -> EventContext:
-        if self.connection._blocks:
+        if self.connection.session_blocks:
             try:
                 await self.open()
             except BaseException as error:
@@ -358,8 +308,9 @@ class EventContext:
 
     async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         try:
-            if error is None and self.context.must_save():
-                await self._run(self.context.save_session)
+            connection, session = self.connection, self.context._session
+            if error is None and session is not None and connection.must_save(session):
+                await connection.call_interface(partial(connection.save_session, session))
         except BaseException as failure:
             error = failure
             raise
@@ -371,24 +322,13 @@ class EventContext:
             else:
                 self.context.leave(error, save=False)
 
-    async def open(self) -> None:
+    def open(self) -> Awaitable[None]:
         """Open a session that may block, in a thread, after those of earlier events, as `async with` does."""
-        connection = self.connection
-        if connection._blocks:
-            connection._turn = connection._turn or asyncio.Lock()  # first come, first served
-            async with connection._turn:
-                if connection._session is None:
-                    await self._run(self._open_session)
+        return self.connection.open_in_turn(self._open_session)
 
     def _open_session(self) -> None:
         self.context.bind()  # in the thread's copy of the context, so there is nothing to undo
         _ = self.context.session
-
-    async def _run(self, function: Callable[[], None]) -> None:
-        if not self.connection._blocks:
-            return function()
-        run = copy_context().run
-        await asyncio.get_running_loop().run_in_executor(self.connection.executor, run, function)
 
     def _bind_and_leave(self, error: BaseException | None) -> None:
         self.context.bind()

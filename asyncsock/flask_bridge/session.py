@@ -1,0 +1,101 @@
+"""Flask's session in handlers: a copy that a connection keeps, or the application's own around each event."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor
+from contextvars import copy_context
+from typing import Any
+
+from flask import Flask, Request
+from flask.sessions import SecureCookieSessionInterface, SessionMixin
+
+_first_copy = threading.Lock()  # held for an assignment only, never during a call of a session store
+
+
+class ManagedSession(dict[str, Any], SessionMixin):
+    """A connection's own copy of the user's session. It is never written back."""
+
+
+class ConnectionSession:
+    """The session of a connection, as its events share it.
+
+    Args:
+        app: the Flask application.
+        environ: the WSGI environ of the connecting request.
+        manage_session: keep a copy of the session for the connection (True), or have the app's session
+            interface open and save it around each event (False).
+        executor: where sessions that may block are opened and saved. None means the loop's own.
+
+    Attributes:
+        session_copy: the copy, once an event has needed it.
+        session_blocks: whether opening or saving a session may block: only that of Flask's cookies does not.
+    """
+
+    __slots__ = (
+        "_turn",
+        "app",
+        "environ",
+        "executor",
+        "manage_session",
+        "session_blocks",
+        "session_copy",
+    )
+
+    def __init__(
+        self, app: Flask, environ: dict[str, Any], manage_session: bool, executor: Executor | None
+    ) -> None:
+        self.app = app
+        self.environ = environ
+        self.manage_session = manage_session
+        self.executor = executor
+        self.session_copy: SessionMixin | None = None
+        self._turn: asyncio.Lock | None = None
+        interface, cookie = app.session_interface, SecureCookieSessionInterface
+        methods = [getattr(m, "__func__", None) for m in (interface.open_session, interface.save_session)]
+        self.session_blocks = methods != [cookie.open_session, cookie.save_session]
+
+    def open_session(self, request: Request) -> SessionMixin:
+        """The session for an event: the connection's copy, or what the app's session interface opens."""
+        if self.session_copy is not None:
+            return self.session_copy
+        interface = self.app.session_interface
+        session: SessionMixin | None = interface.open_session(self.app, request)
+        if session is None:
+            session = interface.make_null_session(self.app)
+        if not self.manage_session:
+            return session
+        with _first_copy:
+            if self.session_copy is None:
+                self.session_copy = ManagedSession(session)
+                self.environ["saved_session"] = self.session_copy  # Flask-SocketIO's key
+            return self.session_copy
+
+    def must_save(self, session: SessionMixin) -> bool:
+        """Whether the app's session interface has to save the session of an event."""
+        if self.manage_session:
+            return False
+        interface = self.app.session_interface
+        return getattr(session, "modified", True) and not interface.is_null_session(session)
+
+    def save_session(self, session: SessionMixin) -> None:
+        """Save the session of an event with the app's session interface."""
+        self.app.session_interface.save_session(self.app, session, self.app.response_class())
+
+    async def open_in_turn(self, open_session: Callable[[], object]) -> None:
+        """Have a session that may block opened in a thread, after those of earlier events."""
+        if self.session_blocks:
+            self._turn = self._turn or asyncio.Lock()  # first come, first served
+            async with self._turn:
+                if self.session_copy is None:
+                    await self.call_interface(open_session)
+
+    async def call_interface(self, function: Callable[[], object]) -> None:
+        """Call a function that calls the session interface: in a thread, if that may block."""
+        if not self.session_blocks:
+            function()
+            return
+        run = copy_context().run
+        await asyncio.get_running_loop().run_in_executor(self.executor, run, function)
