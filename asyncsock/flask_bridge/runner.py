@@ -21,8 +21,8 @@ from werkzeug.serving import generate_adhoc_ssl_context, is_running_from_reloade
 from ..asgi import ASGIApp
 from ..uvicorn.signals import close_then
 from .paths import FlaskApp
+from .process_signals import ProgramSignals
 from .reloader import can_reload, run_with_reloader
-from .signals import ProgramSignals
 
 RELOAD = 3  # the exit code by which Werkzeug's reloader asks to be started again
 # Options that run() refuses: it serves the one application that it was given, in one process.

@@ -3,7 +3,8 @@
 Run it with ``python examples/chat/app.py`` or ``uvicorn --app-dir examples/chat app:asgi``,
 then open the page in two browsers.
 
-Everything lives in the memory of this one process, is bounded, and is gone when it stops.
+Everything lives in the memory of this one process, is bounded, and is gone when it stops. It is one file, so
+that it can be read from top to bottom and copied.
 """
 
 from __future__ import annotations
