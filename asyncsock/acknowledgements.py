@@ -1,4 +1,4 @@
-"""Acknowledgements that clients get, and what becomes of a handler's error."""
+"""Acknowledges events to clients, and reports the errors of handlers."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from .types import Handler
 
 
 class Acknowledgements:
-    """The end of every event, whichever kind of handler it has had.
+    """Ends an event after its handler, of whatever kind that is.
 
     Args:
         engine: The engine that the clients are connected to.
-        codec: What writes the packets.
+        codec: Encodes the packets.
 
     Attributes:
-        running: The tasks of handlers by their packets. A handler's task takes its own out.
-        failed: Called with what a handler has raised.
+        running: The tasks of handlers by their packets. Each task removes itself.
+        failed: Reports an exception that a handler has raised.
     """
 
     def __init__(self, engine: EngineServer, codec: Codec) -> None:
@@ -51,7 +51,7 @@ class Acknowledgements:
 
 
 def _name_of(handler: Handler, event: str) -> str:
-    """Which function of the application's a handler is."""
+    """The name of the application's function that a handler calls."""
     function = getattr(handler, "function", handler)
     owner = getattr(function, "__self__", None)
     if owner is not None and hasattr(type(owner), f"on_{event}"):

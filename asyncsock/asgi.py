@@ -30,8 +30,8 @@ class ASGIApp(BaseApp):
         socketio_server: An `asyncsock.AsyncServer` or an `asyncsock.engine.EngineServer`.
         other_asgi_app: Gets every other request and WebSocket, and the lifespan.
         static_files: A dictionary of URL paths and files or directories, as python-socketio takes it.
-        socketio_path: The server's path, with or without the ``root_path`` (or the end of it) that the ASGI
-            server or a mount names; None gives it every request.
+        socketio_path: The server's path. It may begin with the ``root_path`` of the ASGI server or of a
+            mount, or with the end of that. With None the server gets every request.
         on_startup: Called before the first request; may be a coroutine function.
         on_shutdown: Called when the server stops; may be a coroutine function.
 
@@ -123,7 +123,7 @@ class ASGIApp(BaseApp):
         await send({"type": "http.response.body", "body": body})
 
     async def not_found(self, receive: Receive, send: Send) -> None:
-        """Answer a request that is for nobody."""
+        """Answer a request that neither the server nor another application takes."""
         await answer(send, 404, b"Not Found", [])
 
     # Lifespan
@@ -146,7 +146,7 @@ class ASGIApp(BaseApp):
                     await other.shutdown()
                     await _call(self.on_shutdown)
             except Exception as error:
-                if not isinstance(error, ConnectionError):  # of which the ASGI server shows the message
+                if not isinstance(error, ConnectionError):  # whose message the ASGI server shows
                     self.engine.logger.exception("error at %s", stage)
                 await send({"type": f"{message['type']}.failed", "message": str(error)})
                 return
@@ -167,7 +167,7 @@ class ASGIApp(BaseApp):
         close_before_uvicorn_stops(self.engineio_server, self.engine)
 
     def _sees_every_request(self) -> bool:
-        """Whether a subclass, or a method put in place of ours, has to be called for each request."""
+        """Whether a subclass, or a method that replaces ours, has to be called for each request."""
         server, engine = self.engineio_server, self.engine
         return (
             type(self).__call__ is not ASGIApp.__call__
@@ -178,7 +178,7 @@ class ASGIApp(BaseApp):
 
 
 class _OtherLifespan:
-    """The lifespan of the other application, if it understands one."""
+    """The lifespan of the other application, if it supports one."""
 
     def __init__(self, app: ASGI | None, scope: Scope) -> None:
         self._app = app
@@ -203,8 +203,8 @@ class _OtherLifespan:
         reply = asyncio.ensure_future(self._from_app.get())
         await asyncio.wait([reply, self._task], return_when=asyncio.FIRST_COMPLETED)
         if not reply.done():
-            # It ended or raised without an answer: it does not know lifespans, as the specification
-            # says such applications do.
+            # It ended or raised without an answer. By the specification this says that it does not support
+            # lifespans.
             reply.cancel()
             self._task.cancelled() or self._task.exception()
         elif reply.result()["type"] == f"{message}.failed":
@@ -221,10 +221,10 @@ async def _call(hook: Hook | None) -> None:
 
 
 def _paths(scope: Scope) -> list[str]:
-    """The names of a request's path: below ``root_path``, then with ever more of the end of ``root_path``.
+    """The forms of a request's path: without ``root_path``, then with more and more of the end of it.
 
-    ASGI servers and mounts leave ``root_path`` in ``path`` or take it out, and where one leaves it to a proxy
-    only what a mount has added may be there. Programs write paths of each kind.
+    Some ASGI servers and mounts leave ``root_path`` in ``path``, others remove it. Where a proxy removes a
+    part, ``path`` begins with the rest, which a mount has added. A program may mean any of these forms.
     """
     path: str = scope["path"]
     root: str = scope.get("root_path", "").rstrip("/")
@@ -236,7 +236,7 @@ def _paths(scope: Scope) -> list[str]:
 
 
 def _bodiless(send: Send) -> Send:
-    """For the answer to a HEAD request: ``send`` without the body."""
+    """A ``send`` that leaves out the body, for the answer to a HEAD request."""
 
     async def send_head(message: Message) -> None:
         if message["type"] == "http.response.body":

@@ -1,4 +1,4 @@
-"""Which connect handler the caller is in, if it is in one."""
+"""Which connect handler is running where the caller is, if any."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextvars import ContextVar
 
 
 class _Asking:
-    """A connect handler that runs, or has; what it has begun may run for longer."""
+    """A connect handler. Tasks and threads that it starts see it too, also when it has ended."""
 
     __slots__ = ("ended", "sid", "task")
 
@@ -24,7 +24,7 @@ _asking: ContextVar[_Asking | None] = ContextVar("asking", default=None)
 
 @contextmanager
 def asking(sid: str) -> Iterator[None]:
-    """Run a client's connect handler in the block."""
+    """Mark the block as a client's connect handler."""
     handler = _Asking(sid)
     _asking.set(handler)
     try:

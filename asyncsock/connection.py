@@ -12,11 +12,11 @@ from .engine.packet import NOOP, Packet
 from .engine.session import Session
 from .engine.transports.base import HOLDING, NO_TRANSPORT
 
-NO_ROOMS: dict[Hashable, None] = {}  # of all clients that have joined none; never changed
+NO_ROOMS: dict[Hashable, None] = {}  # shared by all clients that have joined no room; never changed
 
 
 class Partial:
-    """A binary packet that waits for its attachments."""
+    """A binary packet, and those of its attachments that have arrived."""
 
     __slots__ = ("attachments", "packet", "size")
 
@@ -71,7 +71,7 @@ class State(IntEnum):
     CONNECTING = 1  # its connect handler runs
     CONNECTED = 2
     DISCONNECTING = 3  # its disconnect handler runs
-    GONE = 4  # it left, or was sent away, while its connect handler ran, which still does
+    GONE = 4  # it left, or was sent away, and its connect handler still runs
 
 
 CONNECTED = State.CONNECTED  # for hot paths: looking up a member of an enumeration takes as long as a call
@@ -90,7 +90,7 @@ class Held:
 
     @property
     def kept(self) -> list[Packet]:
-        """What has been sent since."""
+        """The packets that have been sent to it so far."""
         return self.outbox[1:]
 
 
@@ -98,8 +98,8 @@ class Dropped:
     """Stands for the session of a client that leaves: what is sent to it goes nowhere.
 
     Attributes:
-        reason: Why it leaves, where its connect handler still runs.
-        kept: What was sent to it before it was sent away, where it has to be let in first.
+        reason: Why the client leaves, if its connect handler still runs.
+        kept: What was sent to the client before it was sent away. It gets this when it is let in first.
     """
 
     __slots__ = ("kept", "outbox", "reason")
@@ -118,11 +118,11 @@ class Client:
     """One client in one namespace.
 
     Attributes:
-        target: Where what is sent to it goes: to a `Held` while its connect handler runs, to its session when
+        target: Where its packets go: to a `Held` while its connect handler runs, to its session when
             it is connected, to a `Dropped` when it leaves or is sent away. Its rooms hold the same object, so
             that sending to a room need not look at states; `RoomTable.redirect` changes it in all of them.
-        rooms: Those it has joined, in that order, its own aside.
-        callbacks: What its acknowledgements are for, by their ids.
+        rooms: The rooms that it has joined, in that order, without its own.
+        callbacks: What to call when it acknowledges an event, by the id of the event.
     """
 
     __slots__ = ("callbacks", "connection", "last_id", "namespace", "rooms", "sid", "state", "target")

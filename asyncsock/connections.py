@@ -24,8 +24,8 @@ from .routes import Routes
 from .server_loop import wait_for
 from .types import Handler
 
-# Seconds for which a client is let in that its connect handler sent away: python-socketio's clients ignore
-# a DISCONNECT that comes before their connect() has returned.
+# Seconds between the CONNECT and the DISCONNECT packet of a client that its connect handler disconnects.
+# python-socketio's clients ignore a DISCONNECT that comes before their connect() has returned.
 LET_IN = 0.05
 
 
@@ -33,12 +33,12 @@ class Connector:
     """Connects clients to namespaces, and disconnects them.
 
     Args:
-        server: Whose handlers and options decide.
-        connections: The connections by session id. Each stays there until the connect and disconnect
-            handlers that run for it have ended.
-        rooms: Who the clients are.
-        routes: What finds the handlers.
-        codec: What writes the packets.
+        server: The server, for its handlers and options.
+        connections: The connections by session id. Each stays there until its connect and disconnect
+            handlers have ended.
+        rooms: The clients.
+        routes: Finds the handlers.
+        codec: Encodes the packets.
         connect_timeout: Seconds after which a client that is in no namespace is disconnected.
     """
 
@@ -67,7 +67,7 @@ class Connector:
         self._deadlines.add(connection)
 
     def end(self, session: Session, reason: str) -> asyncio.Future[Any] | None:
-        """Disconnect the clients of a session that has ended; a future while handlers run for it."""
+        """Disconnect the clients of a session that has ended. Returns a future while handlers run for it."""
         connection = self._connections[session.sid]
         connection.partial = None
         self._deadlines.discard(connection)
@@ -87,13 +87,13 @@ class Connector:
         return ended
 
     def _leaves_silently(self, connection: Connection) -> bool:
-        """Whether a session that has ended can be forgotten at once: no handler is to hear of it or runs."""
+        """Whether a session that has ended can be forgotten at once, without handlers to call or wait for."""
         if not self._server.async_handlers or connection.handlers or not self._all_have_begun():
             return False
         return not any(self._routes.has("disconnect", name) for name in connection.clients)
 
     def left_loop(self) -> None:
-        """The event loop is over: forget the clients that it left, of whom no handler can hear any more."""
+        """Forget the clients that are left when the event loop has ended; no handler can run for them."""
         manager = self._server.manager
         for namespace in list(manager.get_namespaces()):
             for sid, _ in list(manager.get_participants(namespace, None)):
@@ -102,7 +102,7 @@ class Connector:
         self._deadlines.clear()
 
     def stop(self) -> None:
-        """Wait no more for clients that are in no namespace."""
+        """Stop the timer for clients that are in no namespace."""
         self._deadlines.clear()
 
     # Connecting
@@ -117,7 +117,7 @@ class Connector:
             )
             self._put(session, CONNECT_ERROR, namespace, {"message": "Invalid namespace"})
         elif self._rooms.is_immediate is True and not self._routes.has("connect", namespace):
-            sid = self._rooms.connect_at_once(connection, namespace)  # there is nobody to wait for
+            sid = self._rooms.connect_at_once(connection, namespace)  # there is no handler to wait for
             if sid is None:
                 self._put(session, CONNECT_ERROR, namespace, {"message": "Unable to connect"})
             else:
@@ -146,7 +146,7 @@ class Connector:
                 await self._undo(sid, namespace)
 
     async def _ask_connect_handler(self, session: Session, sid: str, namespace: str, auth: Any) -> Any:
-        """None if the client is accepted, else what to tell it."""
+        """Run the connect handler. Returns None if it accepts the client, or else the data of the refusal."""
         environ = self._server.environ.get(session.sid)
         try:
             with asking(sid):
@@ -174,7 +174,7 @@ class Connector:
         elif self._rooms.is_connected(sid, namespace):
             self._put(session, DISCONNECT, namespace)
         else:
-            return  # it has left, or was disconnected, as any client that is connected
+            return  # it left or was disconnected meanwhile, which removes it
         await self._rooms.disconnect(sid, namespace, ignore_queue=True)
 
     def _put_refusal(self, session: Session, namespace: str, refusal: Any) -> None:
@@ -186,9 +186,9 @@ class Connector:
             self._put(session, CONNECT_ERROR, namespace, exceptions.ConnectionRefusedError().error_args)
 
     async def _let_in_and_out(self, connection: Connection, sid: str, namespace: str, reason: str) -> None:
-        """End what an accepted client's connect handler has begun: it left meanwhile, or was sent away.
+        """Disconnect a client that left, or was sent away, while the handler that accepts it ran.
 
-        Clients understand DISCONNECT only after CONNECT.
+        It gets CONNECT first, because clients understand DISCONNECT only after that.
         """
         session = connection.session
         if reason == SERVER_DISCONNECT and session.is_open:
@@ -199,7 +199,7 @@ class Connector:
         await self._run_disconnect(sid, namespace, reason)
 
     async def _undo(self, sid: str, namespace: str) -> None:
-        """The client left while its connect handler ran: let the disconnect handler undo what that did."""
+        """Run the disconnect handler of a client whose session ended while its connect handler ran."""
         if self._rooms.is_connected(sid, namespace):
             self._rooms.pre_disconnect(sid, namespace)
             await self._run_disconnect(sid, namespace, TRANSPORT_CLOSE)
@@ -207,7 +207,7 @@ class Connector:
     # Leaving
 
     def leave(self, connection: Connection, sid: str, namespace: str, reason: str) -> None:
-        """The client of a session leaves a namespace."""
+        """Disconnect a client that leaves a namespace."""
         self._rooms.pre_disconnect(sid, namespace)
         self._leave(connection, sid, namespace, reason)
 
@@ -219,8 +219,8 @@ class Connector:
     def disconnect(self, sid: str, namespace: str, ignore_queue: bool) -> Sent:
         """Disconnect a client from a namespace.
 
-        While its connect handler runs, that is only noted: from here on the client is sent nothing, and it
-        never comes to be connected, so that what it sends is ignored.
+        While the client's connect handler runs, this is only noted. From then on the client is sent nothing,
+        and what it sends is ignored, because it never becomes connected.
         """
         if self._rooms.send_away(sid, namespace, SERVER_DISCONNECT):
             return SENT
@@ -235,7 +235,7 @@ class Connector:
         return SentAndWaiting(lambda: wait_for(task))
 
     def _waits_for_caller(self, connection: Connection) -> bool:
-        """Whether a handler of a session that is begun now waits until the caller, another one, has ended."""
+        """Whether the disconnect handler has to wait for the caller: another handler of the same session."""
         if self._server.async_handlers:
             return False
         running = self._engine.tasks.running.values()
@@ -244,7 +244,7 @@ class Connector:
     def _leave(
         self, connection: Connection, sid: str, namespace: str, reason: str
     ) -> asyncio.Task[Any] | None:
-        """Run the disconnect handler and forget the client; a task if there is anything to wait for."""
+        """Run the disconnect handler and forget the client. Returns a task unless that is done at once."""
         all_at_once = self._server.async_handlers
         if self._rooms.is_immediate is True and all_at_once and not self._routes.has("disconnect", namespace):
             self._after_earlier_events(self._rooms.basic_disconnect, sid, namespace)
@@ -262,18 +262,18 @@ class Connector:
             await self._rooms.disconnect(sid, namespace, ignore_queue=True)
 
     def _all_have_begun(self) -> bool:
-        """Whether the handlers of all events so far have begun, where events need not wait for each other."""
+        """Whether the handlers of all earlier events have begun, if `async_handlers` lets them overlap."""
         return EAGER_TASKS or not self._engine.tasks.running
 
     def _after_earlier_events(self, function: Handler, *args: Any) -> None:
-        """Call a function once the handlers of events that came before have begun."""
+        """Call a function when the handlers of earlier events have begun."""
         if self._all_have_begun():
             function(*args)
         else:
             asyncio.get_running_loop().call_soon(function, *args)
 
     def _keep_for(self, task: asyncio.Task[Any], connection: Connection) -> None:
-        """Keep what belongs to a session until a connect or disconnect handler has ended."""
+        """Keep a connection until a connect or disconnect handler has ended."""
         if not task.done():
             if connection.handlers is None:
                 connection.handlers = set()

@@ -26,12 +26,12 @@ class Dispatcher:
     """The engine's application that speaks Socket.IO: it takes sessions and what they send.
 
     Args:
-        server: Whose options decide.
+        server: The server, for its options and its logger.
         connections: The connections by session id.
         connector: Connects and disconnects clients.
-        rooms: Who the clients are.
-        routes: What finds and runs the handlers.
-        codec: What reads the packets.
+        rooms: The clients.
+        routes: Finds and runs the handlers.
+        codec: Decodes the packets.
         loop: The event loop to serve on.
         verbose: Whether each event is logged.
     """
@@ -71,17 +71,17 @@ class Dispatcher:
         self._connector.begin(session)
 
     def disconnect(self, session: Session, reason: str) -> asyncio.Future[Any] | None:
-        """A session has ended: disconnect its clients; a future while handlers run for it."""
+        """Disconnect the clients of a session that has ended. Returns a future while handlers run for it."""
         return self._connector.end(session, reason)
 
     def left_loop(self) -> None:
-        """The event loop is over, and with it all sessions."""
+        """Forget all sessions, because the event loop has ended."""
         self._connector.left_loop()
 
     # Packets
 
     def message(self, session: Session, message: str | bytes) -> None:
-        """Take a message of a session: a packet, or an attachment of one.
+        """Take a message of a session: a packet, or an attachment of a packet.
 
         Raises:
             BadPacket: The client broke the protocol.
@@ -102,7 +102,7 @@ class Dispatcher:
             self._take_other(connection, packet)
 
     def _decode_any(self, connection: Connection, message: str | bytes) -> Incoming | None:
-        """The packet of a message; None while it lacks attachments."""
+        """The packet that a message is or completes; None while attachments are missing."""
         if connection.partial is not None:
             return self._complete(connection, connection.partial, message)
         packet = self._codec.decode(message[1:] if isinstance(message, str) else message)
@@ -113,7 +113,7 @@ class Dispatcher:
         return None
 
     def _complete(self, connection: Connection, partial: Partial, message: str | bytes) -> Incoming | None:
-        """Take an attachment; the packet, if it was the last one that it lacked."""
+        """Take an attachment. Returns the packet if this was its last one, or else None."""
         if not isinstance(message, bytes):
             raise BadPacket("a text packet in place of an attachment")
         packet = partial.packet

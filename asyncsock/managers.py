@@ -18,8 +18,8 @@ from .types import Handler
 class ForeignManager:
     """A client manager of python-socketio's, such as ``socketio.AsyncRedisManager``.
 
-    What it does, it does in coroutines. It knows nothing of clients whose connect handler runs, so what is
-    asked of these is noted here until that handler has ended.
+    Its methods are coroutines, which run as tasks. It has no notion of a client whose connect handler runs;
+    what happens to such a client is noted here until that handler has ended.
 
     Args:
         manager: The client manager. From here on it sends nothing to clients that were sent away.
@@ -33,7 +33,7 @@ class ForeignManager:
         self._manager = manager
         self._connections = connections
         self._loop = loop
-        # Managers before python-socketio 5.18 know one step only: a client that is there is connected.
+        # Before python-socketio 5.18 managers have one step only: a client that they know is connected.
         self._in_two_steps = hasattr(manager, "pre_connect")
         self._clients: dict[str, Client] = {}
         self._silent: set[str] = set()  # the sids of clients that are sent nothing any more
@@ -88,7 +88,7 @@ class ForeignManager:
         )
 
     def emit_elsewhere(self, _loop: ServerLoop, *event: Any) -> Sent:
-        """The same from another thread than the event loop's."""
+        """Begin to send an event, from a thread that is not the event loop's."""
         return self.emit(*event)
 
     def enter_room(self, sid: str, namespace: str, room: Any) -> Sent:
@@ -149,7 +149,7 @@ class ForeignManager:
             client.make_way()
 
     def send_away(self, sid: str, namespace: str, reason: str) -> bool:
-        """Note that a client is to leave when its connect handler has ended; False if none runs."""
+        """Note that a client is to be disconnected when its connect handler has ended; False if none runs."""
         client = self._clients.get(sid)
         if client is None or client.namespace != namespace:
             return False
@@ -159,7 +159,7 @@ class ForeignManager:
         return client.state is State.GONE
 
     def why_gone(self, sid: str, namespace: str) -> str | None:
-        """Why a client was sent away while its connect handler ran, if it was."""
+        """Why a client was sent away while its connect handler ran; None if it was not."""
         target = self._clients[sid].target
         return target.reason if isinstance(target, Dropped) else None
 
@@ -173,8 +173,8 @@ class ForeignManager:
         return [(client.sid, client.namespace) for client in clients if client.state is State.CONNECTED]
 
     async def trigger_callback(self, sid: str, id: int, data: list[Any]) -> None:
-        """Call what was to be called when a client acknowledges an event."""
-        if id != 0:  # where these managers keep their counter
+        """Call the callback of an event that a client has acknowledged."""
+        if id != 0:  # under 0 these managers keep their counter, not a callback
             await self._manager.trigger_callback(sid, id, data)
 
 
@@ -182,12 +182,12 @@ AnyRooms = Rooms | ForeignManager
 
 
 def rooms_of(manager: Any, connections: Mapping[str, Connection], loop: ServerLoop) -> AnyRooms:
-    """What the server asks for its clients: its client manager, or that in an adapter."""
+    """The client manager of a server, in an adapter if it is one of python-socketio's."""
     return manager if isinstance(manager, Rooms) else ForeignManager(manager, connections, loop)
 
 
 def packet_class_for(manager: Any, packet_class: Any, json: Any) -> Any:
-    """The packet class for what a client manager sends: one with this server's JSON module."""
+    """The packet class with which a client manager encodes. It uses the server's JSON module."""
     if json is not None:
         if packet_class is socketio_packet.Packet:
             return packet_class

@@ -24,7 +24,7 @@ class RoomTable:
         self.clients: dict[str, Client] = {}
 
     def recipients(self, namespace: str, room: Any, skip_sid: Any = None) -> dict[str, Target]:
-        """Where packets go that are for a room, or for several.
+        """Where the packets for one or several rooms go.
 
         Args:
             namespace: The namespace.
@@ -32,7 +32,7 @@ class RoomTable:
             skip_sid: A sid, or a list of them, to leave out.
 
         Returns:
-            By sid; not to be changed.
+            The targets by sid. Do not change the dictionary: it may be the room itself.
         """
         members = self._members(namespace, room)
         if skip_sid is None:
@@ -49,7 +49,7 @@ class RoomTable:
         several: dict[str, Target] = {}
         for name in room:
             if name is None:
-                continue  # of a list that came from a client; alone it means everybody
+                continue  # in a list it means nobody: the list may come from a client
             several.update(self._room(rooms, namespace, name))
         return several
 
@@ -63,12 +63,12 @@ class RoomTable:
         return {client.sid: client.target} if client is not None else {}
 
     def find(self, sid: Any, namespace: str) -> Client | None:
-        """The client with a sid, if it is in a namespace."""
+        """The client with a sid, if it is in the namespace."""
         client = self.clients.get(sid)
         return client if client is not None and client.namespace == namespace else None
 
     def add(self, sid: str, connection: Connection, namespace: str, target: Target, state: State) -> Client:
-        """Add a client, which is in no room but its own."""
+        """Add a client. It is only in its own room."""
         client = connection.clients[namespace] = Client(sid, connection, namespace, target, state)
         self.clients[sid] = client
         rooms = self.rooms.get(namespace)
@@ -88,7 +88,7 @@ class RoomTable:
             del self.rooms[client.namespace]
 
     def redirect(self, client: Client, target: Target) -> None:
-        """Let what is sent to a client, or to its rooms, go elsewhere."""
+        """Change where the packets for a client go, in all of its rooms."""
         sid, rooms = client.sid, self.rooms[client.namespace]
         client.target = rooms[None][sid] = target
         for room in client.rooms:

@@ -20,30 +20,30 @@ SID_ROOM = "cannot enter a sid room"
 class Rooms(RoomSender):
     """The client manager of one process: ``socketio.AsyncManager``, whose methods it has, on a `RoomTable`.
 
-    To these it adds what the server asks for while clients connect and leave, and what
-    `asyncsock.queues.manager.QueueManager` puts in the place of "Other processes".
+    It adds methods that the server calls while clients connect and leave. Those under "Other processes" do
+    nothing here; `asyncsock.queues.manager.QueueManager` overrides them.
 
     Attributes:
         clients: The clients by sid.
     """
 
-    is_immediate: Literal[True] = True  # clients come and go without anything to wait for
+    is_immediate: Literal[True] = True  # connecting and disconnecting a client need not be awaited
 
     def __init__(self) -> None:
         super().__init__()
         self.clients = self.table.clients
-        self._nowhere = Dropped()  # for all whose disconnect handler runs
+        self._nowhere = Dropped()  # the target of all clients whose disconnect handler runs
 
-    # Other processes, which only a message queue reaches
+    # Other processes: without a message queue there are none
 
     def start(self) -> None:
         """Connect to the message queue, on the running event loop."""
 
     async def ready(self) -> None:
-        """Wait until the message queue is connected, or that was tried.
+        """Wait until the message queue is connected, or the first attempt has failed.
 
         Raises:
-            ConnectionError: It never will be.
+            ConnectionError: It refuses the login, and will not be tried again.
         """
 
     async def stop(self) -> None:
@@ -70,7 +70,7 @@ class Rooms(RoomSender):
         return self.clients[sid].connection
 
     def connect_at_once(self, connection: Connection, namespace: str) -> str | None:
-        """Note a client that no connect handler judges; None if it is connected already."""
+        """Note a client that has no connect handler to wait for; None if it is connected already."""
         client = self._add(connection, namespace, State.CONNECTED)
         return client.sid if client is not None else None
 
@@ -127,10 +127,10 @@ class Rooms(RoomSender):
         return client.eio_sid
 
     def send_away(self, sid: str, namespace: str, reason: str) -> bool:
-        """Note that a client whose connect handler runs is to leave when that has ended.
+        """Note that a client is to be disconnected when its connect handler has ended.
 
         Returns:
-            Whether there is such a client.
+            Whether the client's connect handler is running.
         """
         client = self.table.find(sid, namespace)
         if client is None:
@@ -142,7 +142,7 @@ class Rooms(RoomSender):
         return client.state is State.GONE
 
     def why_gone(self, sid: str, namespace: str) -> str | None:
-        """Why a client left, or was sent away, while its connect handler ran, if it did."""
+        """Why a client left, or was sent away, while its connect handler ran; None if neither happened."""
         client = self.clients.get(sid)
         target = client.target if client is not None and client.state is State.GONE else None
         return target.reason if isinstance(target, Dropped) else None
@@ -175,8 +175,8 @@ class Rooms(RoomSender):
         """Note that a session has ended, and why.
 
         Returns:
-            The sid and the namespace of each client to disconnect; where a connect handler still runs, that
-            is left to whoever runs it.
+            The sid and the namespace of each client to disconnect. A client whose connect handler still
+            runs is not among them: it is disconnected when that handler has ended.
         """
         connected = []
         for client in connection.clients.values():
@@ -234,7 +234,7 @@ class Rooms(RoomSender):
         if room is None or room == sid:
             return
         refuse_sid_room(sid, room)
-        if room in self.clients:  # by an id that the application makes
+        if room in self.clients:  # a sid of a form that `is_id` does not know, made by the application
             raise ValueError(SID_ROOM)
         self.table.enter(client, room)
 
@@ -254,13 +254,15 @@ class Rooms(RoomSender):
         return self.table.find(room, namespace) is not None
 
     def get_rooms(self, sid: str, namespace: str) -> list[Any]:
-        """The rooms a client is in: its own, and the others as it joined them."""
+        """The rooms of a client: its own, then the others in the order in which it joined them."""
         client = self.table.find(sid, namespace)
         return [sid, *client.rooms] if client is not None else []
 
 
 def refuse_sid_room(sid: str, room: Any) -> None:
-    """Let nobody into another client's own room, wherever that client is or was: it gets private events.
+    """Refuse to add a client to the own room of another, which is for private events.
+
+    The other client may be in any process, and may have left.
 
     Raises:
         ValueError: The room has the name of another client.

@@ -1,4 +1,4 @@
-"""Handlers as routes: which one an event goes to, and how it runs there."""
+"""Which handler an event goes to, and how the handler runs."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Routes:
             event: The name of the event. A client may name its event ``'*'``: that is data, and only a
                 handler of any event gets it.
             namespace: Its namespace.
-            args: The sid and what came with the event.
+            args: The sid and the arguments of the event.
         """
         server = self._server
         registered = self._handlers.get(namespace)
@@ -75,12 +75,12 @@ class Routes:
     def run_event(
         self, connection: Connection, sid: str, packet: Incoming
     ) -> Coroutine[Any, Any, None] | None:
-        """What runs the handler of an event and acknowledges it; None if there is no handler."""
+        """A coroutine that runs the handler of an event and acknowledges it; None if there is no handler."""
         data = packet.data
         event = data[0]
         registered = self._handlers.get(packet.namespace)
         handler = registered.get(event) if registered is not None else None
-        if handler is not None and event != ANY:  # as `find` would find it
+        if handler is not None and event != ANY:  # the result of `find`, without a call
             if isinstance(handler, Route):
                 return handler.run_event(connection, sid, packet)
             return self._run_handler(handler, (sid, *data[1:]), connection, sid, packet)
@@ -95,7 +95,7 @@ class Routes:
     async def _run_handler(
         self, handler: Handler, args: tuple[Any, ...], connection: Connection, sid: str, packet: Incoming
     ) -> None:
-        """Run a handler that is called as python-socketio calls it: a coroutine function or a function."""
+        """Run a handler that has python-socketio's arguments: a coroutine function or a function."""
         acknowledgements = self._acknowledgements
         try:
             result = handler(*args)
@@ -134,20 +134,20 @@ class Routes:
         )
 
 
-# How many arguments these handlers get, of which they may leave out the last: ``auth``, or the reason.
+# How many arguments the handlers of these events get. The last one, ``auth`` or the reason, is optional.
 MOST_ARGUMENTS = {"connect": 3, "disconnect": 2}
 
 
 def fit_handler(event: str, namespace: str | None, handler: Handler) -> Handler:
-    """A handler that can be called with all arguments of its event, for one that may do without the last."""
+    """Make a handler that takes all arguments of its event, from one that may not take the optional last."""
     most = MOST_ARGUMENTS.get(event)
     if most is None:
         return handler
-    return fit(handler, most + 1 if namespace == ANY else most)  # it gets the name of the namespace too
+    return fit(handler, most + 1 if namespace == ANY else most)  # and the namespace's name
 
 
 def fit_methods(owner: Any) -> None:
-    """Fit the methods of a class-based namespace, if it is one that does not know itself how to call them."""
+    """Fit the methods of a class-based namespace of python-socketio's; other ones call theirs themselves."""
     if not isinstance(owner, AsyncNamespace):
         return
     for event in MOST_ARGUMENTS:

@@ -1,4 +1,4 @@
-"""Sending events to the clients of one process, and calling what waits for their acknowledgements."""
+"""Sending events to the clients of this process, and calling back when they acknowledge them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .room_table import RoomTable
 from .server_loop import ServerLoop
 from .types import Handler
 
-BUSY_TICK = 256  # emits in one tick after which a sender that awaits lets the loop write
+BUSY_TICK = 256  # emits in one tick, after which awaiting an emit lets the loop write
 
 
 class HasEngine(Protocol):
@@ -94,7 +94,7 @@ class RoomSender(AsyncManager):
         callback: Handler | None = None,
         ignore_queue: bool = False,
     ) -> Sent:
-        """Send an event from another thread than the event loop's: it is encoded here, and handed over."""
+        """Send an event from a thread other than the loop's: encode it here, and have the loop send it."""
         delivery = (self.encode(event, data), namespace, room, skip_sid, callback, ignore_queue)
         elsewhere = loop.elsewhere()
         if elsewhere is None:
@@ -139,7 +139,7 @@ class RoomSender(AsyncManager):
         return SENT if fanout.emitted < BUSY_TICK else sent_and_yielding()
 
     async def trigger_callback(self, sid: str, id: int, data: list[Any]) -> None:
-        """Call what was to be called when a client acknowledges an event."""
+        """Call the callback of an event that a client has acknowledged."""
         client = self.table.clients.get(sid)
         callback = client.callbacks.pop(id, None) if client is not None else None
         if callback is None:

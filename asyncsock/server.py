@@ -39,11 +39,11 @@ class AsyncServer(BaseServer):
     thread, and returns something that can be awaited or dropped.
 
     Args:
-        client_manager: Who knows the clients; by default `asyncsock.rooms.Rooms`, for one process.
+        client_manager: Keeps the clients and rooms; by default `asyncsock.rooms.Rooms`, for one process.
         logger: True, False or a logger.
         json: A module with ``dumps`` and ``loads``, for this server only.
-        async_handlers: Whether handlers of one client's events may overlap. They start in the order in
-            which the events were sent either way.
+        async_handlers: Whether handlers of one client's events may overlap. Either way they start in the
+            order in which the events were sent.
         namespaces: Namespaces to accept besides those with handlers; ``'*'`` for all.
         connect_timeout: Seconds after which a client that is in no namespace is disconnected.
         **options: ``serializer``, ``always_connect``, ``engineio_logger`` and the options of
@@ -128,7 +128,7 @@ class AsyncServer(BaseServer):
         """Serve on the running event loop; other threads hand their work to it.
 
         Raises:
-            RuntimeError: None runs in this thread.
+            RuntimeError: No event loop runs in this thread.
         """
         self._loop.attach()
 
@@ -165,7 +165,7 @@ class AsyncServer(BaseServer):
     def event(self, *, namespace: str | None = None) -> Callable[[H], H]: ...
 
     def event(self, *args: Any, **kwargs: Any) -> Any:
-        """Register the handler of the event that has the function's name; with or without arguments."""
+        """Register a function as the handler of the event of its name. Also a decorator with arguments."""
         return super().event(*args, **kwargs)
 
     def register_namespace(self, namespace_handler: AsyncNamespace) -> None:
@@ -279,7 +279,7 @@ class AsyncServer(BaseServer):
             ValueError: No client was named.
             RuntimeError: With ``async_handlers=False``, the answer could not be handled meanwhile; or this
                 process only writes to a message queue, and gets no answers; or this is the client's own
-                connect handler, until whose end the client gets no event.
+                connect handler, and the client gets no event before that has ended.
             socketio.exceptions.TimeoutError: The client did not answer in time.
         """
         checks.check_answers(self.manager)
@@ -323,8 +323,8 @@ class AsyncServer(BaseServer):
     def disconnect(self, sid: str, namespace: str | None = None, ignore_queue: bool = False) -> Sent:
         """Disconnect a client from a namespace. Awaiting waits for its disconnect handler.
 
-        While the client's connect handler runs, it is only noted: from here on the client is sent nothing and
-        cannot send, and it is disconnected when that handler has ended, for which awaiting does not wait.
+        While the client's connect handler runs, this is only noted: from then on the client is sent nothing
+        and cannot send. It is disconnected when that handler has ended; awaiting does not wait for it.
         """
         return self._loop.call(self._connector.disconnect, sid, namespace or "/", ignore_queue)
 
@@ -385,7 +385,7 @@ class AsyncServer(BaseServer):
     async def startup(self) -> None:
         """Serve on the running event loop, once this process hears what others send.
 
-        Where the message queue is away, it serves without it until it is back.
+        If the message queue is not reachable, the server serves without it until it is.
 
         Raises:
             asyncsock.queues.LoginRefused: The message queue refused the login.

@@ -16,16 +16,16 @@ T = TypeVar("T")
 
 
 class ServerLoop:
-    """The event loop of a server, once it serves on one.
+    """The event loop on which a server serves.
 
     Clients, rooms and sessions have no locks: only the thread of this loop uses them. What another thread
     asks of the server is handed to the loop with `call`, `result` or `start`.
 
     Args:
-        attached: Called on each event loop that the server comes to serve on.
+        attached: Called each time that the server begins to serve on an event loop.
 
     Attributes:
-        thread: The thread of that event loop; 0 before there is one.
+        thread: The thread of the event loop; 0 before there is one.
     """
 
     def __init__(self, attached: Callable[[], object]) -> None:
@@ -42,7 +42,7 @@ class ServerLoop:
         """Serve on the running event loop.
 
         Raises:
-            RuntimeError: None runs in this thread.
+            RuntimeError: No event loop runs in this thread.
         """
         self._loop = asyncio.get_running_loop()
         self.thread = threading.get_ident()
@@ -58,9 +58,9 @@ class ServerLoop:
         return threading.get_ident() == self.thread and self._loop is not None and self._loop.is_running()
 
     def elsewhere(self) -> asyncio.AbstractEventLoop | None:
-        """The event loop that work has to be handed to; None if it can be done here.
+        """The event loop to which work has to be handed; None if the caller can do it.
 
-        Where the server's loop has closed and the caller is on another one, that becomes the server's.
+        If the server's loop is closed and the caller is on another loop, that one becomes the server's.
         """
         if self._loop is None or threading.get_ident() == self.thread:
             return None
@@ -73,7 +73,7 @@ class ServerLoop:
     def call(self, function: Callable[..., T], *args: Any) -> T:
         """Call a function on the event loop's thread and return its result."""
         loop = self.elsewhere()
-        if loop is None or not loop.is_running():  # or nobody would answer
+        if loop is None or not loop.is_running():  # a loop that does not run would never answer
             return function(*args)
         future: concurrent.futures.Future[T] = concurrent.futures.Future()
 
@@ -87,7 +87,7 @@ class ServerLoop:
         return future.result()
 
     def result(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        """What a coroutine returns; on an event loop, something to be awaited for it."""
+        """Run a coroutine on the server's loop and return its result; on an event loop, an awaitable."""
         loop = self.elsewhere()
         if loop is None or not loop.is_running():
             return coroutine
@@ -104,13 +104,13 @@ class ServerLoop:
 
 
 def result_elsewhere(coroutine: Coroutine[Any, Any, Any], loop: asyncio.AbstractEventLoop) -> Any:
-    """The future of a coroutine on the loop of another thread; in a coroutine, one to be awaited."""
+    """Run a coroutine on the loop of another thread and return its future; in a coroutine, an awaitable."""
     future = asyncio.run_coroutine_threadsafe(coroutine, loop)
     return future if running_loop() is None else asyncio.wrap_future(future)
 
 
 async def wait_for(task: asyncio.Task[Any]) -> None:
-    """Wait for a task of this event loop or of another. To cancel the wait leaves the task alone."""
+    """Wait for a task of this event loop or of another. Cancelling the wait does not cancel the task."""
     await asyncio.shield(_end_of(task))
 
 

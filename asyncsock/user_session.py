@@ -1,4 +1,4 @@
-"""The user session of a client as a block."""
+"""`server.session(sid)`: the user session of a client, loaded and saved by a `with` block."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Handlers of a Flask application as routes: coroutines on the event loop, functions in threads.
 
-Either runs in the Flask context of its event.
+Both run in the Flask context of their event.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from .threads import Beginning, call_in_thread
 class FlaskRoute(Route):
     """A handler that is written for Flask-SocketIO.
 
-    It gets neither the sid nor, for ``connect``, the environ: they are in ``flask.request``. The server calls
-    it with these for ``connect`` and ``disconnect``; other events it runs itself.
+    The function gets neither the sid nor, for ``connect``, the environ: both are in ``flask.request``. For
+    ``connect`` and ``disconnect`` the server calls the route with these; other events go to `run_event`.
 
     Args:
         server: The server.
         function: The handler.
         message: The name of the event.
         namespace: The namespace; ``'*'`` for any.
-        errors: What is called with what the handler raises.
-        any_event: Whether it handles events of any name, and gets that as its first argument.
+        errors: The error handlers.
+        any_event: Whether it handles events of any name, and gets the name as its first argument.
     """
 
     __slots__ = (
@@ -59,7 +59,7 @@ class FlaskRoute(Route):
     ) -> None:
         self.server = server
         self._of_server = message in ("connect", "disconnect")
-        self.function = fit(function, 1) if self._of_server else function  # it may do without auth or reason
+        self.function = fit(function, 1) if self._of_server else function  # auth and reason are optional
         self.message = message
         self.namespace = namespace
         self.errors = errors
@@ -67,7 +67,7 @@ class FlaskRoute(Route):
         self._any_namespace = namespace == ANY
 
     def __call__(self, *args: Any) -> Any:
-        """Run the handler with what python-socketio calls it with; an awaitable of its result."""
+        """Run the handler with the arguments that python-socketio passes; an awaitable of its result."""
         event, namespace = self.message, self.namespace
         if self._any_event:
             event, *args = args  # type: ignore[assignment]
@@ -99,7 +99,7 @@ class CoroutineRoute(FlaskRoute):
             event = context.replay(sid, packet.namespace, self.message, args)
             if context.suspends or (context.beginning is not None and not context.beginning.begun):
                 result = await self.run(EventContext(event), packet.namespace, args)
-            else:  # the usual event takes no other coroutine than this one and the handler's own
+            else:  # usually: no coroutine besides this one and the handler's
                 event.enter()
                 try:
                     result = self.function(*args)
@@ -123,7 +123,7 @@ class CoroutineRoute(FlaskRoute):
             acknowledgements.running.pop(packet, None)
 
     async def _handle_error(self, event: ReplayedContext, error: Exception, namespace: str) -> Any:
-        """What the error handler makes of an exception, within an event that this ends."""
+        """Call the error handler with an exception, return its result, and end the event."""
         try:
             result = await handle_error(self.server, self.errors, error, namespace)
         except BaseException as failure:
@@ -159,7 +159,7 @@ class FunctionRoute(FlaskRoute):
 
 
 class InlineRoute(FlaskRoute):
-    """A method that a dispatching function calls in its own thread, and whose result it gets."""
+    """A handler that another function calls in its own thread, to get its result."""
 
     __slots__ = ()
 
@@ -180,7 +180,7 @@ def make_route(
     *,
     any_event: bool = False,
 ) -> FlaskRoute:
-    """The route of a handler, by its kind; the arguments are those of `FlaskRoute`."""
+    """The route for a handler: a coroutine or a function. The arguments are those of `FlaskRoute`."""
     kind = CoroutineRoute if is_coroutine(handler) else FunctionRoute
     return kind(server, handler, message, namespace, errors, any_event=any_event)
 
@@ -188,7 +188,7 @@ def make_route(
 def make_callback(
     server: FlaskServer, callback: Handler, sid: str, namespace: str, errors: ErrorHandlers
 ) -> Handler:
-    """Wrap the callback of an emit, to run in the context of the client that made the event."""
+    """Wrap the callback of an emit, so that it runs in the Flask context of the client that emits."""
     run = run_coroutine if is_coroutine(callback) else run_function
 
     async def call(*args: Any) -> Any:
@@ -229,7 +229,7 @@ async def run_coroutine(
 
 
 async def handle_error(server: FlaskServer, errors: ErrorHandlers, error: Exception, namespace: str) -> Any:
-    """What the error handler makes of an exception, which is raised where there is none."""
+    """Call the error handler with an exception and return its result; without one, raise the exception."""
     error_handler = errors.handler_of(error, namespace)
     if is_coroutine(error_handler):
         return await error_handler(error)
@@ -244,7 +244,7 @@ async def run_function(
     namespace: str,
     args: tuple[Any, ...],
 ) -> Any:
-    """Run a function in a thread and in a context, after the functions of earlier events have begun."""
+    """Run a function in a thread, in a context, after the functions of earlier events have begun."""
     previous = context.connection.beginning
     beginning = context.connection.beginning = Beginning()
 

@@ -31,8 +31,8 @@ class FlaskServer(AsyncServer):
         socketio: The `SocketIO` object whose server this is.
         app: The Flask application.
         manage_session: Whether each connection has its own copy of the session.
-        threads: Where handlers that are functions run.
-        **options: Those of `AsyncServer`.
+        threads: The pool in which handlers that are functions run.
+        **options: The options of `AsyncServer`.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class FlaskServer(AsyncServer):
         self.manage_session = manage_session
 
     def register(self, message: str, handler: Handler, namespace: str) -> None:
-        """Register a handler that takes all that `on` makes optional."""
+        """Register a handler as it is. It takes all arguments, also those that `on` makes optional."""
         super(AsyncServer, self).on(message, handler, namespace)
 
     def start_background_task(self, target: Handler, *args: Any, **kwargs: Any) -> Any:
@@ -64,7 +64,7 @@ class FlaskServer(AsyncServer):
         return context.event(sid, namespace, message, args)
 
     def context_of(self, connection: Connection) -> ConnectionContext:
-        """What the events of a connection share."""
+        """The context that the events of a connection share."""
         context: ConnectionContext | None = connection.context
         if context is None:
             environ = connection.session.environ
