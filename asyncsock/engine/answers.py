@@ -1,4 +1,4 @@
-"""What the answers to requests have in common: headers, compression, and the log line of a refusal."""
+"""What all HTTP answers share: headers, compression, and the log line of a refusal."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from .log import shown
 
 
 class Answers:
-    """Completes answers by the options of a server.
+    """Adds headers and compression to answers, as the options of a server say.
 
     Args:
-        core: Whose logger gets the refusals.
-        cors: Which origins are let in.
+        core: Its logger gets the refusals.
+        cors: Which origins are allowed.
         cookie: Name of a cookie with the session id, or a dictionary of ``name`` and attributes.
         http_compression: Whether bodies are compressed for clients that accept it.
-        compression_threshold: Bytes below which they are not.
+        compression_threshold: Bodies of fewer bytes are not compressed.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Answers:
         self.compression_threshold = compression_threshold
 
     def check_origin(self, request: Request) -> None:
-        """Look whether a request's origin is let in.
+        """Check that a request's origin is allowed.
 
         Raises:
             HTTPError: It is not.
@@ -48,18 +48,18 @@ class Answers:
         """The CORS headers of an answer.
 
         Raises:
-            HTTPError: The request's origin is not let in.
+            HTTPError: The request's origin is not allowed.
         """
         self.check_origin(request)
         return self.cors.headers(request)
 
     def cookie_headers(self, sid: str) -> Headers:
-        """The header that sets the cookie of a session that is being opened, if there is to be one."""
+        """The header that sets the cookie of a new session; no header if the server sets no cookie."""
         cookie = self.cookie
         return [(b"set-cookie", session_cookie(cookie, sid).encode())] if cookie is not None else []
 
     def compress(self, body: bytes, request: Request) -> tuple[bytes, Headers]:
-        """The body of an answer as the client is to get it, and the headers that say how."""
+        """Compress a body if the options and the client allow it; return it with the headers that say so."""
         if not self.http_compression or len(body) < self.compression_threshold:
             return body, []
         return compress(body, request.header(b"accept-encoding"))

@@ -1,4 +1,4 @@
-"""Who is told of the sessions of a server: what `EngineServer.serve` takes."""
+"""The interface of an application: what `EngineServer.serve` takes."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from .session import Session
 
 
 class Application(Protocol):
-    """What is served over the engine. It is called on the event loop."""
+    """What the engine tells about sessions and messages. Its methods are called on the event loop."""
 
     def connect(self, session: Session) -> Any:
         """A client asks for a session.
 
         Returns:
-            None or True to accept it, another value to refuse it, which the client is told if it is text; or
-            an awaitable of such a value.
+            None or True to accept it; another value to refuse it, and text is then sent to the client as the
+            reason; or an awaitable of such a value.
         """
 
     def message(self, session: Session, message: str | bytes) -> None:
@@ -27,15 +27,15 @@ class Application(Protocol):
             message: A text message with its type digit, ``'4...'``, or a binary message.
 
         Raises:
-            BadPacket: The session is to be closed because of it.
+            BadPacket: The message breaks the protocol; the session is closed.
         """
 
     def disconnect(self, session: Session, reason: str) -> asyncio.Future[Any] | None:
         """A session has ended.
 
         Returns:
-            What ends when nothing uses the session any more, if that is later.
+            A future that is done when nothing uses the session any more; None if that is so already.
         """
 
     def left_loop(self) -> None:
-        """The event loop is over, and its sessions are forgotten without `disconnect`."""
+        """The event loop has ended: its sessions are forgotten, and `disconnect` is not called for them."""

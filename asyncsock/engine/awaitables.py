@@ -1,4 +1,4 @@
-"""What sending returns: something to await, or to drop."""
+"""What the sending methods return: it may be awaited or dropped."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ SENT = Sent()
 
 
 def counts_as_coroutine(function: Function) -> Function:
-    """Decorate a function whose result is to be awaited, but which is not written with ``async``.
+    """Mark a function without ``async`` as a coroutine function, because its result is to be awaited.
 
     Frameworks, asgiref and ``unittest.mock`` ask whether a function is a coroutine function before they call
-    it. Python has a mark for such functions from 3.12. Before that asyncio has one, for asgiref and
-    ``unittest.mock``, and `inspect` looks at the flags of the code. CPython 3.11 does not act on that flag;
-    CPython 3.10 does, so that there `inspect` alone says no.
+    it. From Python 3.12 on, `inspect` has a mark for such functions. Before, asgiref and ``unittest.mock``
+    look for asyncio's mark, and `inspect` looks at a flag of the code. CPython 3.10 acts on that flag when
+    it calls the function, so the flag is not set there, and `inspect` says no.
     """
     if sys.version_info >= (3, 12):
         return inspect.markcoroutinefunction(function)
@@ -65,7 +65,7 @@ class SentAndWaiting(Sent):
     """The result of a call whose work is done, with something left to wait for.
 
     Args:
-        wait: Makes the awaitable to wait for, when this object is awaited and not before.
+        wait: Called when this object is awaited; returns the awaitable to wait for.
     """
 
     __slots__ = ("_running", "_wait")
@@ -92,12 +92,10 @@ class SentAndWaiting(Sent):
         return self._wait().__await__()
 
 
-SENT_TYPES = (
-    Sent,
-    SentAndWaiting,
-)  # to compare with: `isinstance` asks the abstract base class, at some cost
+# For `type(x) in SENT_TYPES`: `isinstance` would ask the abstract base class, which is slow.
+SENT_TYPES = (Sent, SentAndWaiting)
 
 
 def sent_and_yielding() -> Sent:
-    """For a caller that sends in a loop: awaiting lets the event loop write what has piled up."""
+    """A result for callers that send in a loop: awaiting it lets the event loop write what was sent."""
     return SentAndWaiting(partial(asyncio.sleep, 0))

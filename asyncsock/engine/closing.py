@@ -1,4 +1,4 @@
-"""Connections and sessions that are over but for what their clients still have to take."""
+"""Ended sessions and closing connections whose clients have not yet taken all that was sent to them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .packet import Packet
 from .transports.base import Transport
 
 LINGER = 30.0  # seconds that a polling client has to fetch what its ended session left for it
-CLOSE_TIMEOUT = 5.0  # seconds that a client has to take some of what is left, and to answer a close frame
+CLOSE_TIMEOUT = 5.0  # seconds that a client has to read more of what is left, and to answer a close frame
 
 
 class Leftovers(Protocol):
@@ -28,7 +28,7 @@ class ClosingClients:
         self._lingering: dict[str, Leftovers] = {}
         self._last_fetch = 0.0  # when something was last left for a client, or fetched in part
         self._linger_deadlines: Deadlines[str] = Deadlines(LINGER, self._forget)
-        self._closing: dict[Transport, float] = {}  # and when the client last gave a sign of life
+        self._closing: dict[Transport, float] = {}  # when each client last read or sent
         self._close_deadlines: Deadlines[Transport] = Deadlines(CLOSE_TIMEOUT, self._give_up)
 
     def linger(self, sid: str, left: Leftovers) -> None:
@@ -38,12 +38,12 @@ class ClosingClients:
         self._linger_deadlines.add(sid)
 
     def fetch(self, sid: str) -> Leftovers | None:
-        """What the ended session left, once."""
+        """Hand out what an ended session left; the next call returns None."""
         self._linger_deadlines.discard(sid)
         return self._lingering.pop(sid, None)
 
     def closing(self, transport: Transport) -> None:
-        """Drop a connection that is being closed if that takes too long."""
+        """Watch a connection that is being closed: it is dropped if that takes too long."""
         now = asyncio.get_running_loop().time()
         if transport not in self._closing:
             self._close_deadlines.add(transport, now)
@@ -54,7 +54,7 @@ class ClosingClients:
         self._closing[transport] = asyncio.get_running_loop().time()
 
     def progress(self, transport: Transport) -> None:
-        """Note that a client has taken some of what was left; it has the full time for the rest."""
+        """Note that a client has read some of what was left, and give it the full time for the rest."""
         if self._close_deadlines.discard(transport):
             self._close_deadlines.add(transport)
         self.alive(transport)
@@ -65,10 +65,10 @@ class ClosingClients:
             self._close_deadlines.discard(transport)
 
     async def wait(self, patience: float) -> None:
-        """Wait until every client has taken what was left for it; then drop the others.
+        """Wait until clients have taken what was left for them, for `CLOSE_TIMEOUT`; then drop the others.
 
         Args:
-            patience: Seconds to wait for a client that gives no sign of life.
+            patience: Seconds to wait for a client that neither reads nor sends.
         """
         loop = asyncio.get_running_loop()
         start = now = loop.time()
@@ -86,7 +86,7 @@ class ClosingClients:
         self._close_deadlines.clear()
 
     def clear(self) -> None:
-        """Wait for nobody any more."""
+        """Forget all clients; nothing is dropped."""
         self._lingering.clear()
         self._closing.clear()
         self._linger_deadlines.clear()

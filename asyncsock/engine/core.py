@@ -19,21 +19,23 @@ from .transports.base import Transport
 
 
 class Core:
-    """The tables, limits and clocks of one server, and its event loop; it knows no server.
+    """The tables, limits, timers and event loop of one server, for its sessions and transports.
+
+    It knows no server, and sessions and transports know this object only.
 
     Args:
-        terms: Of new sessions. To change them, others are put in their place.
-        application: Who is told of sessions.
+        terms: The terms of new sessions. To change them, replace the object: open sessions keep theirs.
+        application: What is told about sessions and messages.
         tasks: The running handlers.
         logger: Where sessions are logged.
         max_buffered_bytes: Bytes that a client may leave unread.
         make_id: Makes the id of a session.
 
     Attributes:
-        sessions: By their ids, from the request for one to its end.
-        leaving: Ended sessions whose disconnect handler runs.
-        loop: The event loop that it serves on.
-        closing: Whether the server stops: new sessions are refused, and events are not handled any more.
+        sessions: The sessions by id, from the request that asks for one until it ends.
+        leaving: Ended sessions whose disconnect handler still runs, by id.
+        loop: The event loop that the server runs on.
+        closing: Whether the server is stopping: new sessions are refused and events are not handled.
     """
 
     def __init__(
@@ -61,11 +63,11 @@ class Core:
     # Sessions
 
     def add(self, environ: dict[str, Any] | None = None, make_scope: Callable[[], Scope] = dict) -> Session:
-        """Make a session, which is open once it is started.
+        """Make a session; `opened` opens it.
 
         Args:
-            environ: The WSGI environ of the request that asks for it, where there is one.
-            make_scope: Makes the ASGI scope of that request otherwise.
+            environ: The WSGI environ of the request that asks for the session, if there is one already.
+            make_scope: Makes the ASGI scope of that request; the environ is built from it when needed.
         """
         session = Session(self, self._make_id(), environ, make_scope)
         self.sessions[session.sid] = session
@@ -96,13 +98,13 @@ class Core:
     # The event loop
 
     def follow_loop(self) -> asyncio.AbstractEventLoop | None:
-        """Serve on the running event loop, if one runs and no other has sessions.
+        """Use the running event loop from now on, unless another loop, which still runs, has the sessions.
 
-        Where another one is over (as in test suites with a loop for each test), the sessions that it left are
-        forgotten: their connections, tasks and timers ended with it.
+        If the previous loop has ended (test suites have one for each test), its sessions are forgotten: their
+        connections, tasks and timers ended with it.
 
         Returns:
-            The event loop that runs.
+            The running event loop, or None.
         """
         loop = running_loop()
         before = self.loop
@@ -125,6 +127,6 @@ class Core:
         self.application.left_loop()
 
     def stop_watching(self) -> None:
-        """Neither ping clients any more nor cut off those that do not read."""
+        """Stop pinging clients and cutting off those that do not read."""
         self.terms.heartbeat.stop()
         self.slow_clients.stop()

@@ -22,7 +22,7 @@ class Deadlines(Generic[T]):
         self.delay = delay
         self._expire = expire
         self._slack = min(delay / 100, 0.25)
-        self._items: dict[T, float] = {}  # and when each falls due, the next one first
+        self._items: dict[T, float] = {}  # when each falls due; the next one is first
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, item: T, start: float | None = None) -> None:
@@ -30,7 +30,7 @@ class Deadlines(Generic[T]):
 
         Args:
             item: What falls due.
-            start: When its delay begins, in the loop's time (seconds), if not now.
+            start: The loop's time in seconds at which the delay begins; now by default.
         """
         loop = asyncio.get_running_loop()
         deadline = self._items[item] = (loop.time() if start is None else start) + self.delay
@@ -42,17 +42,17 @@ class Deadlines(Generic[T]):
         return self._items.pop(item, None) is not None
 
     def clear(self) -> None:
-        """Forget every item, and the event loop; it may be another thread's, or closed."""
+        """Forget every item and the event loop, which may be closed or another thread's."""
         self._items = {}
         self._timer = None
 
     def _run(self, loop: asyncio.AbstractEventLoop, items: dict[T, float]) -> None:
         if items is not self._items:
-            return  # they are forgotten
+            return  # `clear` was called since
         due = loop.time() + self._slack
         self._timer = None
         for item, deadline in list(takewhile(lambda pair: pair[1] <= due, self._items.items())):
-            if self.discard(item):  # unless the end of another took it away
+            if self.discard(item):  # when another expired, this one may have been discarded
                 self._expire(item, deadline)
         if self._items and self._timer is None:
             self._timer = loop.call_at(next(iter(self._items.values())), self._run, loop, self._items)

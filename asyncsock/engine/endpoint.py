@@ -30,12 +30,12 @@ UPDATE = "update the client to socket.io-client 3 or later, which speaks Engine.
 
 
 class Endpoint:
-    """Serves the requests to one server, by its options.
+    """Serves the requests to the engine of one server.
 
     Args:
-        core: What its sessions share.
-        answers: What completes its answers.
-        transports: Those that clients may use.
+        core: What the sessions share.
+        answers: Adds headers and compression to answers.
+        transports: The transports that clients may use.
         allow_upgrades: Whether a polling client may move to a WebSocket.
     """
 
@@ -77,7 +77,7 @@ class Endpoint:
             await answer(send, *poll_request.written)
 
     def begin(self, poll_request: PollRequest) -> None:
-        """Answer a polling request, or leave it open for what it has to wait for."""
+        """Answer a polling request, or leave it open until its answer is known."""
         try:
             poll_request.admit()
             self._answer(poll_request)
@@ -127,7 +127,7 @@ class Endpoint:
             self._open_polling(poll_request, session)
         except HTTPError as error:
             poll_request.refuse(error)
-        finally:
+        finally:  # the task may be cancelled; a request that has been answered ignores this
             poll_request.refuse(HTTPError(503, "The connect handler was cut short"))
 
     def _open_polling(self, poll_request: PollRequest, session: Session) -> None:
@@ -194,7 +194,7 @@ class Endpoint:
             raise SessionTaken
         return Upgrade(self._core, session, polling, transport)
 
-    # Both
+    # Both transports
 
     def connect(self, request: Request) -> tuple[Session, Awaitable[None] | None]:
         """Make a session and run its connect handler.
@@ -257,7 +257,7 @@ def known_transports(transports: str | list[str] | tuple[str, ...] | None) -> li
     """The ``transports`` option as a list.
 
     Raises:
-        ValueError: There is an unknown one.
+        ValueError: One of them is unknown.
     """
     names = [transports] if isinstance(transports, str) else list(transports or TRANSPORTS)
     unknown = [name for name in names if name not in TRANSPORTS]
@@ -267,7 +267,7 @@ def known_transports(transports: str | list[str] | tuple[str, ...] | None) -> li
 
 
 def _offered(scope: Scope) -> list[str]:
-    # uvicorn's class for wsproto has the names in this list only, others may have them in the header only.
+    # uvicorn's class for wsproto puts the names into this list only, other servers into the header only.
     return scope.get("subprotocols") or offered(scope["headers"])
 
 

@@ -7,9 +7,8 @@ import sys
 from collections.abc import Iterable, MutableMapping
 from typing import Any
 
-CHANNEL = (
-    "asyncsock.channel"  # in a scope that came over ASGI: receive and send, as python-engineio keeps them
-)
+# The key in an ASGI scope of its receive and send functions, which the environ names as python-engineio does.
+CHANNEL = "asyncsock.channel"
 _SCHEMES = {"ws": "http", "wss": "https"}
 _SINGLE = frozenset(("CONTENT_TYPE", "CONTENT_LENGTH"))
 
@@ -64,6 +63,7 @@ def build_environ(scope: MutableMapping[str, Any]) -> dict[str, Any]:
     Returns:
         A new dict. `wsgi.input` is empty: whoever serves a request body puts its own stream there.
     """
+    # Over 50 lines, because it fills one dictionary key by key.
     scheme = scope.get("scheme", "http")
     scheme = _SCHEMES.get(scheme, scheme)
     path = scope["path"]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 else:
     try:
         from websockets.speedups import apply_mask
-    except ImportError:  # not compiled, or not called so
+    except ImportError:  # not compiled, or under another name
 
         def apply_mask(data: bytes, mask: bytes) -> bytes:
             size = len(data)
@@ -39,10 +39,10 @@ class FrameOwner(Protocol):
     """Who gets what a `FrameReader` has read."""
 
     def message(self, message: str | bytes) -> None:
-        """A text or a binary message."""
+        """A text or a binary message has arrived."""
 
     def pong(self, frame: bytes) -> None:
-        """A ping; `frame` answers it."""
+        """A ping has arrived; `frame` is the answer."""
 
     def end(self, error: str, code: int, answer: bytes) -> None:
         """The peer closed the connection, or broke the protocol.
@@ -57,7 +57,7 @@ class FrameOwner(Protocol):
 class FrameReader(msgspec.Struct, gc=False):
     """Reads frames from a byte stream that arrives in arbitrary pieces.
 
-    It refers to nothing that refers to it, so the garbage collector need not look at it.
+    It is in no reference cycle, so the garbage collector need not track it.
 
     Args:
         limit: The largest message that is accepted, in bytes.
@@ -65,8 +65,8 @@ class FrameReader(msgspec.Struct, gc=False):
 
     limit: int
     _partial: bytearray | bytes = b""  # the beginning of a frame
-    _wanted: int = 0  # how many bytes it takes to go on with it
-    _parser: ServerProtocol | None = None  # while a fragmented message is open
+    _wanted: int = 0  # how many bytes are needed to read on
+    _parser: ServerProtocol | None = None  # in use while a fragmented message is open
     _fragments: list[Frame] | None = None  # of that message
 
     @property
@@ -75,8 +75,8 @@ class FrameReader(msgspec.Struct, gc=False):
         return len(self._partial) + sum([len(fragment.data) for fragment in self._fragments or []])
 
     def feed(self, data: bytes, owner: FrameOwner) -> None:
-        """Read what has arrived. Never raises because of it."""
-        # One loop over the bytes of one read: a function for each step would be called for each frame.
+        """Read what has arrived. No input makes it raise."""
+        # One long function: a function for each step would cost a call for each frame.
         if self._wanted:
             self._partial += data
             if len(self._partial) < self._wanted:
@@ -86,7 +86,7 @@ class FrameReader(msgspec.Struct, gc=False):
             self._wanted = 0
         position = 0
         end = len(data)
-        # What nearly every read brings is one short text: the mask bit and the size, which is end - 6.
+        # Most reads bring one short text. Its second byte is the mask bit, 128, and the size, end - 6.
         short = 6 < end <= SHORT and data[0] == TEXT and data[1] == end + 122 and end <= self.limit
         if short and self._parser is None:
             try:
@@ -114,7 +114,7 @@ class FrameReader(msgspec.Struct, gc=False):
             stop = body + size
             first = data[position]
             if data[position + 1] < 128 or size > self.limit:
-                self._parse(data[position:], owner)  # it refuses both by the header
+                self._parse(data[position:], owner)  # the library refuses both when it reads the header
                 return
             if end < stop:
                 self._keep(data[position:], stop - position)
@@ -140,7 +140,7 @@ class FrameReader(msgspec.Struct, gc=False):
         """Handle a whole frame that is not a whole message; return whether to go on."""
         if frame[0] == CLOSE and size in (0, 2):
             payload = apply_mask(frame[6:], frame[2:6])
-            if payload in (b"", b"\x03\xe8", b"\x03\xe9"):  # nothing, 1000 or 1001: nothing to judge
+            if payload in (b"", b"\x03\xe8", b"\x03\xe9"):  # no code, 1000 or 1001: all are valid
                 code = int.from_bytes(payload, "big") or CloseCode.NO_STATUS_RCVD
                 owner.end("", code, bytes((CLOSE, size)) + payload)
                 return False

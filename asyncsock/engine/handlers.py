@@ -1,4 +1,4 @@
-"""The handlers of `EngineServer.on`: the application of a server that serves no other."""
+"""The handlers that `EngineServer.on` registers: the application of a server that was given no other."""
 
 from __future__ import annotations
 

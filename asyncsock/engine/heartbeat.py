@@ -10,9 +10,10 @@ from .packet import PING, Packet
 from .reasons import PING_TIMEOUT
 from .transports.base import Transport
 
-# A pong waits behind the message that its client is sending. This much time a message may take:
-UPLOAD_TIME = 60.0  # seconds, and
-UPLOAD_RATE = 500.0  # bytes for each further second, as Apache's mod_reqtimeout has it
+# A pong waits behind the message that its client is sending. A message may take UPLOAD_TIME seconds, and one
+# second more for each UPLOAD_RATE bytes, as with Apache's mod_reqtimeout.
+UPLOAD_TIME = 60.0
+UPLOAD_RATE = 500.0
 
 
 class Pinged(Protocol):
@@ -41,7 +42,7 @@ class Heartbeat:
     def __init__(self, interval: float, timeout: float) -> None:
         self._pings: Deadlines[Pinged] = Deadlines(interval, self._ping)
         self._pongs: Deadlines[Pinged] = Deadlines(timeout, self._check)
-        # Since when a message that is arriving holds up a pong, and how many bytes of it there are.
+        # Sessions whose pong waits behind a message: since when, and how many bytes of it have arrived.
         self._uploads: dict[Pinged, tuple[float, int]] = {}
 
     def start(self, session: Pinged) -> None:
@@ -60,7 +61,7 @@ class Heartbeat:
         self._uploads.pop(session, None)
 
     def stop(self) -> None:
-        """Stop pinging."""
+        """Stop pinging all sessions."""
         self._pings.clear()
         self._pongs.clear()
         self._uploads.clear()
@@ -71,7 +72,7 @@ class Heartbeat:
         self._pongs.add(session, self._sent_at(deadline))
 
     def _sent_at(self, due: float) -> float:
-        """When a ping counts as sent: when it was due, unless the loop was so late that clients need time."""
+        """When a ping counts as sent: when it was due, or now if the loop was too late for clients."""
         now = asyncio.get_running_loop().time()
         return due if now - due < self._pongs.delay / 10 else now
 
@@ -81,7 +82,7 @@ class Heartbeat:
             self._uploads.pop(session, None)
             self._pongs.add(session)
         elif self._is_uploading(session):
-            session.put(PING)  # the client, too, waits for a sign of life
+            session.put(PING)  # the client expects a ping in the meantime
             self._pongs.add(session)
         else:
             session.close(PING_TIMEOUT)

@@ -1,4 +1,4 @@
-"""Requests and answers of the engine over ASGI: query, body, CORS, cookie, compression."""
+"""Requests to the engine and their answers: query, CORS, cookie, compression."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class HTTPError(Exception):
     Args:
         status: The HTTP status.
         message: What is wrong, for the client.
-        code: The number that Engine.IO servers give with it, as Node's does.
-        remedy: What the log says of it beside the message.
+        code: The error code of Engine.IO, as Node's server has it.
+        remedy: What the log advises to do about it.
         logged: Whether the log already has a line about it.
     """
 
@@ -57,7 +57,7 @@ class Request:
 
     Args:
         method: The HTTP method.
-        headers: Values by lower-case name; of a header given twice, the last.
+        headers: Values by lower-case name; the last value of a header that is repeated.
         query: The query string.
         make_scope: Makes the ASGI scope, which most WebSockets never need.
     """
@@ -76,12 +76,12 @@ class Request:
             if "%" in pair or "+" in pair:
                 name, value = unquote_plus(name), unquote_plus(value)
             if name in self.query and name in ("EIO", "transport", "sid"):
-                value = "?"  # given twice: whichever is meant, it is not one that we know
+                value = "?"  # given twice, with perhaps different values: refused as unknown
             self.query[name] = value
 
     @property
     def wants_base64(self) -> bool:
-        """Whether the client asks for binary messages as text, as its option ``forceBase64`` makes it do."""
+        """Whether the client wants binary messages as base64 text: its option ``forceBase64``."""
         return bool(self.query.get("b64"))
 
     def header(self, name: bytes) -> str:
@@ -105,12 +105,12 @@ async def answer(send: Send, status: int, body: bytes, headers: Headers, content
 
 @lru_cache
 def status_line(status: int) -> bytes:
-    """The first line of a response, with its end."""
+    """The first line of a response, with its line break."""
     return b"HTTP/1.1 %d %s\r\n" % (status, HTTPStatus(status).phrase.encode())
 
 
 def compress(body: bytes, accepted: str) -> tuple[bytes, Headers]:
-    """The body in the first encoding of ours that the client accepts, and the headers that say so."""
+    """The body in gzip or deflate if the client accepts one of them, and the headers that say so."""
     names = [name for name, weight in map(_encoding, accepted.split(",")) if weight]
     if "gzip" in names:
         return gzip.compress(body, 1), [(b"content-encoding", b"gzip"), (b"vary", b"accept-encoding")]
@@ -159,15 +159,15 @@ class CORS:
 
     Args:
         allowed: An origin, several, ``'*'`` for all, a callable that takes an origin (and, if it has a
-            second parameter, the WSGI environ) and returns whether it is allowed, an empty list to look
-            at no origin at all, or None for the server's own origin only.
+            second parameter, the WSGI environ) and returns whether it is allowed, an empty list to check
+            no origin at all, or None for the server's own origin only.
         credentials: Whether browsers may send cookies.
     """
 
     def __init__(self, allowed: Origins, credentials: bool) -> None:
         self.allowed = allowed
         if not (allowed is None or isinstance(allowed, Collection) or callable(allowed)):
-            self.allowed = tuple(allowed)  # it can be read only once
+            self.allowed = tuple(allowed)  # an iterator can be read only once
         self.credentials = credentials
 
     @property
@@ -190,7 +190,7 @@ class CORS:
         return "*" in names or origin in names or _normal(origin) in map(_normal, names)
 
     def remedy(self, request: Request) -> str:
-        """What to do so that the origin of a refused request is let in."""
+        """How to allow the origin of a request that was refused, for the log."""
         known = ""
         if self.allowed is None:
             own = " or ".join([f"'{shown(origin)}'" for origin in dict.fromkeys(_own_origins(request))])
@@ -229,13 +229,13 @@ def _normal(origin: str) -> str:
 
 
 def _own_origin(scheme: str, host: str) -> str:
-    # A proxy that decrypts may pass the port on and keep the scheme to itself.
+    # A proxy that ends TLS may pass the port on, but not the scheme.
     scheme = "https" if host.endswith(":443") else scheme.replace("ws", "http")
     return _normal(f"{scheme}://{host}")
 
 
 def _own_origins(request: Request) -> tuple[str, str]:
-    """The origin by the Host header, and the one that a proxy in front says it has."""
+    """The server's origin by the Host header, and by the headers of a proxy."""
     scheme = request.make_scope().get("scheme", "http")
     host = request.header(b"host")
     forwarded_scheme = request.header(b"x-forwarded-proto").split(",")[0].strip() or scheme

@@ -1,4 +1,4 @@
-"""The ids of sessions and clients, which can be told from any other text."""
+"""The ids of sessions and clients. A checksum in each tells it from other text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from binascii import b2a_base64
 from typing import Any
 from zlib import crc32
 
-RANDOM = 11  # bytes, of 15 that are written as 20 characters; the others are their checksum
+RANDOM = 11  # bytes; with 4 bytes of checksum they are 15, or 20 characters of base64
 LENGTH = 20
 _FOR_URLS = bytes.maketrans(b"+/", b"-_")
 
@@ -21,7 +21,7 @@ def make_id() -> str:
 
 
 def is_id(name: Any) -> bool:
-    """Whether `make_id` makes such ids, in this process or another, whenever; of other names one in 2**32."""
+    """Whether `make_id` of any process has made a name. It is wrong about one in 2**32 of other names."""
     if not isinstance(name, str) or len(name) != LENGTH:
         return False
     try:

@@ -1,26 +1,26 @@
-"""The ``logger`` option, and what may stand in a line of the log."""
+"""The ``logger`` option, and how text from clients is written in log lines."""
 
 from __future__ import annotations
 
 import logging
 
 SHOWN = 100  # characters
-_silenced: set[str] = set()  # the loggers whose level is ours
+_silenced: set[str] = set()  # names of the loggers that `make_logger` has set to WARNING
 
 
 def shown(text: str) -> str:
-    """A text from a client for a log line: its beginning, with what would break the line escaped."""
+    """The beginning of a text from a client, escaped so that it cannot break the log line."""
     return repr(text[:SHOWN])[1:-1]
 
 
 def make_logger(name: str, option: bool | logging.Logger) -> logging.Logger:
-    """The logger that an option means.
+    """The logger that an option stands for.
 
-    The level of a named logger, where the program has set it, or that of one above it other than the root,
-    holds; otherwise the option decides, whatever the level of the root logger.
+    A level that the program has set on the named logger stays; with False, so does one that it has set on
+    a parent other than the root. Otherwise the option decides.
 
     Args:
-        name: Of the logger that True and False mean.
+        name: The name of the logger that True and False stand for.
         option: A logger; True for the named one, showing INFO, on stderr if nothing else is configured; False
             for the named one, showing warnings and errors.
     """
@@ -42,7 +42,7 @@ def make_logger(name: str, option: bool | logging.Logger) -> logging.Logger:
 
 
 def _configured(logger: logging.Logger) -> bool:
-    """Whether the program has set the level of a logger, or of one above it other than the root."""
+    """Whether the program has set the level of a logger, or of a parent other than the root."""
     above: logging.Logger | None = logger
     while above is not None and above is not logging.root:
         if above.level != logging.NOTSET:

@@ -37,13 +37,13 @@ class _HeldBy(Generic[T]):
 
 
 class ChangeableOptions:
-    """Options as attributes. What is set holds for new sessions, and for new requests and messages.
+    """Options as attributes. A change applies to new sessions, requests and messages.
 
     Attributes:
         allow_upgrades: Whether a polling client may move to a WebSocket.
         transports: The transports that clients may use.
         http_compression: Whether polling answers are compressed for clients that accept it.
-        compression_threshold: Bytes below which they are not.
+        compression_threshold: Bodies of fewer bytes are not compressed.
         cookie: Name of a cookie with the session id, or a dictionary of ``name`` and attributes.
         async_handlers: Whether coroutine handlers of one client's messages may overlap.
     """
@@ -61,7 +61,7 @@ class ChangeableOptions:
 
     @property
     def terms(self) -> Terms:
-        """What new sessions are told."""
+        """The terms of new sessions."""
         return self.core.terms
 
     @property
@@ -76,7 +76,7 @@ class ChangeableOptions:
 
     @property
     def ping_interval_grace_period(self) -> float:
-        """Seconds that are added to the interval between pings in what clients are told."""
+        """Seconds that are added to the interval between pings that clients are told."""
         return self.terms.ping_grace
 
     @ping_interval_grace_period.setter

@@ -13,7 +13,7 @@ logger = logging.getLogger("asyncsock.engine")
 
 
 class HasOutbox(Protocol):
-    """A session, or what stands for one."""
+    """A session, or a stand-in for one."""
 
     outbox: list[Packet]
 
@@ -21,20 +21,20 @@ class HasOutbox(Protocol):
 class Outboxes:
     """Hands packets to sessions and flushes each session once per tick of the event loop.
 
-    A session's outbox that is not empty is either noted here for the next flush, or its transport sends
-    it by itself as soon as it can (a paused WebSocket, a polling client between two requests). So only
-    the first packet of a tick costs more than an append.
+    A session whose outbox is not empty is either noted here for the next flush, or its transport will send
+    the outbox as soon as it can (a paused WebSocket, a polling client between two requests). So only the
+    first packet of a tick costs more than an append.
 
-    This class adds packets to an outbox, and only the session's transport takes them out. One that leaves
-    some there has to send them by itself: it is not told of those that follow. When a session ends, it hands
-    what is left in its outbox to its transport.
+    This class adds packets to an outbox, and only the session's transport takes them out. A transport that
+    leaves packets there has to send them, and all that are added to them, without another call of its
+    `flush`. A session that ends hands the rest of its outbox to its transport.
 
     Args:
-        find_loop: Asked for the event loop where there is none yet or it has closed.
+        find_loop: Called if no event loop is known or the known one is closed; returns the one that runs.
     """
 
     def __init__(self, find_loop: Callable[[], asyncio.AbstractEventLoop | None]) -> None:
-        self.emitted = 0  # fan-outs since the last flush
+        self.emitted = 0  # calls of `fan_out` since the last flush
         self._find_loop = find_loop
         self._dirty: list[Any] = []
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -86,6 +86,6 @@ class Outboxes:
         loop.call_soon(self.flush)
 
     def clear(self) -> None:
-        """Forget the sessions that are noted, and the event loop."""
+        """Forget the noted sessions and the event loop."""
         self._dirty.clear()
         self._loop = None

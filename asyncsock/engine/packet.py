@@ -13,10 +13,10 @@ BINARY_FRAME = 0x82
 class Packet(msgspec.Struct, gc=False, eq=False):
     """One Engine.IO packet, ready to be written to any transport.
 
-    It is made once and is in the outboxes of all its recipients, so nobody changes it.
+    It is made once, and one object is in the outboxes of all recipients: it must not be changed.
 
     Args:
-        frame: The unmasked WebSocket frame. Its tail is the packet.
+        frame: The unmasked WebSocket frame; the packet is what follows its header.
         binary: Whether it is a binary message.
     """
 
@@ -56,7 +56,7 @@ def binary_packet(data: bytes) -> Packet:
 
 
 def in_base64(packets: list[Packet]) -> list[Packet]:
-    """The same for a WebSocket without binary messages: they are text there, as in a polling payload."""
+    """The packets for a client that wants binary messages as text: in base64, as in a polling payload."""
     return [text_packet(packet.polling) if packet.binary else packet for packet in packets]
 
 

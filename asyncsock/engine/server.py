@@ -41,7 +41,7 @@ class EngineServer(ChangeableOptions):
         max_http_buffer_size: The largest POST body or WebSocket message that is accepted, in bytes.
         allow_upgrades: Whether a polling client may move to a WebSocket.
         http_compression: Whether polling answers are compressed for clients that accept it.
-        compression_threshold: Bytes below which they are not.
+        compression_threshold: Bodies of fewer bytes are not compressed.
         cookie: Name of a cookie with the session id, or a dictionary of ``name`` and attributes.
         cors_allowed_origins: Who may connect from another origin: an origin, a list, ``'*'``, or a
             callable that takes the origin (and the environ). Only the same origin by default; ``[]``
@@ -52,8 +52,8 @@ class EngineServer(ChangeableOptions):
         async_handlers: Whether coroutine handlers of one client's messages may overlap.
         monitor_clients: Accepted for compatibility; clients are always monitored.
         transports: The transports that clients may use.
-        max_buffered_bytes: Bytes that a client may leave unread. One that leaves more, and reads none
-            of it for ten seconds (for one second from sixteen times as much), is disconnected.
+        max_buffered_bytes: Bytes that a client may leave unread. A client that leaves more, and reads none of
+            it for ten seconds (one second if it is sixteen times as much), is disconnected.
     """
 
     class reason:
@@ -100,7 +100,7 @@ class EngineServer(ChangeableOptions):
         self.shutdown_grace = 10.0
         self.tasks = Tasks(log)
         self._handlers = Handlers(self.tasks, async_handlers)
-        # Programs put their own `generate_id` in place of ours.
+        # Looked up at each call, because programs replace `generate_id`.
         self.core = Core(
             terms, self._handlers, self.tasks, log, max_buffered_bytes, lambda: self.generate_id()
         )
@@ -112,7 +112,7 @@ class EngineServer(ChangeableOptions):
 
     @property
     def sockets(self) -> dict[str, Session]:
-        """The sessions by their ids, by the name that ``engineio`` has for them."""
+        """The sessions by id, under the name that ``engineio`` has for them."""
         return self.sessions
 
     @property
@@ -131,12 +131,12 @@ class EngineServer(ChangeableOptions):
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop | None:
-        """The event loop that it serves on."""
+        """The event loop that the server runs on."""
         return self.core.loop
 
     @property
     def closing(self) -> bool:
-        """Whether the server stops, or has stopped: it takes no sessions and handles no events."""
+        """Whether the server is stopping or has stopped: it accepts no sessions and handles no events."""
         return self.core.closing
 
     # Handlers
@@ -166,14 +166,14 @@ class EngineServer(ChangeableOptions):
 
         return register if handler is None else register(handler)
 
-    # For whoever serves
+    # Serving
 
     def serve(self, application: Application) -> None:
-        """Tell an application of the sessions, in place of the handlers that `on` has registered."""
+        """Use an application in place of the handlers that `on` registers."""
         self.core.application = application
 
     def start(self) -> None:
-        """Take sessions, also after a `shutdown`."""
+        """Accept sessions, also after a `shutdown`."""
         self.core.closing = False
 
     def set_shutdown_grace(self, seconds: float) -> None:
@@ -181,14 +181,14 @@ class EngineServer(ChangeableOptions):
         self.shutdown_grace = seconds
 
     def follow_loop(self) -> None:
-        """Serve on the running event loop, if one runs and no other has sessions; see `Core.follow_loop`."""
+        """Use the running event loop from now on; see `Core.follow_loop` for when it does not."""
         self.core.follow_loop()
 
     async def handle_request(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI ``http`` or ``websocket`` request to the engine's path."""
         await self.endpoint.serve(scope, receive, send)
 
-    # What applications use
+    # The surface of engineio.AsyncServer
 
     @counts_as_coroutine
     def send(self, sid: str, data: Any) -> Sent:
@@ -290,7 +290,7 @@ class EngineServer(ChangeableOptions):
     generate_id = staticmethod(make_id)
 
     async def shutdown(self) -> None:
-        """End every session, with what was sent to it, once the handlers of its events have ended."""
+        """End every session when its handlers have ended; clients still get what was sent to them."""
         self.core.follow_loop()
         await close_sessions(self.core, self.shutdown_grace)
         self.core.stop_watching()

@@ -1,4 +1,4 @@
-"""One client of the engine, whichever transport it uses at the moment."""
+"""The session of one client, over any transport."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class TakesMessages(Protocol):
 
 
 class SessionCore(Protocol):
-    """What a session needs of the `Core` that it shares with others."""
+    """What a session needs of `Core`."""
 
     terms: Terms
     outboxes: Outboxes
@@ -50,13 +50,13 @@ class Session:
     """A client's connection to the engine.
 
     It has no lock: only the thread of its event loop may use it, and other threads hand their work to that
-    loop. It ends once, whoever ends it first; what the client or the application sends later is dropped.
+    loop. It ends once; what the client or the application sends later is dropped.
 
     Attributes:
-        core: What it shares with the other sessions of its server.
+        core: What the sessions of its server share.
         sid: The session id.
-        terms: Times and limits, as the client is told.
-        transport: Where packets go now.
+        terms: The times and limits that the client was told.
+        transport: What sends its packets now.
         outbox: Packets that the transport has not taken yet.
         is_open: Whether the session has been accepted and has not ended.
         heard: Whether anything has arrived since the last ping.
@@ -100,7 +100,7 @@ class Session:
 
     @property
     def environ(self) -> dict[str, Any]:
-        """The WSGI environ of the request that opened the session, built when it is first looked at."""
+        """The WSGI environ of the request that opened the session, built at its first use."""
         if self._environ is None:
             self._environ = build_environ(self._make_scope())
         return self._environ
@@ -110,7 +110,7 @@ class Session:
         self._environ = environ
 
     def start(self, transport: Transport) -> None:
-        """Begin, on a transport that has sent the ``open`` packet."""
+        """Open the session on a transport that has sent the ``open`` packet."""
         self.transport = transport
         self.is_open = True
         if self.outbox:
@@ -139,7 +139,7 @@ class Session:
             self.close(CLIENT_DISCONNECT)
         elif kind == "b":
             self._receive_base64(message)
-        elif kind not in ("0", "5", "6"):  # a late upgrade, a noop or an open packet says nothing
+        elif kind not in ("0", "5", "6"):  # open, upgrade and noop packets are ignored
             self.reject(f"unexpected packet {message[:20]!r}")
 
     def _receive_base64(self, message: str) -> None:
@@ -175,7 +175,7 @@ class Session:
             self.transport = NO_TRANSPORT
 
     def forget(self) -> None:
-        """Note that the session is over with its event loop, where nothing can be run or sent any more."""
+        """End the session because its event loop has ended: nothing is sent, and nobody is told."""
         self.is_open = False
         self.transport = NO_TRANSPORT
 

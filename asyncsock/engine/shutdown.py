@@ -1,4 +1,4 @@
-"""Stopping: sessions are closed with everything that was sent to them before the server goes."""
+"""Stopping a server: sessions are closed, and clients still get what was sent to them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PATIENCE = 0.5  # seconds to wait for a client that neither reads nor sends
 
 
 async def close_sessions(core: Core, grace: float) -> None:
-    """End every session; one whose event is still being handled, when its handlers have ended.
+    """End every session: at once, or when the handlers of its events have ended.
 
     Args:
         core: What the sessions share.

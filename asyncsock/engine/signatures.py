@@ -27,21 +27,22 @@ def accepts(function: Callable[..., Any], count: int) -> bool:
     return True
 
 
-def fit(handler: Callable[..., Any], most: int) -> Callable[..., Any]:
-    """A handler to be called with ``most`` arguments, for one that takes these or does without the last.
+def fit(handler: Callable[..., Any], count: int) -> Callable[..., Any]:
+    """A function to call with ``count`` arguments, for a handler that takes all of them or all but the last.
 
-    The signature decides, once: to call it and see would hide the handler's own TypeErrors. Where it does not
-    tell, as that of a decorator's ``wrapper(*args)``, the first call does: a TypeError that comes out of a
-    call with ``*args`` itself, and has passed through nothing but functions with ``*args``, says that what
-    they wrap does not take so many. Its body has not begun then, and from then on it is called with one less.
+    The signature decides, once: to call the handler and see would hide its own TypeErrors. Some signatures do
+    not tell, such as that of a decorator's ``wrapper(*args)``; then the first call decides. The wrapped
+    function does not take the last argument if a call with ``*args`` itself raises a TypeError, and the error
+    has come through functions with ``*args`` only. The body of the wrapped function has not begun then: the
+    handler is called again, and from then on, without the last argument.
 
-    A handler that takes neither is left as it is, so that calling it raises its own TypeError.
+    A handler that takes neither is returned as it is, so that calling it raises its own TypeError.
     """
-    if not accepts(handler, most):
-        return _without_last(handler, most) if accepts(handler, most - 1) else handler
-    if _tells(handler):
+    if not accepts(handler, count):
+        return _without_last(handler, count) if accepts(handler, count - 1) else handler
+    if _has_fixed_count(handler):
         return handler
-    trying = _Trying(handler, most)
+    trying = _Trying(handler, count)
     if not inspect.iscoroutinefunction(handler):
         return trying
 
@@ -51,22 +52,22 @@ def fit(handler: Callable[..., Any], most: int) -> Callable[..., Any]:
     return call_coroutine
 
 
-def _without_last(handler: Callable[..., Any], most: int) -> Callable[..., Any]:
+def _without_last(handler: Callable[..., Any], count: int) -> Callable[..., Any]:
     if inspect.iscoroutinefunction(handler):
 
         async def call_coroutine(*args: Any) -> Any:
-            return await handler(*args[: most - 1])
+            return await handler(*args[: count - 1])
 
         return call_coroutine
 
     def call(*args: Any) -> Any:
-        return handler(*args[: most - 1])
+        return handler(*args[: count - 1])
 
     return call
 
 
-def _tells(function: Callable[..., Any]) -> bool:
-    """Whether the signature of a callable tells how many arguments it takes."""
+def _has_fixed_count(function: Callable[..., Any]) -> bool:
+    """Whether a callable has a signature, and one without ``*args``."""
     try:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):
@@ -77,10 +78,10 @@ def _tells(function: Callable[..., Any]) -> bool:
 class _Trying:
     """Calls a handler with all arguments until one call shows that it does not take the last."""
 
-    def __init__(self, handler: Callable[..., Any], most: int) -> None:
+    def __init__(self, handler: Callable[..., Any], count: int) -> None:
         self._handler = handler
-        self._most = most
-        self._count = most
+        self._full_count = count
+        self._count = count  # how many arguments it is called with
 
     def __repr__(self) -> str:
         return repr(self._handler)
@@ -89,7 +90,7 @@ class _Trying:
         try:
             result = self._handler(*args[: self._count])
         except TypeError as error:
-            return self._once_more(error, args)
+            return self._retry(error, args)
         return self._finish(result, args) if inspect.isawaitable(result) else result
 
     async def _finish(self, result: Awaitable[Any], args: tuple[Any, ...]) -> Any:
@@ -97,17 +98,17 @@ class _Trying:
             return await result
         except TypeError as error:
             first = error
-        result = self._once_more(first, args)
+        result = self._retry(first, args)
         try:
             return await result if inspect.isawaitable(result) else result
         except TypeError as error:
             self._give_up_if_refused(error, first)
             raise
 
-    def _once_more(self, first: TypeError, args: tuple[Any, ...]) -> Any:
-        if self._count < self._most or not _refused_arguments(first):
+    def _retry(self, first: TypeError, args: tuple[Any, ...]) -> Any:
+        if self._count < self._full_count or not _refused_arguments(first):
             raise first
-        self._count = self._most - 1
+        self._count = self._full_count - 1
         try:
             return self._handler(*args[: self._count])
         except TypeError as error:
@@ -116,12 +117,12 @@ class _Trying:
 
     def _give_up_if_refused(self, error: TypeError, first: TypeError) -> None:
         if _refused_arguments(error):
-            self._count = self._most
+            self._count = self._full_count
             raise first from None
 
 
 def _refused_arguments(error: TypeError) -> bool:
-    """Whether an error, caught around a call, comes from a call with ``*args`` in it and not from a body."""
+    """Whether a call with ``*args`` raised an error that came through functions with ``*args`` only."""
     trace = error.__traceback__
     assert trace is not None
     while trace.tb_next is not None:
@@ -131,8 +132,9 @@ def _refused_arguments(error: TypeError) -> bool:
     return trace.tb_frame.f_code.co_code[trace.tb_lasti] == CALL_WITH_ARGS
 
 
-MISSPELT = 0.85  # how alike (`difflib`) two names are of which one is meant to be the other
-SIMILAR = 0.6
+# How alike two names have to be, as `difflib` measures it:
+MISSPELT = 0.85  # to take the one for the other, misspelt
+SIMILAR = 0.6  # to suggest the one for the other
 
 
 def option_names(function: Callable[..., Any]) -> set[str]:
@@ -142,16 +144,16 @@ def option_names(function: Callable[..., Any]) -> set[str]:
 
 
 def nearest(name: str, known: Collection[str], alike: float = SIMILAR) -> str | None:
-    """The option whose name is the most like another name, if one is like it at all."""
+    """The known name that is most like another name, if one is at least ``alike``."""
     found = difflib.get_close_matches(name, sorted(known), 1, alike)
     return found[0] if found else None
 
 
 def refuse_misspelt(owner: str, unknown: Collection[str], known: Collection[str]) -> None:
-    """Refuse options that are known ones misspelt.
+    """Refuse options whose names are misspelt names of known ones.
 
     Raises:
-        TypeError: One is.
+        TypeError: There is one.
     """
     for name in sorted(unknown):
         meant = nearest(name, known, MISSPELT)

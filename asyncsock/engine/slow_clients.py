@@ -12,7 +12,7 @@ from .transports.base import SendingSession
 
 CHECK_INTERVAL = 0.25  # seconds
 GRACE = 10.0  # seconds that a backlog over the limit may fail to shrink
-SHORT_GRACE = 1.0  # the same for a backlog of many times the limit, which would not fit in memory for long
+SHORT_GRACE = 1.0  # the same for a backlog of HUGE times the limit, which would soon fill the memory
 HUGE = 16
 
 
@@ -20,10 +20,10 @@ class SlowClients:
     """Cuts off clients whose backlog stays over a limit without shrinking.
 
     A client that reads, however slowly, a message larger than the limit is left alone: its backlog
-    reaches a new low at every look. Only sessions whose transport says that it waits are watched.
+    reaches a new low at every look. A session is watched only while its transport waits for the client.
 
     Args:
-        limit: Bytes.
+        limit: Bytes that a backlog may have.
         logger: Where a cut is logged.
 
     Attributes:
@@ -46,17 +46,17 @@ class SlowClients:
                 self._timer = loop.call_later(CHECK_INTERVAL, self._check, loop.time, self._watched)
 
     def settled(self, session: SendingSession) -> None:
-        """The client has taken everything."""
+        """Stop watching a session whose client has taken everything."""
         self._watched.pop(session, None)
 
     def stop(self) -> None:
-        """Stop watching, and forget the event loop; it may be another thread's, or closed."""
+        """Stop watching, and forget the event loop, which may be closed or another thread's."""
         self._watched = {}
         self._timer = None
 
     def _check(self, clock: Callable[[], float], watched: dict[SendingSession, tuple[int, float]]) -> None:
         if watched is not self._watched:
-            return  # they are not watched any more
+            return  # `stop` was called since
         now = clock()
         for session, (low, since) in list(self._watched.items()):
             backlog = session.transport.backlog(session)

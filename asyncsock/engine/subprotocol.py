@@ -17,12 +17,12 @@ def offered(headers: Headers) -> list[str]:
 
 
 def subprotocol(names: list[str]) -> str | None:
-    """The one of the offered subprotocols to answer: the first, as Node's server does.
+    """The subprotocol to answer with: the first that is offered, as Node's server does.
 
     A browser fails the connection if it has offered some and none is answered.
 
     Raises:
-        HTTPError: 400; what is offered is malformed.
+        HTTPError: 400; the offer is malformed.
     """
     if not names:
         return None

@@ -1,4 +1,4 @@
-"""The tasks that handle events: who runs, for which session, and what becomes of errors."""
+"""The tasks that handle events: which run, for which session, and where their errors go."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Tasks:
         logger: Where their errors are logged.
 
     Attributes:
-        running: The tasks by the keys that `start` got, each with the session whose event it handles.
+        running: The tasks by the keys that `start` was given, each with the session whose event it handles.
         on_error: Called with each exception that a handler raises, and with each result that cannot be sent.
     """
 
@@ -52,7 +52,7 @@ class Tasks:
         return self.start(self._supervise(coroutine), coroutine, sid)
 
     def start(self, supervised: Coroutine[Any, Any, Any], key: object, sid: str | None) -> asyncio.Task[Any]:
-        """Run what calls `failed` and takes `key` out of `running` itself; cheaper than `spawn`."""
+        """Run a coroutine that itself calls `failed` and removes `key` from `running`: a cheaper `spawn`."""
         loop = asyncio.get_running_loop()
         if EAGER_TASKS:
             task = asyncio.Task(supervised, loop=loop, name=sid, eager_start=True)  # type: ignore[call-arg]
@@ -64,7 +64,7 @@ class Tasks:
         return task
 
     def in_turn(self, coroutine: Coroutine[Any, Any, Any], sid: str) -> asyncio.Task[Any]:
-        """Run a coroutine once those have ended that this was called with before for the session.
+        """Run a coroutine after all those that were given here before for the same session.
 
         Returns:
             A task that ends when the coroutine has ended.

@@ -1,4 +1,4 @@
-"""What a session is told when it opens: times and limits that hold for it to its end."""
+"""The times and limits that a client is told when its session opens, and that hold until it ends."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Terms:
 
     Attributes:
         heartbeat: Pings these sessions.
-        handshake: What the ``open`` packet says of the terms, without the brace before it.
+        handshake: The terms as JSON for the ``open`` packet, without the first brace.
     """
 
     ping_interval: float

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from functools import cache
 
-# The oldest, which the matrix installs, and the newest that has been tried.
+# The oldest and the newest version that have been tested.
 TESTED = {
     "flask": ("3.0.0", "3.1.3"),
     "werkzeug": ("3.0.0", "3.1.9"),
@@ -22,7 +22,7 @@ TESTED = {
     "msgpack": ("1.0.3", "1.2.4"),
     # The message brokers' packages.
     "redis": ("5.0.0", "8.1.0"),
-    "aio-pika": ("9.0.0", "10.2.1"),  # which stands on aiormq 6.7.1 to 7.2.4
+    "aio-pika": ("9.0.0", "10.2.1"),  # they need aiormq 6.7.1 to 7.2.4
     "aiokafka": ("0.13.0", "0.14.0"),
     "pyzmq": ("26.0.0", "27.3.0"),
     "nats-py": ("2.15.0", "2.16.0"),
@@ -32,7 +32,7 @@ TESTED = {
 
 def range_of(package: str) -> str:
     """In words, which version of a package is installed, and which have been tested."""
-    from importlib.metadata import version  # takes a while, and is for warnings only
+    from importlib.metadata import version  # slow to import, and needed for warnings only
 
     oldest, newest = TESTED[package]
     return f"{package} {version(package)} is installed, tested are {oldest} to {newest}"

@@ -1,4 +1,4 @@
-"""What a session needs of the connection under it, and what that needs of the session."""
+"""The interfaces of a session and its transport to each other."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..packet import Packet
 
 
 class SendingSession(Protocol):
-    """What a transport, and whoever watches it, needs of the session that sends over it."""
+    """What a transport and `SlowClients` need of a session."""
 
     sid: str
     outbox: list[Packet]
@@ -21,7 +21,7 @@ class SendingSession(Protocol):
 
 
 class Receiver(Protocol):
-    """Whoever takes what a WebSocket receives: a session, or an upgrade that is being probed."""
+    """What takes the packets from a WebSocket: a session or a pending upgrade."""
 
     def receive(self, message: str | bytes) -> None:
         """Take one text packet or binary message."""
@@ -31,7 +31,7 @@ class Receiver(Protocol):
 
 
 class Transport:
-    """One way to a client. Subclasses write packets; sessions own the outbox."""
+    """How packets get to a client. Subclasses write them; the outbox belongs to the session."""
 
     __slots__ = ("_drained", "paused")
     name = ""
@@ -48,14 +48,14 @@ class Transport:
         """Send what is left in the outbox of a session that has ended, then close.
 
         Args:
-            outbox: What the session had not handed over.
+            outbox: The packets that were left in it.
             code: The WebSocket close code, where there is a WebSocket.
             reason: Why the session has ended.
         """
         raise NotImplementedError
 
     def abort(self) -> None:
-        """Drop the connection with whatever has not been sent."""
+        """Drop the connection and what has not been sent."""
         raise NotImplementedError
 
     def backlog(self, session: SendingSession) -> int:

@@ -17,32 +17,33 @@ class WaitsForPolls(Protocol):
         """Take the body of a POST."""
 
     def client_gone(self, poll_request: PollRequest, session: Session) -> None:
-        """The client left before the request was answered."""
+        """Note that the client left before the request was answered."""
 
 
 class PollRequest:
-    """A request that is answered at once, or when it has its body, packets, or its connect handler's word.
+    """A polling request: it is answered at once, or later, when what it waits for is there.
 
-    What received it gives it to `Endpoint.begin`, then calls `feed` while it is `reading`, and `gone` when
-    the client leaves. Subclasses write the answer.
+    It may wait for its body, for packets, or for the connect handler. The code that received it gives it to
+    `Endpoint.begin`, then calls `feed` while it is `reading`, and `gone` when the client leaves. Subclasses
+    write the answer.
 
     Args:
-        answers: What completes the answer.
+        answers: Adds headers and compression to the answer.
         request: The request without its body.
 
     Attributes:
         request: The request without its body.
-        session: The session that it belongs to, once that is known.
+        session: The session that it belongs to, or None if that is not known yet.
         reading: Whether it waits for the rest of its body.
         size: Bytes of the body that have arrived.
-        is_open: Whether it has neither been answered nor given up.
+        is_open: Whether it can be answered: it has not been, and its client has not left.
     """
 
     __slots__ = (
         "_answers",
         "_chunks",
         "_cors",
-        "_most_bytes",
+        "_limit",
         "_polling",
         "is_open",
         "reading",
@@ -56,13 +57,13 @@ class PollRequest:
         self._cors: Headers = []
         self._polling: WaitsForPolls | None = None
         self._chunks: list[bytes] = []
-        self.size = self._most_bytes = 0
+        self.size = self._limit = 0
         self.request = request
         self.session: Session | None = None
         self.reading = False
         self.is_open = True
 
-    # The receiver's side
+    # For the code that received it
 
     def feed(self, chunk: bytes, more: bool) -> None:
         """Take a part of the body.
@@ -75,7 +76,7 @@ class PollRequest:
         assert self.session is not None
         self._chunks.append(chunk)
         self.size += len(chunk)
-        if more and self.size <= self._most_bytes:
+        if more and self.size <= self._limit:
             return
         self.reading = False
         try:
@@ -86,7 +87,7 @@ class PollRequest:
             self.respond(b"ok")
 
     def gone(self) -> None:
-        """The client left; a request that has been answered does not mind."""
+        """Note that the client has left. If the request has been answered, nothing happens."""
         if self.is_open:
             self.is_open = self.reading = False
             if self._polling is not None and self.session is not None:
@@ -96,13 +97,13 @@ class PollRequest:
         """Send a whole answer."""
         raise NotImplementedError
 
-    # The engine's side
+    # For the engine
 
     def admit(self) -> None:
-        """Let the request in by its origin.
+        """Check the origin of the request.
 
         Raises:
-            HTTPError: The origin is not let in.
+            HTTPError: The origin is not allowed.
         """
         self._cors = self._answers.cors_headers(self.request)
 
@@ -111,17 +112,17 @@ class PollRequest:
         self.session = session
         self._polling = polling
 
-    def read(self, session: Session, polling: WaitsForPolls, most_bytes: int) -> None:
-        """Wait for the body, which is for a session, or for more than the most that is wanted of it."""
+    def read(self, session: Session, polling: WaitsForPolls, limit: int) -> None:
+        """Wait for the body, which is for a session, or until more than ``limit`` bytes of it are there."""
         self.wait(session, polling)
         self.reading = True
-        self._most_bytes = most_bytes
+        self._limit = limit
 
     def respond(self, body: bytes, opened: str | None = None) -> None:
         """Answer with status 200.
 
         Args:
-            body: Not compressed.
+            body: The body, which is not compressed yet.
             opened: The id of the session that the answer opens.
         """
         if self.is_open:

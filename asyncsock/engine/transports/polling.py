@@ -13,27 +13,27 @@ from ..session import Session
 from .base import SendingSession, Transport
 from .poll_request import PollRequest
 
-MOST_PACKETS = 16  # that python-socketio's client takes in one answer; with more it disconnects
+MOST_PACKETS = 16  # python-socketio's client disconnects if an answer has more
 
 
 class Polling(Transport):
-    """A session whose client fetches its packets with GET and posts its own.
+    """The transport of a client that fetches packets with GET and sends its own with POST.
 
-    Once the session has ended, the object lives on until the client has fetched what was left for it.
+    It is kept after the end of its session until the client has fetched what was left for it.
     """
 
-    __slots__ = ("_at_fault", "_core", "_left", "_poll", "_posting", "_sid", "_upgrading")
+    __slots__ = ("_at_fault", "_core", "_leftovers", "_poll", "_posting", "_sid", "_upgrading")
     name = "polling"
 
     def __init__(self, core: Core, sid: str) -> None:
         super().__init__()
         self._core = core
         self._sid = sid
-        self._poll: PollRequest | None = None  # the GET that hangs
-        self._upgrading = False  # whether it came during an upgrade
+        self._poll: PollRequest | None = None  # the GET that waits for packets
+        self._upgrading = False  # whether that GET came during an upgrade
         self._posting: PollRequest | None = None  # the POST that is being read
-        self._left: list[Packet] | None = None  # for the client to fetch after the end of the session
-        self._at_fault = False  # whether the session has ended because of what the client sent
+        self._leftovers: list[Packet] | None = None  # to be fetched after the end of the session
+        self._at_fault = False  # whether the session has ended because the client broke the protocol
 
     # The session's side
 
@@ -44,7 +44,7 @@ class Polling(Transport):
             self.release()
 
     def finish(self, outbox: list[Packet], code: int, reason: str) -> None:
-        self._left = [*outbox, CLOSE]
+        self._leftovers = [*outbox, CLOSE]
         self._at_fault = reason == TRANSPORT_ERROR
         if self._poll is not None:
             self.release()
@@ -52,31 +52,31 @@ class Polling(Transport):
             self._core.closing_clients.linger(self._sid, self)
 
     def abort(self) -> None:
-        self._left = [CLOSE]
+        self._leftovers = [CLOSE]
         self.release()
 
     def release(self) -> None:
-        """Answer a hanging GET, with a NOOP if there is nothing else."""
+        """Answer the GET that waits, if one does; with a NOOP if there is nothing else."""
         poll, self._poll = self._poll, None
         if poll is None:
             return
         session = poll.session
         assert session is not None
         if self._upgrading and session.transport is not self and session.is_open:
-            # It came after the client's upgrade packet and overtook it.
+            # The client sent it after its upgrade packet, and it arrived first.
             poll.refuse(HTTPError(400, "Bad request"))
         else:
             poll.respond(encode_payload(self.take(session, poll.request)))
 
     def replaced(self) -> None:
-        """Answer a hanging GET: a WebSocket has taken over."""
-        self._left = [NOOP]
+        """Answer the GET that waits, if one does: a WebSocket has taken over."""
+        self._leftovers = [NOOP]
         self.release()
 
     # The client's side
 
     def get(self, session: Session, poll_request: PollRequest) -> None:
-        """Answer a GET with what waits for the client, or as soon as something does.
+        """Answer a GET with the packets in the outbox, or keep it until there is one.
 
         Raises:
             HTTPError: 400 when another GET is waiting; the session is closed.
@@ -90,20 +90,20 @@ class Polling(Transport):
             self._upgrading = session.upgrade is not None
             poll_request.wait(session, self)
 
-    def take(self, session: Session, request: Request, most: int = MOST_PACKETS) -> list[Packet]:
-        """What waits for the client.
+    def take(self, session: Session, request: Request, limit: int = MOST_PACKETS) -> list[Packet]:
+        """Take the packets for one answer out of the outbox.
 
         Args:
-            session: Its session.
+            session: The session.
             request: The request to answer.
-            most: How many packets the answer may have if the client may be one that takes no more at once;
-                it gets the others when it asks again.
+            limit: The most packets in an answer to python-socketio's client, which gets the others with its
+                next GET.
         """
-        if self._left is not None:
+        if self._leftovers is not None:
             return self.fetch_left(request)
-        if len(session.outbox) > most and _may_be_python(request):
-            packets = session.outbox[:most]
-            del session.outbox[:most]
+        if len(session.outbox) > limit and _may_be_python(request):
+            packets = session.outbox[:limit]
+            del session.outbox[:limit]
             self._core.slow_clients.watch(session)
             return packets
         packets, session.outbox = session.outbox, []
@@ -112,8 +112,8 @@ class Polling(Transport):
         return packets or [NOOP]
 
     def fetch_left(self, request: Request) -> list[Packet]:
-        """What was left for the client when the session ended, and the packet that says so."""
-        left = self._left or [CLOSE]
+        """The packets that were left for the client when the session ended, and the one that says so."""
+        left = self._leftovers or [CLOSE]
         if len(left) > MOST_PACKETS and _may_be_python(request):
             packets = left[:MOST_PACKETS]
             del left[:MOST_PACKETS]
@@ -164,10 +164,10 @@ class Polling(Transport):
             if not session.is_open:
                 if self._at_fault:
                     raise HTTPError(400, "Bad request", logged=True)
-                return  # a handler has closed it, which is no fault of this request
+                return  # a handler has closed it: the POST itself is accepted
 
     def client_gone(self, poll_request: PollRequest, session: Session) -> None:
-        """The client left instead of waiting for an answer, or of finishing its request."""
+        """Note that the client left before it had its answer, or had sent its whole request."""
         if poll_request is self._poll:
             self._poll = None
             session.transport_lost(TRANSPORT_CLOSE)
@@ -175,9 +175,9 @@ class Polling(Transport):
             self._posting = None
 
     def _closed_by_client(self, session: Session) -> None:
-        hanging = self._poll is not None
+        has_poll = self._poll is not None
         session.transport_lost(CLIENT_DISCONNECT)
-        if hanging:
+        if has_poll:
             self.replaced()
 
     def _refuse(self, session: Session, error: str, status: int = 400) -> NoReturn:
@@ -186,10 +186,10 @@ class Polling(Transport):
 
 
 def _may_be_python(request: Request) -> bool:
-    """Whether a request may be of python-socketio's client.
+    """Whether python-socketio's client may have sent a request.
 
-    JavaScript's and the clients made after it tell their requests apart by a time in base 36 or 64; Python's
-    does by seconds with a decimal point. Whatever does neither gets answers that Python's client can take.
+    Clients put a time into the query, as ``t``. JavaScript's client and those modelled on it write it in base
+    36 or 64, Python's in seconds with a decimal point. A client that sends none may be Python's.
     """
     time = request.query.get("t", "")
     return not time or time.replace(".", "").isdigit()

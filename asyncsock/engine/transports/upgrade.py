@@ -11,7 +11,7 @@ from .polling import Polling
 from .websocket import WebSocketTransport
 
 UPGRADE_TIMEOUT = 10.0  # seconds to finish an upgrade, as Node's server allows
-NOOP_INTERVAL = 0.1  # seconds; an earlier NOOP breaks the official client's expectations
+NOOP_INTERVAL = 0.1  # seconds; the official client does not expect an earlier NOOP
 
 
 class Upgrade:
@@ -54,7 +54,7 @@ class Upgrade:
         self._timer = asyncio.get_running_loop().call_later(NOOP_INTERVAL, self._release_poll)
 
     def _release_poll(self) -> None:
-        # The client waits for its last GET before it sends the upgrade packet.
+        # The client sends the upgrade packet when its last GET has been answered.
         self._polling.release()
         self._release_later()
 

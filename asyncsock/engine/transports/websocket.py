@@ -19,7 +19,7 @@ POLICY_VIOLATION = 1008
 
 
 class WebSocketTransport(Transport):
-    """A WebSocket connection. `receiver` takes what arrives: a session, or an upgrade being probed."""
+    """A WebSocket connection. `receiver` takes what arrives: a session or a pending upgrade."""
 
     __slots__ = ("receiver",)
     name = "websocket"
@@ -54,7 +54,7 @@ class ASGIWebSocket(WebSocketTransport):
     The writer takes packets out of the session's outbox in batches, so a slow client delays nobody else.
 
     Args:
-        core: What its session shares with others.
+        core: What the sessions of the server share.
         base64: Whether the client wants binary messages as text.
     """
 
@@ -75,8 +75,8 @@ class ASGIWebSocket(WebSocketTransport):
         self._core = core
         self._base64 = base64
         self._session: Session | None = None
-        self._now: list[Packet] = []  # packets that belong to no session
-        self._batch: list[Packet] = []  # what the writer has taken and not yet written, last first
+        self._now: list[Packet] = []  # packets that are in no session's outbox
+        self._batch: list[Packet] = []  # what the writer has taken and not yet sent, in reverse order
         self._close_code = 0
         self._wakeup = asyncio.Event()
         self._reader: asyncio.Task[None] | None = None
@@ -150,7 +150,7 @@ class ASGIWebSocket(WebSocketTransport):
             while True:
                 await self._wakeup.wait()
                 self._wakeup.clear()
-                while self._take():
+                while self._take_batch():
                     self.paused = True
                     while self._batch:
                         await _send(send, self._batch.pop())
@@ -165,12 +165,13 @@ class ASGIWebSocket(WebSocketTransport):
                         await asyncio.wait([self._reader])
                     await send({"type": "websocket.close", "code": self._close_code})
                     return
-        except Exception as error:  # servers raise what they like when the client has gone
+        except Exception as error:  # after the client has gone; each server has another type
             logger.debug("a WebSocket ended while it was written to: %r", error)
             if self._reader is not None:
                 self._reader.cancel()
 
-    def _take(self) -> bool:
+    def _take_batch(self) -> bool:
+        """Take what there is to send; return whether that is anything."""
         packets, self._now = self._now, []
         if self._session is not None:
             packets += self._session.outbox
