@@ -1,1 +1,1 @@
-"""The engine served straight on uvicorn's connections."""
+"""The engine served straight on uvicorn's connections, without ASGI."""

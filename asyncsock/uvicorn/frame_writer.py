@@ -11,23 +11,33 @@ from ..engine.session import Session
 from ..engine.transports.base import SendingSession
 from ..engine.transports.websocket import WebSocketTransport
 
-WRITE_SIZE = 262_144  # bytes handed to the transport at once, so that progress shows on any transport
+WRITE_SIZE = 262_144  # bytes in one write; a larger frame is written in pieces, so that its progress is seen
 
 
 class FrameWriter(WebSocketTransport):
     """Hands frames to the asyncio transport of a WebSocket, as fast as the client takes them.
 
     While the client is behind (`paused`), packets stay in the outbox, so at most one frame is half written.
-    The order, each as soon as all before it has been handed over (RFC 6455 sections 5.4, 5.5 and 7):
+    Each of these waits until all before it have been handed over (RFC 6455 sections 5.4, 5.5 and 7):
 
-    1. the rest of a frame that is half written: it always comes to its end;
-    2. the answer to a ping; to the latest one where several came while the client was behind;
+    1. the rest of a frame that is half written, whatever happens;
+    2. the answer to a ping; only to the latest of those that came while the client was behind;
     3. packets, in the order in which they were sent, until the client closes or breaks the protocol;
     4. one close frame;
     5. the end of the stream.
     """
 
-    __slots__ = ("_close", "_closed", "_core", "_half", "_left", "_pong", "_session", "_then", "_transport")
+    __slots__ = (
+        "_after_close",
+        "_close",
+        "_closed",
+        "_core",
+        "_half",
+        "_last_outbox",
+        "_pong",
+        "_session",
+        "_transport",
+    )
 
     def __init__(self, core: Core, transport: asyncio.Transport) -> None:
         super().__init__()
@@ -36,10 +46,10 @@ class FrameWriter(WebSocketTransport):
         self._session: Session | None = None
         self._half: memoryview | None = None  # the rest of a frame that is half written
         self._pong = b""  # the answer to the latest ping, until it can be written
-        self._left: list[Packet] | None = None  # the outbox of a session that has ended
-        self._close: bytes | None = None  # the close frame, once it is known that one is to be written
-        self._closed = False  # whether it has been written
-        self._then: Callable[[], None] | None = None  # what follows it, once no more input is wanted
+        self._last_outbox: list[Packet] | None = None  # of a session that has ended
+        self._close: bytes | None = None  # the close frame, as soon as the connection is to be closed
+        self._closed = False  # whether the close frame has been written
+        self._after_close: Callable[[], None] | None = None  # called after it; once set, no input is read
 
     # asyncio.Protocol
 
@@ -53,9 +63,9 @@ class FrameWriter(WebSocketTransport):
         if self._close is not None:
             self._core.closing_clients.progress(self)
         self._write_on()
-        if self._closed and self._then is not None:
+        if self._closed and self._after_close is not None:
             # Later, because asyncio's transport looks at its state again after this call.
-            asyncio.get_running_loop().call_soon(self._then)
+            asyncio.get_running_loop().call_soon(self._after_close)
 
     # Transport
 
@@ -81,11 +91,11 @@ class FrameWriter(WebSocketTransport):
     def finish(self, outbox: list[Packet], code: int, reason: str) -> None:
         if self._close is None:
             self._session = None
-            self._left = outbox
+            self._last_outbox = outbox
             self.close(code)
 
     def send_now(self, packet: Packet) -> None:
-        if self._close is None:  # and without a session no frame is half written
+        if self._close is None:  # there is no session yet, so no frame is half written
             self._transport.write(packet.frame)
 
     def close(self, code: int) -> None:
@@ -102,11 +112,11 @@ class FrameWriter(WebSocketTransport):
     def backlog(self, session: SendingSession) -> int:
         return (len(self._half) if self._half else 0) + len(self._pong) + super().backlog(session)
 
-    # What reading asks for
+    # For the class that reads
 
     @property
     def is_answered(self) -> bool:
-        """Whether the client has the answer to its handshake, without which it can have no frames."""
+        """Whether the handshake has been answered; before that no frame may be written."""
         return self.receiver is not None or self._close is not None
 
     def pong(self, frame: bytes) -> None:
@@ -118,13 +128,12 @@ class FrameWriter(WebSocketTransport):
         else:
             self._transport.write(frame)
 
-    def break_off(self, close: bytes, then: Callable[[], None]) -> None:
-        """Close now: drop what waits, but for the rest of a frame that is half written.
+    def break_off(self, close: bytes, after_close: Callable[[], None]) -> None:
+        """Close now. What waits is dropped, except the rest of a frame that is half written.
 
         Args:
-            close: The close frame, or nothing where the client can have none. If one has been written, that
-                was the last.
-            then: Called when everything has been handed to the transport, perhaps more than once.
+            close: The close frame, or an empty one to send none. If one has been written, this is ignored.
+            after_close: Called when everything has been handed to the transport, perhaps more than once.
         """
         behind = self.paused or self._transport.get_write_buffer_size() > 0
         session = self._session
@@ -132,15 +141,15 @@ class FrameWriter(WebSocketTransport):
             if session.outbox:
                 self.flush(session)  # a client that is not behind gets what was sent before
             self._core.slow_clients.settled(session)
-        self._session = self._left = None
+        self._session = self._last_outbox = None
         self._pong = b""
-        self._then = then
+        self._after_close = after_close
         if not self._closed:
             self._close = close
             self._write_on()
         if self._closed:
-            then()
-        if behind or not self._transport.is_closing():  # otherwise it is about to be gone
+            after_close()
+        if behind or not self._transport.is_closing():  # otherwise the connection is about to end
             self._core.closing_clients.closing(self)
 
     def _write_on(self) -> None:
@@ -153,7 +162,7 @@ class FrameWriter(WebSocketTransport):
             elif self._pong:
                 pong, self._pong = self._pong, b""
                 self._transport.write(pong)
-            elif outbox := self._left if self._session is None else self._session.outbox:
+            elif outbox := self._last_outbox if self._session is None else self._session.outbox:
                 data = _take_frames(outbox)
                 if len(data) <= WRITE_SIZE:
                     self._transport.write(data)

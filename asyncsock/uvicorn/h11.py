@@ -11,7 +11,7 @@ from .installation import Installation
 
 
 class H11Connection(H11Protocol):
-    """uvicorn's protocol, but for the engine's WebSockets; its polling requests go through ASGI."""
+    """uvicorn's protocol, except that it gives WebSockets to the engine. Polls go through ASGI."""
 
     def __init__(self, installation: Installation, **arguments: Any) -> None:
         super().__init__(**arguments)

@@ -15,7 +15,7 @@ class ProxyHeaders:
     """Puts a client's address and scheme into scopes where uvicorn was told to believe proxies.
 
     Args:
-        middleware: uvicorn's own, around an application that does nothing, if it is in use.
+        middleware: uvicorn's own, around an application that does nothing; None if it is not in use.
     """
 
     def __init__(self, middleware: Any) -> None:
@@ -23,7 +23,7 @@ class ProxyHeaders:
 
     @property
     def are_believed(self) -> bool:
-        """Whether uvicorn was told to."""
+        """Whether uvicorn was told to believe proxies."""
         return self._middleware is not None
 
     def read(self, scope: Scope) -> Scope:
@@ -38,10 +38,10 @@ class ProxyHeaders:
 
 
 class Handshake(msgspec.Struct, gc=False):
-    """What the scope of a WebSocket is made from when somebody asks for it.
+    """The parts of a WebSocket's scope. Calling it makes the scope.
 
     A session keeps it to its end: the headers are one string, which takes a fraction of the memory of a list
-    of pairs, and the garbage collector need not look at it.
+    of pairs, and the garbage collector need not track it.
     """
 
     proxy_headers: ProxyHeaders
@@ -79,6 +79,6 @@ class Handshake(msgspec.Struct, gc=False):
 
 
 def full_path(root_path: str, path: bytes) -> str:
-    """The path of a request with what it was mounted at, unquoted."""
+    """The path of a request after the path that the application is mounted at, unquoted."""
     text = path.decode("latin-1")
     return root_path + (unquote(text) if "%" in text else text)

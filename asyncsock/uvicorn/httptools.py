@@ -1,9 +1,9 @@
 """The engine on uvicorn's connections that parse HTTP with httptools.
 
-uvicorn's protocol object reads the requests. Those of polling clients are answered from its callbacks:
-they need no scope, no task and no queue, and a poll that hangs is one small object. A WebSocket takes the
-connection over. Whatever is unusual about a request, uvicorn's own code handles, as it does every request
-that is not for the engine: it then reaches the engine through ASGI.
+uvicorn's protocol object reads the requests. Polling requests are answered from its callbacks: they need no
+scope, no task and no queue, and a poll that waits is one small object. A WebSocket takes the connection over.
+uvicorn's own code handles all requests that are not for the engine, and the unusual ones that are: those
+reach the engine through ASGI.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ METHODS = {b"GET": "GET", b"POST": "POST", b"OPTIONS": "OPTIONS"}
 
 
 class HTTPToolsConnection(HttpToolsProtocol):
-    """uvicorn's protocol, but for the engine's requests."""
+    """uvicorn's protocol, except that it gives the engine's requests to the engine."""
 
     cycle: Any  # what answers the latest request: uvicorn's object, or a HTTPToolsPollRequest
     scope: Any
@@ -42,7 +42,7 @@ class HTTPToolsConnection(HttpToolsProtocol):
             self.parser = _parser(self)
             self.pipeline = deque()
         self.installation = installation
-        self._poll_request: HTTPToolsPollRequest | None = None  # the request that is being read or waits
+        self._poll_request: HTTPToolsPollRequest | None = None  # is read, or waits for its answer
         self._to_websocket = False  # whether the request that is being read asks for a WebSocket
 
     # asyncio.Protocol
@@ -66,10 +66,10 @@ class HTTPToolsConnection(HttpToolsProtocol):
         self._to_websocket = upgrades and super()._should_upgrade()
         if self._to_websocket:
             self.scope["method"] = self.parser.get_method().decode("ascii")
-        elif upgrades or not self._taken():
+        elif upgrades or not self._try_to_take_request():
             super().on_headers_complete()
 
-    def _taken(self) -> bool:
+    def _try_to_take_request(self) -> bool:
         try:
             return self._take_request()
         except Exception as error:
@@ -77,7 +77,7 @@ class HTTPToolsConnection(HttpToolsProtocol):
             return False
 
     def _should_upgrade(self) -> bool:
-        return self._to_websocket  # uvicorn asks repeatedly, and would look through all headers each time
+        return self._to_websocket  # uvicorn asks more than once, and its own method searches all headers
 
     def on_body(self, body: bytes) -> None:
         cycle = self.cycle
@@ -121,7 +121,7 @@ class HTTPToolsConnection(HttpToolsProtocol):
     def handle_websocket_upgrade(self) -> None:
         """Called by uvicorn when a request for a WebSocket has been read."""
         if self.installation.upgrade(self, self.scope["method"], self.url):
-            self.parser = None  # it refers to this object: both would wait for the garbage collector
+            self.parser = None  # it refers to this object: the cycle would need the garbage collector
         else:
             super().handle_websocket_upgrade()
 
@@ -177,7 +177,7 @@ def _parser(owner: HttpToolsProtocol) -> Any:
 
 
 def _shared_attributes(arguments: dict[str, Any]) -> dict[str, Any] | None:
-    """What uvicorn gives to every new connection alike; None if this is no longer all but two attributes."""
+    """The attributes that are the same for all new connections; None if others than two differ."""
     first, second = (vars(HttpToolsProtocol(**arguments)) for _ in range(2))
     shared = {name: value for name, value in first.items() if value is second.get(name)}
     return shared if first.keys() - shared.keys() == {"parser", "pipeline"} else None
@@ -189,7 +189,7 @@ def _quoted(root_path: str, path: bytes) -> str:
 
 
 class HTTPToolsPollRequest(PollRequest):
-    """A polling request on a connection, and what uvicorn's protocol asks about the request it is at."""
+    """A polling request on a connection, with the attributes that uvicorn reads of its latest request."""
 
     __slots__ = ("_begun", "_http", "chunks", "keep_alive", "more_body", "path", "query", "response_complete")
 
@@ -202,12 +202,12 @@ class HTTPToolsPollRequest(PollRequest):
         self.path = path
         self.query = query
         self.keep_alive = keep_alive
-        self.chunks: list[bytes] = []  # of the body, not yet looked at
+        self.chunks: list[bytes] = []  # of the body, not yet handled
         self.more_body = True
         self.response_complete = False
 
     def advance(self) -> None:
-        """Go on with what has been read since the last time."""
+        """Handle what has been read since the last call."""
         try:
             if not self._begun:
                 self._begun = True
@@ -226,6 +226,6 @@ class HTTPToolsPollRequest(PollRequest):
     def write(self, status: int, body: bytes, headers: Headers, content_type: bytes) -> None:
         try:
             self._http.answer(self, status, body, headers, content_type)
-        except Exception as error:  # it is nobody else's: this may be called while others are served
+        except Exception as error:  # not raised: the caller may be at work for another client
             self._http.installation.failed(error)
             self._http.transport.abort()

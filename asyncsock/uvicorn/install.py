@@ -1,13 +1,13 @@
-"""Serving the engine straight on uvicorn's connections, without ASGI between.
+"""Serving the engine straight on uvicorn's connections, without ASGI.
 
-uvicorn makes a protocol object of a class named in its configuration for each connection. Where that is
-one of its default ones and the application it serves is ours and nothing else, `install` puts ours there:
-a subclass that lets uvicorn's own code have every request but the engine's. A WebSocket for the engine
-then needs no task and no queue, and a broadcast's one frame is written to each transport; with httptools
-(httptools.py; h11.py is for WebSockets only) neither does a poll.
+uvicorn makes a protocol object for each connection; its configuration names the class. If that is one of
+uvicorn's default classes, and the application is ours and not wrapped, `install` names a subclass of ours
+instead. It serves the engine's requests and leaves all others to uvicorn's code. A WebSocket then needs no
+task and no queue, and a broadcast's one frame is written to each socket. With httptools (httptools.py), a
+poll needs neither as well; with h11 (h11.py), polls go through ASGI.
 
-It stands on uvicorn's insides, and so it is a shortcut that must never be in the way: where uvicorn lacks a
-name in probe.py it is not installed, and where it fails at a connection it is taken out again.
+This uses uvicorn's private names. If one of those in probe.py is missing, nothing is installed; if our class
+fails on a connection, new connections get uvicorn's class again.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from .probe import (
     check_proxy_headers,
 )
 
-FRAMING = (b"connection", b"content-length", b"transfer-encoding")  # headers, as uvicorn was told to add
+FRAMING = (b"connection", b"content-length", b"transfer-encoding")  # response headers that frame the body
 
 
 def install(engine: EngineServer, app: ASGI, send: Send, owns: Callable[[Scope], bool]) -> str:
     """Install our connections if the server that started `app` is a uvicorn that they fit.
 
-    Never raises: a uvicorn that ought to fit and does not is named in one warning.
+    Never raises: if a uvicorn should fit and does not, there is one warning.
 
     Args:
         engine: The server to connect sessions to.
@@ -77,9 +77,9 @@ def _install(engine: EngineServer, app: ASGI, send: Send, owns: Callable[[Scope]
         return "plain ASGI (uvicorn's default WebSocket class is not in use)"
     if any(name.lower() in FRAMING for name, _ in config.encoded_headers):
         return "plain ASGI (uvicorn was given headers that frame responses)"
-    plain = config.http_protocol_class
-    direct = _direct_class(plain)
-    if direct is None:
+    uvicorn_class = config.http_protocol_class
+    connection_class = _connection_class(uvicorn_class)
+    if connection_class is None:
         return "plain ASGI (none of uvicorn's default HTTP classes is in use)"
     proxy_headers: Any = None
     served: Any = config.loaded_app
@@ -92,17 +92,18 @@ def _install(engine: EngineServer, app: ASGI, send: Send, owns: Callable[[Scope]
         served = served.app
     if served is not app:
         return "plain ASGI (the application is wrapped)"
-    check_protocol(plain, config)
+    check_protocol(uvicorn_class, config)
     check_access_log()
 
     from .access_log import AccessLog
 
-    believing = ProxyHeaders(proxy_headers)
-    installation = Installation(engine, owns, believing, AccessLog(), config, direct)
+    installation = Installation(
+        engine, owns, ProxyHeaders(proxy_headers), AccessLog(), config, connection_class
+    )
     config.http_protocol_class = installation.protocol
     if config.timeout_graceful_shutdown is not None:
         engine.set_shutdown_grace(float(config.timeout_graceful_shutdown))
-    polling = "" if hasattr(direct, "answer") else ", but polling through ASGI"
+    polling = "" if hasattr(connection_class, "answer") else ", but polling through ASGI"
     return f"direct (uvicorn {__version__}){polling}"
 
 
@@ -112,9 +113,9 @@ def _is_uvicorns(thing: Any) -> bool:
     return f"{module}.".startswith("uvicorn.")
 
 
-def _direct_class(http_class: Any) -> Any:
+def _connection_class(http_class: Any) -> Any:
     """Our subclass of one of uvicorn's HTTP protocol classes, if there is one."""
-    # They are imported when they are needed: uvicorn can be without httptools.
+    # Imported when needed, because uvicorn can be installed without httptools.
     module = getattr(http_class, "__module__", "")
     if module == "uvicorn.protocols.http.httptools_impl":
         from .httptools import HTTPToolsConnection

@@ -12,7 +12,7 @@ from .handshake import Handshake, ProxyHeaders, full_path
 from .websocket import Base64WebSocket, UvicornWebSocket, accept_key
 
 if TYPE_CHECKING:
-    from .access_log import AccessLog  # which needs what a uvicorn may lack
+    from .access_log import AccessLog  # not at run time: it imports what a uvicorn may lack
 
 
 class Installation:
@@ -21,10 +21,10 @@ class Installation:
     Args:
         engine: The server to connect sessions to.
         owns: Whether a scope belongs to the engine.
-        proxy_headers: What proxies say of clients.
+        proxy_headers: Puts what proxies say of clients into scopes.
         access_log: Where answered requests are logged.
         config: uvicorn's configuration.
-        direct: Our class for its connections, which is derived from the one in the configuration.
+        connection_class: Our class for its connections, derived from the one in the configuration.
     """
 
     def __init__(
@@ -34,12 +34,12 @@ class Installation:
         proxy_headers: ProxyHeaders,
         access_log: AccessLog,
         config: Any,
-        direct: Any,
+        connection_class: Any,
     ) -> None:
         self.engine = engine
         self._config = config
-        self._direct = direct
-        self._plain = config.http_protocol_class
+        self._connection_class = connection_class
+        self._uvicorn_class = config.http_protocol_class
         self._owns = owns
         self.proxy_headers = proxy_headers
         self.access_log = access_log
@@ -51,15 +51,15 @@ class Installation:
     def protocol(self, **arguments: Any) -> Any:
         """Called by uvicorn to make the protocol object of a new connection."""
         try:
-            return self._direct(self, **arguments)
+            return self._connection_class(self, **arguments)
         except Exception as error:
             self.failed(error)
-            return self._plain(**arguments)
+            return self._uvicorn_class(**arguments)
 
     def failed(self, error: Exception) -> None:
-        """Take it out, because it does not do what it should: new connections are uvicorn's own."""
-        if self._config.http_protocol_class != self._plain:
-            self._config.http_protocol_class = self._plain
+        """Log an error in our class and remove the class: new connections get uvicorn's own."""
+        if self._config.http_protocol_class != self._uvicorn_class:
+            self._config.http_protocol_class = self._uvicorn_class
             self.engine.logger.error(
                 "the direct door failed, and new connections are served through plain ASGI (%s)",
                 range_of("uvicorn"),
@@ -75,7 +75,7 @@ class Installation:
             target: Its path and query.
 
         Returns:
-            False for a request that uvicorn had better handle itself; nothing has happened then.
+            False if uvicorn is to handle the request; nothing has been changed then.
         """
         try:
             ready = self._take_over(http, method, target)
@@ -120,7 +120,7 @@ class Installation:
         return websocket, request, key
 
     def owns(self, kind: str, method: str, root_path: str, path: bytes) -> bool:
-        """Whether a request is for the engine; its kind is that of its ASGI scope."""
+        """Whether a request is for the engine; ``kind`` is the type of its ASGI scope."""
         whole = full_path(root_path, path)
         return self._owns({"type": kind, "method": method, "root_path": root_path, "path": whole})
 
@@ -145,7 +145,7 @@ class Installation:
         )
 
     def default_lines(self, headers: list[tuple[bytes, bytes]]) -> bytes:
-        """uvicorn's own response headers, as they are written; they change once a second."""
+        """The lines of uvicorn's own response headers, which change once a second."""
         if headers is not self._default_headers:
             self._default_headers = headers
             self._default_lines = b"".join([b"%b: %b\r\n" % (name.lower(), value) for name, value in headers])

@@ -1,8 +1,8 @@
 """What our connections use of uvicorn's insides, and whether this uvicorn has it.
 
-uvicorn promises these names to nobody. They are looked at when the server starts: without one of them
-everything is served through plain ASGI, which needs none. The tables are all there is: a test compares them
-with what our code touches, and another starts a server with each name changed.
+These names are private to uvicorn. They are checked when the server starts: if one is missing, everything is
+served through plain ASGI, which needs none of them. The tables are complete: a test compares them with what
+our code uses, and another starts a server with each name changed.
 """
 
 from __future__ import annotations
@@ -58,10 +58,10 @@ ATTRIBUTES: dict[str, tuple[str, ...]] = {
         "transport",
         "url",
     ),
-    # uvicorn asks for these of an exchange of ours as well.
+    # uvicorn reads these of a HTTPToolsPollRequest of ours too.
     "RequestResponseCycle": ("keep_alive", "more_body", "response_complete"),
 }
-# With the number of arguments. Some are called, some are overridden, and `shutdown` is what uvicorn calls.
+# With the number of arguments. We call some and override some; uvicorn calls `shutdown`, also on our classes.
 METHODS: dict[str, dict[str, int]] = {
     "ProxyHeadersMiddleware": {"__call__": 3},
     "AccessFormatter": {"format": 1},
@@ -119,7 +119,7 @@ def check_protocol(cls: Any, config: Any) -> None:
         config: uvicorn's configuration.
 
     Raises:
-        Missing: It lacks something that they need.
+        Missing: It lacks something that our connections need.
     """
     from uvicorn.server import ServerState
 
@@ -138,7 +138,7 @@ def check_protocol(cls: Any, config: Any) -> None:
 
 
 def _check_cycle(module: Any) -> None:
-    """One is made with a request only, so this looks for what its constructor sets."""
+    """Look for the names that its constructor uses: an object would need a request."""
     cycle = getattr(module, "RequestResponseCycle", None)
     if cycle is None:
         raise Missing("RequestResponseCycle")
@@ -168,7 +168,7 @@ def check_proxy_headers(middleware: Any) -> None:
 
 
 def check_access_log() -> None:
-    """Look whether uvicorn's access log is written by the formatter that ours is made after.
+    """Look whether uvicorn's formatter of the access log writes the same lines as ours.
 
     Raises:
         Missing: It is not.

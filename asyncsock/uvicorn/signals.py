@@ -22,10 +22,10 @@ def close_before_uvicorn_stops(server: Any, engine: EngineServer) -> None:
     """Make the `SIGNALS` close the sessions before uvicorn begins to stop.
 
     uvicorn closes its connections first and tells the application last, when nothing can be sent any
-    more. A second signal reaches it at once.
+    more. A second signal goes straight to uvicorn.
 
     Args:
-        server: Whose ``shutdown()`` is called.
+        server: The server whose ``shutdown()`` is called.
         engine: The engine under it.
     """
     if threading.current_thread() is not threading.main_thread():
@@ -33,8 +33,8 @@ def close_before_uvicorn_stops(server: Any, engine: EngineServer) -> None:
     loop = asyncio.get_running_loop()
     for number in SIGNALS:
         original = signal.getsignal(number)
-        of_module = getattr(original, "__module__", "")
-        if of_module.startswith("uvicorn."):  # Server.handle_exit, of a subclass too
+        module = getattr(original, "__module__", "")
+        if module.startswith("uvicorn."):  # Server.handle_exit, of a subclass too
             signal.signal(number, _chained(server, engine, loop, original))
 
 
@@ -52,7 +52,7 @@ def _chained(
             partial(original, number, frame), server, engine, getattr(original.__self__, "config", None)
         )
 
-    tasks: list[asyncio.Task[None]] = []  # the loop itself does not hold them
+    tasks: list[asyncio.Task[None]] = []  # the loop alone would not keep them alive
     return handle
 
 
@@ -63,7 +63,7 @@ async def close_then(
 
     Args:
         stop_uvicorn: Called when the sessions are closed.
-        server: Whose ``shutdown()`` is called.
+        server: The server whose ``shutdown()`` is called.
         engine: The engine under it.
         config: uvicorn's, if it is known.
     """

@@ -1,4 +1,4 @@
-"""A WebSocket on a connection of uvicorn's: its handshake, and reading."""
+"""A WebSocket on a connection of uvicorn's: its handshake, and what is read from it."""
 
 from __future__ import annotations
 
@@ -42,16 +42,16 @@ class UvicornWebSocket(FrameWriter, asyncio.Protocol):
     # asyncio.Protocol
 
     def data_received(self, data: bytes) -> None:
-        if self._then is None:
+        if self._after_close is None:
             self._frames.feed(data, self)
 
     def eof_received(self) -> bool:
-        """The client has hung up; return whether a frame that is half written keeps the connection open."""
+        """The client sends no more; return True to keep the connection open until all is written."""
         if not self.is_answered:
             return False
-        if self._then is None:
+        if self._after_close is None:
             self.end("", CloseCode.ABNORMAL_CLOSURE, b"")
-        self._then = self._transport.close
+        self._after_close = self._transport.close
         return not self._closed and self._transport.can_write_eof()
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -75,9 +75,9 @@ class UvicornWebSocket(FrameWriter, asyncio.Protocol):
         """Answer the request that asks for this WebSocket.
 
         Args:
-            endpoint: What decides about requests.
+            endpoint: Accepts or refuses requests.
             request: The request.
-            key: What `accept_key` says of it.
+            key: What `accept_key` has returned for it.
         """
         try:
             agreed = _agreed(request, key)
@@ -141,7 +141,7 @@ class UvicornWebSocket(FrameWriter, asyncio.Protocol):
         super().attach(session)
         self._frames.limit = session.terms.max_payload
 
-    # Reading: FrameReader's owner
+    # FrameOwner
 
     def message(self, message: str | bytes) -> None:
         if self.receiver is not None:
@@ -152,10 +152,10 @@ class UvicornWebSocket(FrameWriter, asyncio.Protocol):
     def end(self, error: str, code: int, answer: bytes) -> None:
         transport = self._transport
         if not self.is_answered:
-            transport.abort()  # it had to wait for the answer to its handshake
+            transport.abort()  # a client may not send frames before its handshake is answered
             return
-        # After an error the client's input is read and dropped until it has closed: closing with input unread
-        # would take back the close frame.
+        # After an error, input is read and dropped until the client has closed: if the socket were closed
+        # with unread input, the client could lose the close frame.
         self.break_off(answer, self._end_output if error else transport.close)
         if error and isinstance(self.receiver, Session):
             self.receiver.reject(error, code)
@@ -171,7 +171,7 @@ class UvicornWebSocket(FrameWriter, asyncio.Protocol):
 
 
 class Base64WebSocket(UvicornWebSocket):
-    """One whose client wants binary messages as text: they get this form when its outbox is written."""
+    """A WebSocket whose client wants binary messages as text: they are converted when they are written."""
 
     __slots__ = ()
 
@@ -190,12 +190,12 @@ class Base64WebSocket(UvicornWebSocket):
 
 
 def accept_key(method: str, headers: dict[bytes, bytes]) -> bytes | None:
-    """The answer to a handshake that we can take; None for one that uvicorn's class had better judge."""
+    """The ``Sec-WebSocket-Accept`` of a valid handshake; None for another, which is left to uvicorn."""
     key = headers.get(b"sec-websocket-key", b"")
     if method != "GET" or headers.get(b"sec-websocket-version") != b"13":
         return None
     try:
-        # Characters outside the alphabet are skipped, so that a key with any comes out too short.
+        # Characters outside the alphabet are skipped, so a key that has any is too short when decoded.
         valid = len(key) == 24 and len(binascii.a2b_base64(key)) == 16
     except binascii.Error:
         return None
@@ -203,7 +203,7 @@ def accept_key(method: str, headers: dict[bytes, bytes]) -> bytes | None:
 
 
 def _agreed(request: Request, key: bytes) -> Headers:
-    """What the answer to a handshake agrees to; raises HTTPError where that cannot be."""
+    """The headers that accept a handshake; raises HTTPError if it offers malformed subprotocols."""
     agreed = [(b"Sec-WebSocket-Accept", key)]
     if OFFER in request.headers:
         protocol = subprotocol(request.make_scope()["subprotocols"])
