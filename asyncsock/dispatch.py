@@ -9,7 +9,7 @@ from socketio import AsyncServer as BaseServer
 
 from .codec.base import ACKS, CONNECT, DISCONNECT, EVENTS, Codec, Incoming, check_shape
 from .codec.json_codec import JSONCodec, decode_usual_event
-from .connection import CONNECTED, Connection, Partial
+from .connection import CONNECTED, Client, Connection, Partial
 from .connections import Connector
 from .engine.core import Core
 from .engine.errors import BadPacket
@@ -94,12 +94,20 @@ class Dispatcher:
             packet = self._decode_any(connection, message)
             if packet is None:
                 return
-        if packet.kind in EVENTS:
-            self._run_event(connection, packet)
-        elif packet.kind == CONNECT:
-            self._connector.connect(connection, packet.namespace, packet.data)
-        else:
+        if packet.kind not in EVENTS:
             self._take_other(connection, packet)
+            return
+        client = connection.clients.get(packet.namespace)
+        if client is None or client.state is not CONNECTED:
+            self._not_connected(connection, packet)
+        elif not self._core.closing:
+            run = self._routes.run_event(connection, client.sid, packet)
+            if self._verbose:
+                self._log_event(client, packet)
+            if run is not None and self._server.async_handlers:
+                self._tasks.start(run, packet, session.sid)
+            elif run is not None:
+                self._tasks.in_turn(run, session.sid)
 
     def _decode_any(self, connection: Connection, message: str | bytes) -> Incoming | None:
         """The packet that a message is or completes; None while attachments are missing."""
@@ -127,25 +135,10 @@ class Dispatcher:
         packet.data = self._codec.join(packet.data, partial.attachments)
         return packet
 
-    def _run_event(self, connection: Connection, packet: Incoming) -> None:
-        namespace, data = packet.namespace, packet.data
-        client = connection.clients.get(namespace)
-        if client is None or client.state is not CONNECTED:
-            self._not_connected(connection, packet)
-            return
-        if self._core.closing:
-            return
-        if self._verbose:
-            self._server.logger.info('received event "%s" from %s [%s]', data[0], client.sid, namespace)
-        run = self._routes.run_event(connection, client.sid, packet)
-        if run is None:
-            return
-        if self._server.async_handlers:
-            self._tasks.start(run, packet, connection.session.sid)
-        else:
-            self._tasks.in_turn(run, connection.session.sid)
-
     def _take_other(self, connection: Connection, packet: Incoming) -> None:
+        if packet.kind == CONNECT:
+            self._connector.connect(connection, packet.namespace, packet.data)
+            return
         client = connection.clients.get(packet.namespace)
         if client is None or client.state is not CONNECTED:
             self._not_connected(connection, packet)
@@ -167,3 +160,7 @@ class Dispatcher:
         self._server.logger.warning(
             "packet for %.100r ignored: session %s is not in it", namespace, connection.session.sid
         )
+
+    def _log_event(self, client: Client, packet: Incoming) -> None:
+        event, namespace = packet.data[0], packet.namespace
+        self._server.logger.info('received event "%s" from %s [%s]', event, client.sid, namespace)
