@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, MutableMapping
 from typing import Any
 
-# The key in an ASGI scope of its receive and send functions, which the environ names as python-engineio does.
+# The key of a scope under which its receive and send functions are; the environ names them as engineio does.
 CHANNEL = "asyncsock.channel"
 _SCHEMES = {"ws": "http", "wss": "https"}
 _SINGLE = frozenset(("CONTENT_TYPE", "CONTENT_LENGTH"))

@@ -36,7 +36,7 @@ SHORT = 131  # bytes of the largest frame whose size is in its second byte
 
 
 class FrameOwner(Protocol):
-    """Who gets what a `FrameReader` has read."""
+    """What gets the messages that a `FrameReader` has read."""
 
     def message(self, message: str | bytes) -> None:
         """A text or a binary message has arrived."""

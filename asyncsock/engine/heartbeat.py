@@ -72,7 +72,7 @@ class Heartbeat:
         self._pongs.add(session, self._sent_at(deadline))
 
     def _sent_at(self, due: float) -> float:
-        """When a ping counts as sent: when it was due, or now if the loop was too late for clients."""
+        """When a ping counts as sent: when it was due, or now if it is so late that clients need time."""
         now = asyncio.get_running_loop().time()
         return due if now - due < self._pongs.delay / 10 else now
 

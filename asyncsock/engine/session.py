@@ -33,7 +33,7 @@ class SessionCore(Protocol):
 
     @property
     def application(self) -> TakesMessages:
-        """Who is told of messages."""
+        """What gets the messages."""
 
     def ended(self, session: Session, reason: str) -> None:
         """A session has ended."""
@@ -164,7 +164,7 @@ class Session:
             transport.finish(outbox, code, reason)
 
     def cut(self, reason: str) -> None:
-        """End the session and drop its connection with everything that has not been sent."""
+        """End the session and drop its connection and what has not been sent."""
         if self._end(reason):
             transport, self.transport = self.transport, NO_TRANSPORT
             transport.abort()

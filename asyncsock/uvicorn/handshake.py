@@ -79,6 +79,6 @@ class Handshake(msgspec.Struct, gc=False):
 
 
 def full_path(root_path: str, path: bytes) -> str:
-    """The path of a request after the path that the application is mounted at, unquoted."""
+    """The whole path of a request: where the application is mounted, then the request's path, unquoted."""
     text = path.decode("latin-1")
     return root_path + (unquote(text) if "%" in text else text)

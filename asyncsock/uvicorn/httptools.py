@@ -42,7 +42,7 @@ class HTTPToolsConnection(HttpToolsProtocol):
             self.parser = _parser(self)
             self.pipeline = deque()
         self.installation = installation
-        self._poll_request: HTTPToolsPollRequest | None = None  # is read, or waits for its answer
+        self._poll_request: HTTPToolsPollRequest | None = None  # being read or answered
         self._to_websocket = False  # whether the request that is being read asks for a WebSocket
 
     # asyncio.Protocol
@@ -177,7 +177,7 @@ def _parser(owner: HttpToolsProtocol) -> Any:
 
 
 def _shared_attributes(arguments: dict[str, Any]) -> dict[str, Any] | None:
-    """The attributes that are the same for all new connections; None if others than two differ."""
+    """The attributes that all new connections share; None unless parser and pipeline alone differ."""
     first, second = (vars(HttpToolsProtocol(**arguments)) for _ in range(2))
     shared = {name: value for name, value in first.items() if value is second.get(name)}
     return shared if first.keys() - shared.keys() == {"parser", "pipeline"} else None

@@ -171,7 +171,7 @@ def check_access_log() -> None:
     """Look whether uvicorn's formatter of the access log writes the same lines as ours.
 
     Raises:
-        Missing: It is not.
+        Missing: It does not.
     """
     from uvicorn.logging import AccessFormatter
 

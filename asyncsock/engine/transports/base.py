@@ -97,7 +97,7 @@ class NoTransport(Transport):
 
 
 class Holding(NoTransport):
-    """The transport of a session whose connect handler still runs: it leaves everything for later."""
+    """The transport of a session whose connect handler still runs: everything stays in the outbox."""
 
     __slots__ = ()
 

@@ -113,7 +113,7 @@ class PollRequest:
         self._polling = polling
 
     def read(self, session: Session, polling: WaitsForPolls, limit: int) -> None:
-        """Wait for the body, which is for a session, or until more than ``limit`` bytes of it are there."""
+        """Wait until the body, or more than ``limit`` bytes of it, has arrived for a session."""
         self.wait(session, polling)
         self.reading = True
         self._limit = limit

@@ -63,7 +63,7 @@ class Polling(Transport):
         session = poll.session
         assert session is not None
         if self._upgrading and session.transport is not self and session.is_open:
-            # The client sent it after its upgrade packet, and it arrived first.
+            # The client sent this GET after its upgrade packet, but the GET arrived first.
             poll.refuse(HTTPError(400, "Bad request"))
         else:
             poll.respond(encode_payload(self.take(session, poll.request)))
