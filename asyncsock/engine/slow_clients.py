@@ -25,9 +25,13 @@ class SlowClients:
     Args:
         limit: Bytes that a backlog may have.
         logger: Where a cut is logged.
+
+    Attributes:
+        cut: How many clients have been cut off.
     """
 
     def __init__(self, limit: int, logger: logging.Logger) -> None:
+        self.cut = 0
         self._limit = limit
         self._logger = logger
         self._watched: dict[SendingSession, tuple[int, float]] = {}  # the lowest backlog, and since when
@@ -70,5 +74,6 @@ class SlowClients:
 
     def _cut(self, session: SendingSession, backlog: int) -> None:
         del self._watched[session]
+        self.cut += 1
         self._logger.warning("session %s cut off: it left %d bytes unread", session.sid, backlog)
         session.cut(TRANSPORT_ERROR)
