@@ -146,7 +146,7 @@ class ASGIApp(BaseApp):
                     await other.shutdown()
                     await _call(self.on_shutdown)
             except Exception as error:
-                if not isinstance(error, ConnectionError):  # whose message the ASGI server shows
+                if not isinstance(error, ConnectionError):  # the ASGI server shows its message
                     self.engine.logger.exception("error at %s", stage)
                 await send({"type": f"{message['type']}.failed", "message": str(error)})
                 return
