@@ -15,7 +15,7 @@ from . import checks
 from .acknowledgements import Acknowledgements
 from .codec import make_codec
 from .codec.base import ANY
-from .connecting import refuse_call_in_connect_handler_of
+from .connect_handlers import refuse_call_in_connect_handler_of
 from .connection import Connection, Environs
 from .connections import Connector
 from .dispatch import Dispatcher

@@ -1,7 +1,8 @@
 """Which versions of other packages the tests are run with.
 
 `scripts/test_matrix.py` installs the oldest ones from here, which are the lower bounds in pyproject.toml.
-Warnings about a package whose insides have changed name this range.
+Warnings about a package whose insides have changed name this range. The insides are looked at where they are
+used: in uvicorn/probe.py, in checks.py (python-socketio) and in flask_bridge/context.py.
 """
 
 from __future__ import annotations
