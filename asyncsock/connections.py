@@ -13,12 +13,11 @@ from .codec.base import CONNECT, CONNECT_ERROR, DISCONNECT, Codec
 from .codec.values import describe_failure
 from .connect_handlers import asking
 from .connection import Connection
-from .engine import EngineServer
 from .engine.awaitables import SENT, Sent, SentAndWaiting
 from .engine.deadlines import Deadlines
 from .engine.reasons import SERVER_DISCONNECT, TRANSPORT_CLOSE
 from .engine.session import Session
-from .engine.tasks import EAGER_TASKS
+from .engine.tasks import EAGER_TASKS, Tasks
 from .managers import AnyRooms
 from .routes import Routes
 from .server_loop import wait_for
@@ -52,7 +51,7 @@ class Connector:
         connect_timeout: float,
     ) -> None:
         self._server = server
-        self._engine: EngineServer = server.eio
+        self._tasks: Tasks = server.eio.tasks
         self._connections = connections
         self._rooms = rooms
         self._routes = routes
@@ -76,8 +75,7 @@ class Connector:
             del self._connections[session.sid]
             return None
         for sid, namespace in self._rooms.abandon(connection, reason):
-            self._rooms.pre_disconnect(sid, namespace)
-            self._leave(connection, sid, namespace, reason)
+            self.leave(connection, sid, namespace, reason)
         handlers, connection.handlers = connection.handlers, None
         if not handlers:
             self._after_earlier_events(self._connections.pop, session.sid)
@@ -94,10 +92,7 @@ class Connector:
 
     def left_loop(self) -> None:
         """Forget the clients that are left when the event loop has ended; no handler can run for them."""
-        manager = self._server.manager
-        for namespace in list(manager.get_namespaces()):
-            for sid, _ in list(manager.get_participants(namespace, None)):
-                manager.basic_disconnect(sid, namespace)
+        self._rooms.forget_all()
         self._connections.clear()
         self._deadlines.clear()
 
@@ -124,7 +119,7 @@ class Connector:
                 self._welcome(connection, sid, namespace)
         else:
             connecting = self._connect(connection, namespace, auth)
-            self._keep_for(self._engine.tasks.spawn(connecting, session.sid), connection)
+            self._keep_for(self._tasks.spawn(connecting, session.sid), connection)
 
     async def _connect(self, connection: Connection, namespace: str, auth: Any) -> None:
         session, always_connect = connection.session, self._server.always_connect
@@ -156,7 +151,7 @@ class Connector:
         except builtins.ConnectionRefusedError:
             return {"message": "Connection refused by server"}
         except Exception as error:
-            self._engine.tasks.failed(error)
+            self._tasks.failed(error)
             result = False
         return exceptions.ConnectionRefusedError().error_args if result is False else None
 
@@ -182,7 +177,7 @@ class Connector:
             self._put(session, CONNECT_ERROR, namespace, refusal)
         except Exception as error:
             text = f"the reason for refusing a client cannot be sent: {describe_failure(error)}"
-            self._engine.tasks.result_failed(TypeError(text))
+            self._tasks.result_failed(TypeError(text))
             self._put(session, CONNECT_ERROR, namespace, exceptions.ConnectionRefusedError().error_args)
 
     async def _let_in_and_out(self, connection: Connection, sid: str, namespace: str, reason: str) -> None:
@@ -238,7 +233,7 @@ class Connector:
         """Whether the disconnect handler has to wait for the caller: another handler of the same session."""
         if self._server.async_handlers:
             return False
-        running = self._engine.tasks.running.values()
+        running = self._tasks.running.values()
         return asyncio.current_task() in [task for task, sid in running if sid == connection.session.sid]
 
     def _leave(
@@ -249,8 +244,7 @@ class Connector:
         if self._rooms.is_immediate is True and all_at_once and not self._routes.has("disconnect", namespace):
             self._after_earlier_events(self._rooms.basic_disconnect, sid, namespace)
             return None
-        tasks = self._engine.tasks
-        run = tasks.spawn if all_at_once else tasks.in_turn
+        run = self._tasks.spawn if all_at_once else self._tasks.in_turn
         task = run(self._run_disconnect(sid, namespace, reason), connection.session.sid)
         self._keep_for(task, connection)
         return task
@@ -263,7 +257,7 @@ class Connector:
 
     def _all_have_begun(self) -> bool:
         """Whether the handlers of all earlier events have begun, if `async_handlers` lets them overlap."""
-        return EAGER_TASKS or not self._engine.tasks.running
+        return EAGER_TASKS or not self._tasks.running
 
     def _after_earlier_events(self, function: Handler, *args: Any) -> None:
         """Call a function when the handlers of earlier events have begun."""

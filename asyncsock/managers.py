@@ -167,6 +167,14 @@ class ForeignManager:
         """Let the session of a client that was sent away connect again."""
         self._make_way(sid)
 
+    def forget_all(self) -> None:
+        """Forget all clients, because their event loop has ended; those that are sent nothing, too."""
+        for namespace in list(self._manager.get_namespaces()):
+            for sid, _ in list(self._find(namespace, None)):
+                self._manager.basic_disconnect(sid, namespace)
+        self._clients.clear()
+        self._silent.clear()
+
     def abandon(self, connection: Connection, reason: str) -> list[tuple[str, str]]:
         """The sid and namespace of each connected client of a session that has ended."""
         clients = connection.clients.values()

@@ -171,6 +171,11 @@ class Rooms(RoomSender):
             self.table.remove(client)
         connection.clients.clear()
 
+    def forget_all(self) -> None:
+        """Forget all clients, because their event loop has ended."""
+        for client in list(self.clients.values()):
+            self.basic_disconnect(client.sid, client.namespace)
+
     def abandon(self, connection: Connection, reason: str) -> list[tuple[str, str]]:
         """Note that a session has ended, and why.
 

@@ -19,6 +19,7 @@ from asyncsock.engine import EngineServer
 from asyncsock.rooms import Rooms
 from tests.support.asgi_in_process import Closed, Refused, Socket
 from tests.support.raw_clients import within
+from tests.support.recorded_sessions import open_session, settled
 from tests.support.socketio_in_process import Client, connected
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
@@ -179,6 +180,29 @@ def test_a_lost_clients_session_is_no_session_any_more(with_lost_client: AsyncSe
                 await with_lost_client.get_session(sid)
 
     on_new_loop(new_loop, main)
+
+
+def test_a_client_that_was_leaving_is_forgotten_with_its_loop(server: AsyncServer, new_loop: Any) -> None:
+    @server.on("disconnect")
+    async def never_ends(sid: str) -> None:
+        await asyncio.get_running_loop().create_future()
+
+    async def main() -> None:
+        session, _ = open_session(server)
+        session.receive("40")
+        await settled(server)
+        ((sid, _),) = server.manager.get_participants("/", None)
+        server.disconnect(sid)
+        kept.extend(asyncio.all_tasks())
+        assert server.manager.rooms
+
+    loop = new_loop()
+    loop.run_until_complete(main())
+    loop.close()
+    next_loop = new_loop()
+    next_loop.run_until_complete(server.startup())
+    next_loop.close()
+    assert not server.manager.rooms
 
 
 def test_many_loops_one_after_another_are_served(server: AsyncServer, new_loop: Any) -> None:
