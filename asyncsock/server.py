@@ -93,7 +93,7 @@ class AsyncServer(BaseServer):
         self._connector = Connector(
             self, self.connections, self._rooms, self._routes, self.codec, connect_timeout
         )
-        self.dispatcher = Dispatcher(
+        dispatcher = Dispatcher(
             self,
             self.connections,
             self._connector,
@@ -103,7 +103,7 @@ class AsyncServer(BaseServer):
             self._loop,
             self._verbose,
         )
-        self.eio.serve(self.dispatcher)
+        self.eio.serve(dispatcher)
 
     @classmethod
     def option_names(cls) -> set[str]:
