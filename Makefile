@@ -2,9 +2,16 @@
 PYTHON ?= python3
 HOST ?= 127.0.0.1
 PORT ?= 5000
+# Processes that serve the demo.
+WORKERS ?= 1
 PYTEST_ARGS ?=
 # Processes that share the tests, each module staying in one of them. 0 runs them all in one.
 JOBS ?= 2
+# Seconds for all fuzzers together, and minutes of churn.
+FUZZ_SECONDS ?= 120
+FUZZ_ARGS ?=
+SOAK_MINUTES ?= 10
+SOAK_ARGS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -20,13 +27,19 @@ NPM_DIRS := $(patsubst %/package.json,%,$(wildcard tests/js/package.json tests/b
 PROGRAMS := $(patsubst %/requirements.txt,%,$(wildcard programs/*/requirements.txt))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-matrix test-programs lint format bench bench-quick parts npm clean
+.PHONY: help demo test test-matrix test-programs test-launchers test-operations test-observing recovery fuzz soak lint format bench bench-quick parts npm clean
 
 help:
-	@echo "make demo     a chat page on http://$(HOST):$(PORT) (PORT=... for another port)"
+	@echo "make demo     a chat page on http://$(HOST):$(PORT) (PORT=... for another port, WORKERS=4 for four cores)"
 	@echo "make test     all tests (PYTEST_ARGS='-k name' for some of them)"
 	@echo "make test-matrix   the core tests with each Python that is here, and with the oldest libraries"
 	@echo "make test-programs   programs that others wrote for python-socketio, on asyncsock (downloads them)"
+	@echo "make test-launchers   every client at four workers of every launcher (half an hour)"
+	@echo "make test-operations   three processes on each message queue, one of them killed (three minutes)"
+	@echo "make test-observing    the metrics of four workers under the load of 500 clients, too (one minute)"
+	@echo "make recovery   clients that lose their connections 200 times each, at each queue (half an hour)"
+	@echo "make fuzz     random and mutated packets, frames and requests (FUZZ_SECONDS=120, FUZZ_ARGS='--seed 1')"
+	@echo "make soak     clients that come and go, many of them hostile; nothing may be left (SOAK_MINUTES=10)"
 	@echo "make lint     ruff format --check, ruff check, mypy"
 	@echo "make format   ruff format, and the fixes of ruff check"
 	@echo "make bench    this server and its peers, compared (half an hour); make bench-quick in two minutes"
@@ -47,16 +60,18 @@ $(VENV)/installed-dev: pyproject.toml | $(BIN)/python
 
 demo: $(VENV)/installed
 	@echo "asyncsock chat: http://$(HOST):$(PORT)   (Ctrl-C ends it)"
-	@exec $(BIN)/python -m uvicorn --app-dir examples/chat app:asgi --host $(HOST) --port $(PORT)
+	@rm -f $(VENV)/chat-$(PORT)*
+	@CHAT_FILE=$(VENV)/chat-$(PORT) exec $(BIN)/python -m uvicorn --app-dir examples/chat app:asgi \
+		--host $(HOST) --port $(PORT) --workers $(WORKERS)
 
 # Programs that tests use, where they are missing and this user may install them: Chromium, Node, npm, the message
-# brokers and nginx. Without one, the tests that need it are skipped by name; with CI set they fail instead.
+# brokers, nginx and promtool. Without one, the tests that need it are skipped by name; with CI set they fail instead.
 # The packages bring system services: nothing starts them while policy-rc.d says 101 (containers often have one).
 parts:
 	@PATH="$$PATH:/usr/sbin"; missing=; \
 	need() { command -v "$$1" >/dev/null 2>&1 || missing="$$missing $$2"; }; \
 	need chromium chromium; need node nodejs; need npm npm; need nginx nginx; \
-	need redis-server redis-server; need rabbitmq-server rabbitmq-server; need nats-server nats-server; \
+	need promtool prometheus; need redis-server redis-server; need rabbitmq-server rabbitmq-server; need nats-server nats-server; \
 	[ -n "$$missing" ] || exit 0; \
 	if ! command -v apt-get >/dev/null 2>&1; then echo "Not installed (no apt-get here):$$missing"; exit 0; fi; \
 	if [ "$$(id -u)" = 0 ]; then as_root=; \
@@ -100,6 +115,25 @@ programs/%/.venv/installed: programs/%/requirements.txt pyproject.toml
 test-programs: $(VENV)/installed-dev npm $(addsuffix /.venv/installed,$(PROGRAMS))
 	$(BIN)/python -m pytest programs $(PYTEST_ARGS)
 
+test-launchers: $(VENV)/installed-dev npm
+	WHOLE_TABLE=1 $(BIN)/python -m pytest tests/workers/test_launchers.py tests/workers/test_deaths.py \
+		tests/workers/test_restarts.py $(PYTEST_ARGS)
+
+test-operations: $(VENV)/installed-dev npm
+	WHOLE_TABLE=1 $(BIN)/python -m pytest tests/queues/test_operations_everywhere.py $(PYTEST_ARGS)
+
+test-observing: $(VENV)/installed-dev npm
+	WHOLE_TABLE=1 $(BIN)/python -m pytest tests/observing $(PYTEST_ARGS)
+
+recovery: $(VENV)/installed-dev npm
+	RECOVERY=1 $(BIN)/python -m pytest tests/recovery $(PYTEST_ARGS)
+
+fuzz: $(VENV)/installed-dev
+	$(BIN)/python -m fuzz.run $(FUZZ_SECONDS) $(FUZZ_ARGS)
+
+soak: $(VENV)/installed-dev
+	$(BIN)/python -m soak.run $(SOAK_MINUTES) $(SOAK_ARGS)
+
 lint: $(VENV)/installed-dev
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m ruff check .
@@ -113,7 +147,7 @@ $(BENCH_VENV)/installed: pyproject.toml
 	@python=$(BENCH_PYTHON); [ -n "$$python" ] || python=$$($(PYTHON) scripts/pythons.py); \
 	echo "Installing asyncsock into $(BENCH_VENV) with $$python"; \
 	$$python -m venv --clear $(BENCH_VENV)
-	$(BENCH_VENV)/bin/python $(PIP_INSTALL) --editable '.[redis]'
+	$(BENCH_VENV)/bin/python $(PIP_INSTALL) --editable '.[redis,metrics]'
 	@touch $@
 
 # BENCH_ARGS="--only ack --servers asyncsock node" for some of it, BENCH_ARGS=--help for the names.

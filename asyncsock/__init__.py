@@ -4,16 +4,31 @@ from socketio.exceptions import ConnectionRefusedError
 
 from .asgi import ASGIApp
 from .flask_bridge.extension import SocketIO
-from .flask_bridge.functions import call, close_room, disconnect, emit, join_room, leave_room, rooms, send
+from .flask_bridge.functions import (
+    call,
+    close_room,
+    disconnect,
+    emit,
+    join_room,
+    leave_room,
+    presence,
+    rooms,
+    send,
+    track,
+    untrack,
+)
 from .flask_bridge.namespace import Namespace
 from .flask_bridge.testing import SocketIOTestClient
+from .operations import AnswersMissing, RemoteSocket
 from .server import AsyncServer
 
 __all__ = [
     "ASGIApp",
+    "AnswersMissing",
     "AsyncServer",
     "ConnectionRefusedError",
     "Namespace",
+    "RemoteSocket",
     "SocketIO",
     "SocketIOTestClient",
     "call",
@@ -22,6 +37,9 @@ __all__ = [
     "emit",
     "join_room",
     "leave_room",
+    "presence",
     "rooms",
     "send",
+    "track",
+    "untrack",
 ]

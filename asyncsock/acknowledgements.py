@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from .codec.base import Codec, Incoming
@@ -19,13 +20,12 @@ class Acknowledgements:
         codec: Encodes the packets.
 
     Attributes:
-        running: The tasks of handlers by their packets. Each task removes itself.
-        failed: Reports an exception that a handler has raised.
+        ended: Called with the packet of each event when its handler has ended and it has been acknowledged.
     """
 
     def __init__(self, engine: EngineServer, codec: Codec) -> None:
-        self.running = engine.tasks.running
-        self.failed = engine.tasks.failed
+        self.ended: Callable[[Incoming], None] = engine.tasks.ended
+        self._failed = engine.tasks.failed
         self._result_failed = engine.tasks.result_failed
         self._outboxes = engine.outboxes
         self._codec = codec
@@ -33,13 +33,18 @@ class Acknowledgements:
     def send(
         self, connection: Connection, sid: str, packet: Incoming, id: int, handler: Handler, result: Any
     ) -> None:
-        """Acknowledge an event with the result of its handler, unless the client has left meanwhile."""
+        """Acknowledge an event with the result of its handler, unless the client has left meanwhile.
+
+        A packet that is not acknowledged has no id any more.
+        """
         client = connection.clients.get(packet.namespace)
         if client is None or client.sid != sid:
+            packet.id = None
             return
         try:
             answers = self._codec.acknowledge(packet.namespace, id, result)
         except Exception as error:
+            packet.id = None
             if isinstance(error, NotEncodable):
                 error.from_data(result, 0)
             event, why = packet.data[0], describe_failure(error)
@@ -48,6 +53,11 @@ class Acknowledgements:
             return
         for answer in answers:
             self._outboxes.put(client.target, answer)
+
+    def failed(self, packet: Incoming, error: BaseException) -> None:
+        """Report an exception that the handler of an event has raised: that is not acknowledged."""
+        packet.id = None
+        self._failed(error)
 
 
 def _name_of(handler: Handler, event: str) -> str:

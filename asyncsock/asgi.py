@@ -14,8 +14,10 @@ from socketio import AsyncServer as BaseServer
 
 from .engine import EngineServer
 from .engine.http import ASGI, Message, Receive, Scope, Send, answer
+from .static_files import HeadOnly, send_file
 from .uvicorn.install import install
 from .uvicorn.signals import close_before_uvicorn_stops
+from .workers.joining import Joining
 
 Hook = Callable[[], Any]
 
@@ -46,6 +48,7 @@ class ASGIApp(BaseApp):
     static_files: dict[str, Any]
     on_startup: Hook | None
     on_shutdown: Hook | None
+    _others: Joining | None = None
 
     def __init__(
         self,
@@ -71,11 +74,13 @@ class ASGIApp(BaseApp):
         if scope["type"] == "lifespan":
             await self.lifespan(scope, receive, send)
             return
+        page = self._page(scope)
         static_file = self._static_file(scope)
-        if static_file is not None:
-            await self.serve_static_file(
-                static_file, receive, send if scope["method"] == "GET" else _bodiless(send)
-            )
+        if page is not None:
+            await page(scope, receive, send)
+        elif static_file is not None:
+            send = send if scope["method"] == "GET" else HeadOnly(send)
+            await self.serve_static_file(static_file, receive, send)
         elif self.owns(scope):
             await self.engineio_server.handle_request(scope, receive, send)
         elif self.other_asgi_app is not None:
@@ -89,11 +94,18 @@ class ASGIApp(BaseApp):
         """Whether a request is for the Socket.IO server."""
         ours = self.engineio_path
         if ours is None:
-            return True
+            return self._page(scope) is None
         for path in _paths(scope):
             if self._ensure_trailing_slash(path).startswith(ours):
-                return self._static_file(scope) is None
+                return self._static_file(scope) is None and self._page(scope) is None
         return False
+
+    def _page(self, scope: Scope) -> ASGI | None:
+        """What the server tells of itself at a path, with `AsyncServer.pages`."""
+        pages: dict[str, ASGI] | None = getattr(self.engineio_server, "pages", None)
+        if not pages or scope["type"] != "http":
+            return None
+        return next((pages[path] for path in _paths(scope) if path in pages), None)
 
     def _static_file(self, scope: Scope) -> dict[str, str] | None:
         if not self.static_files or self.engineio_path is None:
@@ -109,18 +121,7 @@ class ASGIApp(BaseApp):
 
     async def serve_static_file(self, static_file: dict[str, str], receive: Receive, send: Send) -> None:
         """Answer with a file, of which ``static_file`` has ``filename`` and ``content_type``."""
-
-        def read() -> bytes:
-            with open(static_file["filename"], "rb") as stream:
-                return stream.read()
-
-        body = await asyncio.to_thread(read)
-        headers = [
-            (b"content-type", static_file["content_type"].encode()),
-            (b"content-length", str(len(body)).encode()),
-        ]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        await send_file(static_file["filename"], static_file["content_type"], receive, send)
 
     async def not_found(self, receive: Receive, send: Send) -> None:
         """Answer a request that neither the server nor another application takes."""
@@ -143,6 +144,8 @@ class ASGIApp(BaseApp):
                     await other.startup()
                 else:
                     await self.engineio_server.shutdown()
+                    if self._others is not None:
+                        self._others.leave()
                     await other.shutdown()
                     await _call(self.on_shutdown)
             except Exception as error:
@@ -155,10 +158,15 @@ class ASGIApp(BaseApp):
                 return
 
     async def _start(self, send: Send) -> None:
+        others = Joining(self.engineio_server, self.engine, self.engineio_path or "/")
+        if others.directory is not None and hasattr(self.engineio_server, "join_workers"):
+            self.engineio_server.join_workers(others.directory, others.group)
         if hasattr(self.engineio_server, "startup"):
             await self.engineio_server.startup()
         if isinstance(self.engine, EngineServer):  # not the one of a server of python-socketio's
             self.engine.start()
+            self._others = others
+            others.join()
         if self._sees_every_request():
             door = "plain ASGI (the application is a subclass that sees every request)"
         else:
@@ -233,14 +241,3 @@ def _paths(scope: Scope) -> list[str]:
     ends = ["", *(root[at:] for at in range(len(root) - 1, -1, -1) if root[at] == "/")]
     below = next((path[len(end) :] for end in reversed(ends) if path.startswith(f"{end}/")), path)
     return [end + below for end in ends]
-
-
-def _bodiless(send: Send) -> Send:
-    """A ``send`` that leaves out the body, for the answer to a HEAD request."""
-
-    async def send_head(message: Message) -> None:
-        if message["type"] == "http.response.body":
-            message = {**message, "body": b""}
-        await send(message)
-
-    return send_head

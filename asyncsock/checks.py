@@ -51,14 +51,37 @@ def check_serializer(serializer: Any) -> None:
         raise ValueError(f"serializer={serializer!r}: use 'default', 'msgpack' or a packet class")
 
 
-def check_answers(manager: Any) -> None:
-    """Refuse to wait for a client's answer in a process that gets none.
+def check_call(manager: Any, async_handlers: bool, to: Any) -> None:
+    """Refuse to wait for a client's answer that cannot come.
+
+    Raises:
+        ValueError: Nobody is asked.
+        RuntimeError: Handlers run one after the other, or `check_asking` raises it.
+    """
+    check_asking("call()", manager)
+    if to is None:
+        raise ValueError("Cannot use call() to broadcast.")
+    check_async_handlers("call()", async_handlers)
+
+
+def check_asking(method: str, manager: Any) -> None:
+    """Refuse to ask others in a process that gets no answers.
 
     Raises:
         RuntimeError: Its client manager only writes to a message queue.
     """
     if getattr(manager, "write_only", False):
         raise RuntimeError(
-            "call() needs a server, and this process only writes to the message queue: answers go to the "
-            "servers. Have a handler of the server call the client, or emit without a callback"
+            f"{method} needs a server, and this process only writes to the message queue: answers go to the "
+            "servers. Have a handler of the server ask, or do what needs no answer"
         )
+
+
+def check_async_handlers(method: str, async_handlers: bool) -> None:
+    """Refuse to wait for clients where no event is handled meanwhile.
+
+    Raises:
+        RuntimeError: Handlers run one after the other.
+    """
+    if not async_handlers:
+        raise RuntimeError(f"Cannot use {method} when async_handlers is False.")

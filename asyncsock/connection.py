@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from enum import IntEnum
 from typing import Any
 
+from .callbacks import Callbacks
 from .codec.base import Incoming
 from .engine.packet import NOOP, Packet
 from .engine.session import Session
 from .engine.transports.base import HOLDING, NO_TRANSPORT
+from .types import Handler
 
-NO_ROOMS: dict[Hashable, None] = {}  # shared by all clients that have joined no room; never changed
+NO_ROOMS: dict[Hashable, Any] = {}  # shared by all clients that have joined no room; never changed
+NO_CALLBACKS = Callbacks("")  # the same for clients that have not been asked for an acknowledgement
 
 
 class Partial:
@@ -36,9 +40,10 @@ class Connection:
         partial: The binary packet whose attachments it is sending.
         handlers: The connect and disconnect handlers that run for it.
         context: What the Flask side keeps for it.
+        returned: Its clients that have come back, until `context` knows of them.
     """
 
-    __slots__ = ("clients", "context", "greeted", "handlers", "partial", "session")
+    __slots__ = ("clients", "context", "greeted", "handlers", "partial", "returned", "session")
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -47,6 +52,7 @@ class Connection:
         self.partial: Partial | None = None
         self.handlers: set[asyncio.Task[Any]] | None = None
         self.context: Any = None
+        self.returned: tuple[Any, ...] = ()
 
 
 class Environs(Mapping[str, dict[str, Any]]):
@@ -121,11 +127,25 @@ class Client:
         target: Where its packets go: to a `Held` while its connect handler runs, to its session when
             it is connected, to a `Dropped` when it leaves or is sent away. Its rooms hold the same object, so
             that sending to a room need not look at states; `RoomTable.redirect` changes it in all of them.
-        rooms: The rooms that it has joined, in that order, without its own.
-        callbacks: What to call when it acknowledges an event, by the id of the event.
+        rooms: The rooms that it has joined, in that order, without its own; what recovery notes of each.
+        callbacks: What to call when it acknowledges an event, by the id of the event. `ask` adds to them.
+        recovery: What it would come back with, if clients may: a `Recoverable`.
+        connect_time: When it connected to the namespace, in Unix seconds.
+        trace: What those who trace its events keep for it.
     """
 
-    __slots__ = ("callbacks", "connection", "last_id", "namespace", "rooms", "sid", "state", "target")
+    __slots__ = (
+        "callbacks",
+        "connect_time",
+        "connection",
+        "namespace",
+        "recovery",
+        "rooms",
+        "sid",
+        "state",
+        "target",
+        "trace",
+    )
 
     def __init__(
         self, sid: str, connection: Connection, namespace: str, target: Target, state: State
@@ -136,13 +156,21 @@ class Client:
         self.target = target
         self.state = state
         self.rooms = NO_ROOMS
-        self.callbacks: dict[int, Callable[..., Any]] = {}
-        self.last_id = 0
+        self.callbacks = NO_CALLBACKS
+        self.recovery: Any = None
+        self.connect_time = time.time()
+        self.trace: Any = None
 
     @property
     def eio_sid(self) -> str:
         """The id of the client's session."""
         return self.connection.session.sid
+
+    def ask(self, callback: Handler) -> int:
+        """Keep the callback of an event. Returns the id to send the event with."""
+        if self.callbacks is NO_CALLBACKS:
+            self.callbacks = Callbacks(self.sid)
+        return self.callbacks.add(callback)
 
     def make_way(self) -> None:
         """Let the client's session connect to the namespace again."""

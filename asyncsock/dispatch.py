@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from socketio import AsyncServer as BaseServer
@@ -13,12 +14,16 @@ from .connection import CONNECTED, Client, Connection, Partial
 from .connections import Connector
 from .engine.core import Core
 from .engine.errors import BadPacket
+from .engine.limits import MESSAGE_SIZE
+from .engine.log import shown
 from .engine.reasons import CLIENT_DISCONNECT
 from .engine.session import Session
 from .managers import AnyRooms
 from .routes import Routes
 from .server_loop import ServerLoop
 
+RunEvent = Callable[[Connection, str, Incoming], Coroutine[Any, Any, None] | None]
+LetIn = Callable[[Connection, str, Any], asyncio.Task[Any] | None]
 ATTACHMENTS = 10  # times max_http_buffer_size that the attachments of one packet may have together
 
 
@@ -34,6 +39,12 @@ class Dispatcher:
         codec: Decodes the packets.
         loop: The event loop to serve on.
         verbose: Whether each event is logged.
+
+    Attributes:
+        rooms: The clients. Others can be set while there are none.
+        run_event: Makes a coroutine of an event: `Routes.run_event`, or what stands around it.
+        let_in: Called with each CONNECT packet: `Connector.connect`, or what stands around it.
+        on_upgrade: Called with each session that moves to a WebSocket.
     """
 
     def __init__(
@@ -52,8 +63,10 @@ class Dispatcher:
         self._tasks = self._core.tasks
         self._connections = connections
         self._connector = connector
-        self._rooms = rooms
-        self._routes = routes
+        self.rooms = rooms
+        self.run_event: RunEvent = routes.run_event
+        self.let_in: LetIn = connector.connect
+        self.on_upgrade: Callable[[Session], None] | None = None
         self._codec = codec
         self._is_json = isinstance(codec, JSONCodec) and codec.is_plain
         self._loop = loop
@@ -73,6 +86,11 @@ class Dispatcher:
     def disconnect(self, session: Session, reason: str) -> asyncio.Future[Any] | None:
         """Disconnect the clients of a session that has ended. Returns a future while handlers run for it."""
         return self._connector.end(session, reason)
+
+    def upgraded(self, session: Session) -> None:
+        """Tell whoever wants to know that a session has moved to a WebSocket."""
+        if self.on_upgrade is not None:
+            self.on_upgrade(session)
 
     def left_loop(self) -> None:
         """Forget all sessions, because the event loop has ended."""
@@ -101,13 +119,13 @@ class Dispatcher:
         if client is None or client.state is not CONNECTED:
             self._not_connected(connection, packet)
         elif not self._core.closing:
-            run = self._routes.run_event(connection, client.sid, packet)
+            run = self.run_event(connection, client.sid, packet)
             if self._verbose:
                 self._log_event(client, packet)
             if run is not None and self._server.async_handlers:
-                self._tasks.start(run, packet, session.sid)
+                self._tasks.start(run, packet, session)
             elif run is not None:
-                self._tasks.in_turn(run, session.sid)
+                self._tasks.in_turn(run, session)
 
     def _decode_any(self, connection: Connection, message: str | bytes) -> Incoming | None:
         """The packet that a message is or completes; None while attachments are missing."""
@@ -125,11 +143,12 @@ class Dispatcher:
         if not isinstance(message, bytes):
             raise BadPacket("a text packet in place of an attachment")
         packet = partial.packet
-        partial.size += len(message) * packet.attachments[len(partial.attachments)]
+        partial.size += len(message)
         partial.attachments.append(message)
         if partial.size > ATTACHMENTS * self._core.terms.max_payload:
+            self._core.limits.hits[MESSAGE_SIZE] += 1
             raise BadPacket("attachments that are too large together")
-        if len(partial.attachments) < len(packet.attachments):
+        if len(partial.attachments) < packet.attachments:
             return None
         connection.partial = None
         packet.data = self._codec.join(packet.data, partial.attachments)
@@ -137,17 +156,23 @@ class Dispatcher:
 
     def _take_other(self, connection: Connection, packet: Incoming) -> None:
         if packet.kind == CONNECT:
-            self._connector.connect(connection, packet.namespace, packet.data)
+            self.let_in(connection, packet.namespace, packet.data)
             return
         client = connection.clients.get(packet.namespace)
         if client is None or client.state is not CONNECTED:
             self._not_connected(connection, packet)
         elif packet.kind in ACKS:
-            assert packet.id is not None  # `check_shape` has looked
-            answer = self._rooms.trigger_callback(client.sid, packet.id, packet.data)
-            self._tasks.spawn(answer, connection.session.sid)
+            self._acknowledged(connection.session, client, packet)
         else:
             self._connector.leave(connection, client.sid, packet.namespace, CLIENT_DISCONNECT)
+
+    def _acknowledged(self, session: Session, client: Client, packet: Incoming) -> None:
+        assert packet.id is not None  # `check_shape` has looked
+        if self.rooms.expects(client.sid, packet.id):
+            self._tasks.spawn(self.rooms.trigger_callback(client.sid, packet.id, packet.data), session)
+        else:
+            text = "unknown acknowledgement %d from %s ignored"
+            session.warn(self._server.logger, text, packet.id, client.sid)
 
     def _not_connected(self, connection: Connection, packet: Incoming) -> None:
         """Ignore a packet for a namespace that its session is not in, or not any more."""
@@ -157,10 +182,10 @@ class Dispatcher:
         leaves = packet.kind == DISCONNECT
         if leaves and self._connector.leave_early(connection, namespace, CLIENT_DISCONNECT):
             return
-        self._server.logger.warning(
-            "packet for %.100r ignored: session %s is not in it", namespace, connection.session.sid
-        )
+        session = connection.session
+        text = "packet for %.100r ignored: session %s is not in it"
+        session.warn(self._server.logger, text, namespace, session.sid)
 
     def _log_event(self, client: Client, packet: Incoming) -> None:
-        event, namespace = packet.data[0], packet.namespace
+        event, namespace = shown(packet.data[0]), shown(packet.namespace)
         self._server.logger.info('received event "%s" from %s [%s]', event, client.sid, namespace)

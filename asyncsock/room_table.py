@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Any
 
-from .connection import NO_ROOMS, Client, Connection, State, Target
+from .connection import NO_CALLBACKS, NO_ROOMS, Client, Connection, State, Target
+
+_NO_ROOMS: dict[Hashable, dict[str, Target]] = {}  # of a namespace without clients; never changed
+_NO_LISTS = (dict, bytes, bytearray, memoryview)  # what has a length and is no list of rooms
 
 
 class RoomTable:
@@ -33,6 +36,9 @@ class RoomTable:
 
         Returns:
             The targets by sid. Do not change the dictionary: it may be the room itself.
+
+        Raises:
+            TypeError: It is neither a room nor a list of rooms.
         """
         members = self._members(namespace, room)
         if skip_sid is None:
@@ -41,17 +47,21 @@ class RoomTable:
         return {sid: target for sid, target in members.items() if sid not in skipped}
 
     def _members(self, namespace: str, room: Any) -> dict[str, Target]:
-        rooms = self.rooms.get(namespace)
-        if rooms is None:
-            return {}
-        if room is None or isinstance(room, str) or not hasattr(room, "__len__"):
-            return self._room(rooms, namespace, room)
-        several: dict[str, Target] = {}
-        for name in room:
-            if name is None:
-                continue  # in a list it means nobody: the list may come from a client
-            several.update(self._room(rooms, namespace, name))
-        return several
+        rooms = self.rooms.get(namespace, _NO_ROOMS)
+        try:
+            if room is None or isinstance(room, str) or not hasattr(room, "__len__"):
+                return self._room(rooms, namespace, room)
+            if isinstance(room, _NO_LISTS):
+                check_recipients(room)
+            several: dict[str, Target] = {}
+            for name in room:
+                if name is None:
+                    continue  # in a list it means nobody: the list may come from a client
+                several.update(self._room(rooms, namespace, name))
+            return several
+        except TypeError:
+            check_recipients(room)
+            raise
 
     def _room(
         self, rooms: dict[Hashable, dict[str, Target]], namespace: str, room: Hashable
@@ -80,6 +90,8 @@ class RoomTable:
     def remove(self, client: Client) -> None:
         """Remove a client from all rooms."""
         del self.clients[client.sid]
+        if client.callbacks is not NO_CALLBACKS:
+            client.callbacks.abandon()
         rooms = self.rooms[client.namespace]
         for room in client.rooms:
             _remove(rooms, room, client.sid)
@@ -94,19 +106,54 @@ class RoomTable:
         for room in client.rooms:
             rooms[room][sid] = target
 
-    def enter(self, client: Client, room: Hashable) -> None:
-        """Add a client to a room."""
+    def enter(self, client: Client, room: Hashable) -> bool:
+        """Add a client to a room; return whether it was not in it."""
+        if room in client.rooms:
+            return False
         self.rooms[client.namespace].setdefault(room, {})[client.sid] = client.target
         if client.rooms is NO_ROOMS:
             client.rooms = {room: None}
         else:
             client.rooms[room] = None
+        return True
 
     def leave(self, client: Client, room: Hashable) -> None:
         """Remove a client from a room, if it is in it."""
         if room in client.rooms:
             del client.rooms[room]
             _remove(self.rooms[client.namespace], room, client.sid)
+
+
+def check_room(room: Any, argument: str = "room") -> None:
+    """Refuse what cannot be a room.
+
+    Raises:
+        TypeError: It is not hashable; the error names the argument.
+    """
+    try:
+        hash(room)
+    except TypeError:
+        raise TypeError(
+            f"{argument}={room!r:.100}: a room is text, a number or another value that is hashable, "
+            f"not of type {type(room).__name__}"
+        ) from None
+
+
+def check_recipients(to: Any) -> None:
+    """Refuse what is neither a room nor a list of rooms.
+
+    Raises:
+        TypeError: It is something else; the error names the argument.
+    """
+    if isinstance(to, str) or not hasattr(to, "__len__"):
+        check_room(to, "to")
+        return
+    if isinstance(to, _NO_LISTS):
+        raise TypeError(
+            f"to={to!r:.100}: it has to be a room or a list of rooms, not of type {type(to).__name__}"
+        )
+    for room in to:
+        check_room(room, "to")
 
 
 def _remove(rooms: dict[Hashable, dict[str, Target]], room: Hashable, sid: str) -> None:

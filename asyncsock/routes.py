@@ -14,13 +14,19 @@ from .codec.base import ANY, Incoming
 from .connection import Connection
 from .engine.awaitables import SENT_TYPES
 from .engine.signatures import fit
+from .engine.tasks import CANCELLATIONS
 from .types import Handler
 
 
 class Route:
-    """A handler that runs the events that reach it, from the decoded packet to the acknowledgement."""
+    """A handler that runs the events that reach it, from the decoded packet to the acknowledgement.
+
+    Attributes:
+        kind: How it runs: as a ``coroutine``, in a ``thread``, or as a ``function`` on the event loop.
+    """
 
     __slots__ = ()
+    kind = "function"
 
     def run_event(self, connection: Connection, sid: str, packet: Incoming) -> Coroutine[Any, Any, None]:
         """Run the handler of an event and acknowledge it; never raises what the handler does."""
@@ -106,10 +112,12 @@ class Routes:
                     result = None
             if packet.id is not None:
                 acknowledgements.send(connection, sid, packet, packet.id, handler, result)
-        except Exception as error:
-            acknowledgements.failed(error)
+        except CANCELLATIONS:
+            raise
+        except BaseException as error:
+            acknowledgements.failed(packet, error)
         finally:
-            acknowledgements.running.pop(packet, None)
+            acknowledgements.ended(packet)
 
     def has(self, event: str, namespace: str) -> bool:
         """Whether an event has a handler."""

@@ -10,10 +10,11 @@ from socketio import AsyncManager
 
 from .codec.base import EVENT, Codec, event_arguments
 from .codec.values import Body, NotEncodable
-from .connection import Connection, Target
+from .connection import Client, Connection, Target
 from .engine import EngineServer
 from .engine.awaitables import SENT, Sent, SentAndWaiting, counts_as_coroutine, sent_and_yielding
-from .room_table import RoomTable
+from .recovery.recovery import Recovery
+from .room_table import RoomTable, check_recipients
 from .server_loop import ServerLoop
 from .types import Handler
 
@@ -31,12 +32,41 @@ class HasEngine(Protocol):
         """Disconnect a client."""
 
 
+class Watcher(Protocol):
+    """What is told of the clients of this process, as it happens."""
+
+    def connected(self, client: Client) -> None:
+        """A client is connected to a namespace, with the rooms that it is in by now."""
+
+    def removed(self, client: Client) -> None:
+        """A client is forgotten, which may never have been connected."""
+
+    def entered(self, client: Client, room: Any) -> None:
+        """A client has entered a room."""
+
+    def left(self, client: Client, room: Any) -> None:
+        """A client has left a room, not because it is forgotten."""
+
+    def sent(self, namespace: str, body: Body, recipients: Mapping[str, Target]) -> None:
+        """An event is sent to these clients."""
+
+
+class Counter(Protocol):
+    """What counts the events that are sent."""
+
+    def sends(self, body: Body, recipients: int, callback: Handler | None) -> Handler | None:
+        """Count an event for so many clients of this process; return the callback to send it with."""
+
+
 class RoomSender(AsyncManager):
     """The sending half of `asyncsock.rooms.Rooms`.
 
     Attributes:
         table: The clients, and who is in which room.
         rooms: The rooms of the table.
+        recovery: Keeps what clients may have missed, if they may come back; to be set while there are none.
+        watcher: Is told what happens, if anybody is.
+        counter: Counts the events that are sent, if anybody does.
     """
 
     server: HasEngine
@@ -45,6 +75,9 @@ class RoomSender(AsyncManager):
         super().__init__()
         self.table = RoomTable()
         self.rooms = self.table.rooms
+        self.recovery: Recovery | None = None
+        self.watcher: Watcher | None = None
+        self.counter: Counter | None = None
 
     @counts_as_coroutine
     def emit(
@@ -56,6 +89,7 @@ class RoomSender(AsyncManager):
         skip_sid: str | list[str] | None = None,
         callback: Callable[..., Any] | None = None,
         to: Any = None,
+        volatile: bool = False,
         **kwargs: Any,
     ) -> Sent:
         """Send an event to a client, a room, several rooms, or a whole namespace.
@@ -63,11 +97,16 @@ class RoomSender(AsyncManager):
         Returns:
             An awaitable. The packet has been handed to the transports already.
         """
-        recipients = self.table.recipients(namespace, room if to is None else to, skip_sid)
-        if not recipients:
+        room = room if to is None else to
+        recipients = self.table.recipients(namespace, room, skip_sid)
+        if not (recipients or self._is_awaited(namespace, room)):
             return SENT
         body = self._encode(event, data)
-        return self._send(body, namespace, recipients, callback)
+        return self._send(body, namespace, room, skip_sid, recipients, callback, volatile)
+
+    def _is_awaited(self, namespace: str, room: Any) -> bool:
+        """Whether a client that may come back is to get what is sent to rooms."""
+        return self.recovery is not None and self.recovery.waits(namespace, room)
 
     def encode(self, event: str, data: Any) -> Any:
         """Encode an event for `deliver`, in any thread.
@@ -93,9 +132,11 @@ class RoomSender(AsyncManager):
         skip_sid: str | list[str] | None = None,
         callback: Handler | None = None,
         ignore_queue: bool = False,
+        volatile: bool = False,
     ) -> Sent:
         """Send an event from a thread other than the loop's: encode it here, and have the loop send it."""
-        delivery = (self.encode(event, data), namespace, room, skip_sid, callback, ignore_queue)
+        check_recipients(room)
+        delivery = (self.encode(event, data), namespace, room, skip_sid, callback, ignore_queue, volatile)
         elsewhere = loop.elsewhere()
         if elsewhere is None:
             return self.deliver(*delivery)
@@ -110,27 +151,43 @@ class RoomSender(AsyncManager):
         skip_sid: str | list[str] | None = None,
         callback: Callable[..., Any] | None = None,
         ignore_queue: bool = False,
+        volatile: bool = False,
     ) -> Sent:
         """Send an event that was encoded with `encode`."""
         recipients = self.table.recipients(namespace, room, skip_sid)
-        return self._send(encoded, namespace, recipients, callback) if recipients else SENT
+        if not (recipients or self._is_awaited(namespace, room)):
+            return SENT
+        return self._send(encoded, namespace, room, skip_sid, recipients, callback, volatile)
 
     def _send(
         self,
         body: Body,
         namespace: str,
+        room: Any,
+        skip_sid: Any,
         recipients: dict[str, Target],
         callback: Callable[..., Any] | None,
+        volatile: bool,
     ) -> Sent:
         fanout = self.server.eio.outboxes
+        if volatile:
+            recipients = {sid: target for sid, target in recipients.items() if target.transport.is_writable}
+        if self.watcher is not None:
+            self.watcher.sent(namespace, body, recipients)
+        if self.counter is not None:
+            callback = self.counter.sends(body, len(recipients), callback)
         if callback is None:
-            fanout.fan_out(recipients.values(), self.server.codec.assemble(EVENT, namespace, body))
+            if self.recovery is None:
+                packets = self.server.codec.assemble(EVENT, namespace, body)
+            elif volatile:
+                packets = self.recovery.log.passing(namespace, body)
+            else:
+                packets = self.recovery.log.add(namespace, room, skip_sid, body)
+            fanout.fan_out(recipients.values(), packets)
         else:
             clients = self.table.clients
             for client in [clients[sid] for sid in recipients]:
-                client.last_id += 1
-                client.callbacks[client.last_id] = callback
-                packets = self.server.codec.assemble(EVENT, namespace, body, client.last_id)
+                packets = self.server.codec.assemble(EVENT, namespace, body, client.ask(callback))
                 fanout.fan_out([client.target], packets)
         if len(recipients) == 1:
             (target,) = recipients.values()
@@ -138,13 +195,17 @@ class RoomSender(AsyncManager):
                 return SentAndWaiting(target.transport.drain)
         return SENT if fanout.emitted < BUSY_TICK else sent_and_yielding()
 
+    def expects(self, sid: str, id: int) -> bool:
+        """Whether a client has been sent an event with this id, and has not acknowledged it."""
+        client = self.table.clients.get(sid)
+        return client is not None and id in client.callbacks
+
     async def trigger_callback(self, sid: str, id: int, data: list[Any]) -> None:
         """Call the callback of an event that a client has acknowledged."""
         client = self.table.clients.get(sid)
         callback = client.callbacks.pop(id, None) if client is not None else None
         if callback is None:
-            self._get_logger().warning("unknown acknowledgement %d from %s ignored", id, sid)
-            return
+            return  # it came twice
         result = callback(*data)
         if inspect.isawaitable(result):
             await result

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
 from typing import Any, overload
 
 from socketio import AsyncServer as BaseServer
@@ -13,6 +15,9 @@ from socketio.async_namespace import AsyncNamespace
 
 from . import checks
 from .acknowledgements import Acknowledgements
+from .admin.methods import HasAdminUI
+from .callbacks import answer_to
+from .cluster import Cluster
 from .codec import make_codec
 from .codec.base import ANY
 from .connect_handlers import refuse_call_in_connect_handler_of
@@ -21,17 +26,41 @@ from .connections import Connector
 from .dispatch import Dispatcher
 from .engine import EngineServer
 from .engine.awaitables import Sent, counts_as_coroutine
-from .engine.log import make_logger
+from .engine.http import ASGI
+from .engine.log import make_logger, shown
 from .engine.signatures import option_names, refuse_unknown
-from .managers import packet_class_for, rooms_of
+from .managers import packet_class_for, refuse_recovery_with, rooms_of
+from .observing.health import Health
+from .observing.measured import Measured
+from .observing.methods import ShowsItself
+from .observing.options import read_health
+from .operations.methods import Operations, ReachesAll
+from .presence.methods import ShowsWhoIsThere
+from .presence.options import read_leave_after
+from .presence.presence import Presence
+from .queues.manager import QueueManager
+from .queues.urls import for_workers
+from .recovery.options import read_options
+from .recovery.recovery import Recovery
+from .relocation.methods import BringsClientsBack
+from .relocation.relocation import Relocation
 from .rooms import Rooms
 from .routes import Routes, fit_handler, fit_methods
 from .server_loop import ServerLoop, result_elsewhere
 from .types import H, Handler
-from .user_session import UserSession
+from .user_session import KeepsUserSessions
 
 
-class AsyncServer(BaseServer):
+class AsyncServer(
+    HasAdminUI,
+    ReachesAll,
+    ShowsWhoIsThere,
+    BringsClientsBack,
+    KeepsUserSessions,
+    ShowsItself,
+    Measured,
+    BaseServer,
+):
     """A Socket.IO server for asyncio: ``socketio.AsyncServer`` on asyncsock's own engine.
 
     Every public method of python-socketio keeps its name and meaning. What sends (`emit`, `send`, the
@@ -39,18 +68,37 @@ class AsyncServer(BaseServer):
     thread, and returns something that can be awaited or dropped.
 
     Args:
-        client_manager: Keeps the clients and rooms; by default `asyncsock.rooms.Rooms`, for one process.
+        client_manager: Keeps the clients and rooms; by default `asyncsock.rooms.Rooms`, for one process,
+            until the server has joined other workers.
         logger: True, False or a logger.
         json: A module with ``dumps`` and ``loads``, for this server only.
         async_handlers: Whether handlers of one client's events may overlap. Either way they start in the
             order in which the events were sent.
         namespaces: Namespaces to accept besides those with handlers; ``'*'`` for all.
         connect_timeout: Seconds after which a client that is in no namespace is disconnected.
+        connection_state_recovery: Whether a client that lost its connection comes back as the same, and gets
+            what it has missed; or a dictionary of ``max_disconnection_duration``, in seconds (120 by
+            default), and ``max_bytes``, that each process keeps for this (64 MB).
+        presence: A dictionary of ``leave_after``, the seconds for which a client that has disconnected is
+            still shown to others (0 by default): whoever is back by then has neither left nor joined. See
+            `track`.
+        metrics: True, or the path at which `ASGIApp` answers with the metrics of all processes, for
+            Prometheus: ``'/metrics'``. Or a registry of ``prometheus_client``, which gets them.
+        metrics_allowed: Who may read that page besides this machine: addresses and networks, one or several,
+            such as ``'10.0.0.0/8'``; ``'*'`` for anybody.
+        health: The path at which `ASGIApp` answers whether this process should get clients, such as
+            ``'/healthz'``; below it, ``/live`` whether it works. Or a dictionary of ``path`` and ``drain``:
+            for so many seconds after SIGTERM it serves on, and is not ready (0 by default). See `health`.
         **options: ``serializer``, ``always_connect``, ``engineio_logger`` and the options of
             `asyncsock.engine.EngineServer`.
+
+    Attributes:
+        cluster: The other processes with the same message queue.
+        pages: ASGI applications by their paths, which `ASGIApp` serves beside the server.
     """
 
     eio: EngineServer
+    manager: Any
     manager_initialized: bool
     packet_class: Any
 
@@ -62,12 +110,20 @@ class AsyncServer(BaseServer):
         async_handlers: bool = True,
         namespaces: list[str] | str | None = None,
         connect_timeout: float = 45,
+        connection_state_recovery: bool | dict[str, Any] | None = None,
+        presence: dict[str, Any] | None = None,
+        metrics: Any = None,
+        metrics_allowed: str | Iterable[str] | None = None,
+        health: str | dict[str, Any] | None = None,
         **options: Any,
     ) -> None:
         if unknown := options.keys() - self.option_names():
             refuse_unknown(type(self).__name__, unknown, self.option_names())
         checks.check_socketio()
         checks.check_manager(client_manager)
+        recovery = read_options(connection_state_recovery)
+        leave_after = read_leave_after(presence)
+        health_path, drain = read_health(health)
         checks.check_serializer(options.get("serializer", "default"))
         if isinstance(namespaces, str) and namespaces != ANY:
             namespaces = [namespaces]
@@ -87,28 +143,79 @@ class AsyncServer(BaseServer):
         self._loop = ServerLoop(self._attached)
         self.connections: dict[str, Connection] = {}  # by session
         self.environ = Environs(self.connections)
+        self._may_join_workers = client_manager is None
         self._rooms = rooms_of(self.manager, self.connections, self._loop)
+        self._recovery: Recovery | None = None
+        if recovery is not None:
+            refuse_recovery_with(self.manager)
+            self._recovery = Recovery(recovery, self.eio.core, self.codec, self._keep_of)
+            self.manager.recovery = self._recovery
+        queue = client_manager if isinstance(client_manager, QueueManager) else None
+        self.cluster = Cluster(self.eio.tasks, queue)
+        self._presence = Presence(self._rooms, self.cluster, self.codec, json, leave_after)
+        if self._recovery is not None:
+            self._recovery.watcher = self._presence
+            self._presence.hold = max(leave_after, self._recovery.duration)
+        self._relocation: Relocation | None = None
+        if self._recovery is not None:
+            self._relocation = Relocation(
+                self._recovery, self.cluster, self._presence, self.eio.tasks, self._pack, self._unpack
+            )
         self.acknowledgements = Acknowledgements(self.eio, self.codec)
         self._routes = Routes(self, self.acknowledgements)
+        connections, rooms, routes = self.connections, self._rooms, self._routes
         self._connector = Connector(
-            self, self.connections, self._rooms, self._routes, self.codec, connect_timeout
-        )
-        dispatcher = Dispatcher(
             self,
-            self.connections,
-            self._connector,
-            self._rooms,
-            self._routes,
+            connections,
+            rooms,
+            routes,
             self.codec,
-            self._loop,
-            self._verbose,
+            connect_timeout,
+            self._recovery,
+            self._give_back,
         )
-        self.eio.serve(dispatcher)
+        self._dispatcher = Dispatcher(
+            self, connections, self._connector, rooms, routes, self.codec, self._loop, self._verbose
+        )
+        self._operations = Operations(self.cluster, self.eio, self._connector, self.codec)
+        self.eio.serve(self._dispatcher)
+        self.eio.drain.seconds = drain
+        self._health = Health(self.eio, self._serves, self.queue_health)
+        self.pages: dict[str, ASGI] = self._health.pages(health_path) if health_path is not None else {}
+        self._begin_to_be_watched()
+        if metrics is not None and metrics is not False:
+            self._measure(metrics, metrics_allowed)
+
+    @property
+    def meeting_place(self) -> tuple[Path, str] | None:
+        """The directory and the channel of a ``local://`` queue that names one: there the workers meet."""
+        return self.manager.meeting_place if isinstance(self.manager, QueueManager) else None
+
+    def join_workers(self, directory: Path, channel: str) -> None:
+        """Share rooms, events and callbacks with the other workers of this server.
+
+        It must have no clients yet, and `startup` comes afterwards. A server that was given a client manager
+        keeps it.
+
+        Args:
+            directory: Where the workers meet.
+            channel: The same in all workers, and another one for each server of a process.
+        """
+        if self._may_join_workers:
+            self._may_join_workers = False
+            manager = for_workers(directory, channel)
+            manager.set_server(self)
+            manager.recovery = self._recovery
+            assert isinstance(self._rooms, Rooms)
+            manager.counter = self._rooms.counter
+            self.manager = self._rooms = self._connector.rooms = self._dispatcher.rooms = manager
+            self.cluster.queue = self._presence.rooms = manager
+            self._place_watches()
 
     @classmethod
     def option_names(cls) -> set[str]:
         """The options that the constructor takes, its own and those of the engine."""
-        names = {"engineio_logger", *option_names(EngineServer)}
+        names = {"engineio_logger", *EngineServer.option_names()}
         for base in cls.__mro__[:-1]:
             if "__init__" in vars(base):
                 names |= option_names(vars(base)["__init__"])
@@ -132,13 +239,15 @@ class AsyncServer(BaseServer):
         """
         self._loop.attach()
 
-    def on_loop(self) -> bool:
-        """Whether the caller is on the event loop."""
-        return self._loop.is_here()
+    def _serves(self) -> bool:
+        return self.loop is not None and self.loop.is_running()
 
     def _attached(self) -> None:
         self.eio.follow_loop()
+        self._health.loop_delay.start()
+        self._presence.start()
         self._rooms.start()
+        self.cluster.start()
 
     # Registration
 
@@ -173,13 +282,6 @@ class AsyncServer(BaseServer):
         super().register_namespace(namespace_handler)
         fit_methods(namespace_handler)
 
-    def instrument(self, *args: Any, **kwargs: Any) -> Any:
-        """Not available: python-socketio's admin interface patches the internals of its own engine."""
-        raise NotImplementedError(
-            "instrument() is not supported by asyncsock: the Socket.IO admin interface of python-socketio "
-            "patches the engine that asyncsock replaces; remove the call"
-        )
-
     # Sending
 
     @counts_as_coroutine
@@ -193,6 +295,7 @@ class AsyncServer(BaseServer):
         namespace: str | None = None,
         callback: Handler | None = None,
         ignore_queue: bool = False,
+        volatile: bool = False,
     ) -> Sent:
         """Emit an event to a client, a room, several rooms, or everybody in a namespace.
 
@@ -205,25 +308,24 @@ class AsyncServer(BaseServer):
             namespace: ``'/'`` by default.
             callback: Called with what the client acknowledges the event with.
             ignore_queue: Whether to reach only clients of this process.
+            volatile: Whether to leave out clients that it would not be sent to at once: those that have not
+                read what they were sent before, or have lost their connection.
 
         Returns:
             Something to await, or to drop: the event is on its way already. Awaiting waits for the
             message queue, and for room in the write buffer of a single recipient.
 
         Raises:
-            TypeError: The data cannot be encoded.
+            TypeError: The data cannot be encoded, or ``to`` is neither a room nor a list of rooms.
         """
         namespace = namespace or "/"
         room = room if to is None else to
         if self._verbose:
-            self.logger.info('emitting event "%s" to %s [%s]', event, room or "all", namespace)
-        if threading.get_ident() == self._loop.thread:
-            sent: Sent = self._rooms.emit(
-                event, data, namespace, room, skip_sid, callback, ignore_queue=ignore_queue
-            )
-            return sent
-        return self._rooms.emit_elsewhere(
-            self._loop, event, data, namespace, room, skip_sid, callback, ignore_queue
+            to_whom = shown(str(room or "all"))
+            self.logger.info('emitting event "%s" to %s [%s]', shown(event), to_whom, shown(namespace))
+        send = self._emit_here if threading.get_ident() == self._loop.thread else self._emit_elsewhere
+        return send(
+            event, data, namespace, room, skip_sid, callback, ignore_queue=ignore_queue, volatile=volatile
         )
 
     @counts_as_coroutine
@@ -236,6 +338,7 @@ class AsyncServer(BaseServer):
         namespace: str | None = None,
         callback: Handler | None = None,
         ignore_queue: bool = False,
+        volatile: bool = False,
     ) -> Sent:
         """Emit a ``message`` event; the arguments are those of `emit`."""
         return self.emit(
@@ -247,6 +350,7 @@ class AsyncServer(BaseServer):
             namespace=namespace,
             callback=callback,
             ignore_queue=ignore_queue,
+            volatile=volatile,
         )
 
     @counts_as_coroutine
@@ -282,10 +386,13 @@ class AsyncServer(BaseServer):
                 connect handler, and the client gets no event before that has ended.
             socketio.exceptions.TimeoutError: The client did not answer in time.
         """
-        checks.check_answers(self.manager)
+        checks.check_call(self.manager, self.async_handlers, to or sid)
         if not self.always_connect:
             refuse_call_in_connect_handler_of(to or sid)
-        return self._loop.result(super().call(event, data, to, sid, namespace, timeout, ignore_queue))
+        emit = partial(
+            self.emit, event, data=data, room=to or sid, namespace=namespace, ignore_queue=ignore_queue
+        )
+        return self._loop.result(answer_to(emit, timeout))
 
     def start_background_task(self, target: Handler, *args: Any, **kwargs: Any) -> Any:
         """Run a coroutine function as a task; from another thread, as a `concurrent.futures.Future`.
@@ -295,7 +402,7 @@ class AsyncServer(BaseServer):
         """
         loop = self._loop.elsewhere()
         if loop is not None:
-            return result_elsewhere(target(*args, **kwargs), loop)
+            return result_elsewhere(self.eio.tasks.spare_loop(target(*args, **kwargs)), loop)
         if self.loop is None:
             self.attach_loop()
         return self.eio.start_background_task(target, *args, **kwargs)
@@ -305,7 +412,9 @@ class AsyncServer(BaseServer):
         """Add a client to a room.
 
         Raises:
-            ValueError: The client is not connected to the namespace, or the room is another client's own.
+            ValueError: The client is not connected to the namespace, or is in ``max_rooms`` rooms already, or
+                the room is another client's own.
+            TypeError: The room is not hashable, such as a list.
         """
         return self._loop.call(self._rooms.enter_room, sid, namespace or "/", room)
 
@@ -328,38 +437,6 @@ class AsyncServer(BaseServer):
         """
         return self._loop.call(self._connector.disconnect, sid, namespace or "/", ignore_queue)
 
-    # The user session of a client
-
-    @counts_as_coroutine
-    def get_session(self, sid: str, namespace: str | None = None) -> Any:
-        """The user session of a client in a namespace, a dictionary; empty at first.
-
-        Returns:
-            The dictionary; on the event loop, an awaitable of it.
-
-        Raises:
-            KeyError: There is no such client.
-        """
-        return self._loop.result(super().get_session(sid, namespace))
-
-    @counts_as_coroutine
-    def save_session(self, sid: str, session: dict[str, Any], namespace: str | None = None) -> Any:
-        """Store the user session of a client in a namespace; on the event loop, await it.
-
-        Raises:
-            KeyError: There is no such client.
-        """
-        return self._loop.result(super().save_session(sid, session, namespace))
-
-    def session(self, sid: str, namespace: str | None = None) -> UserSession:
-        """The user session of a client, saved at the end of the block.
-
-        Example:
-            async with server.session(sid) as session:  # in a thread: with
-                session["user"] = "ann"
-        """
-        return UserSession(self, sid, namespace)
-
     async def _send_packet(self, eio_sid: str, pkt: Any) -> None:
         """Send a packet of python-socketio's, for its client managers."""
         encoded = pkt.encode()
@@ -370,17 +447,7 @@ class AsyncServer(BaseServer):
         await self.eio.send_packet(eio_sid, eio_pkt)
 
     async def _trigger_event(self, event: str, namespace: str, *args: Any) -> Any:
-        return await self._routes.trigger(event, namespace, *args)
-
-    def queue_health(self) -> dict[str, Any] | None:
-        """The state of the message queue, or None without one.
-
-        Returns:
-            ``queue``, its URL without the password; ``publishing`` and ``listening``, whether each connection
-            is up; ``seconds_lost``, since when one is not; ``last_error``; ``waiting``, the messages to be
-            published; ``dropped``, the events that the outbox had no room for.
-        """
-        return self._rooms.queue_health()
+        return await self._trigger(event, namespace, *args)
 
     async def startup(self) -> None:
         """Serve on the running event loop, once this process hears what others send.
@@ -389,12 +456,22 @@ class AsyncServer(BaseServer):
 
         Raises:
             asyncsock.queues.LoginRefused: The message queue refused the login.
+            RuntimeError: `instrument` was called without ``auth`` outside of debug mode.
         """
+        if self._admin is not None:
+            self._admin.check()
         self.attach_loop()
         await self._rooms.ready()
 
     async def shutdown(self) -> None:
         """Disconnect every client, once the handlers of its events have ended."""
+        self._presence.stop()
         await self.eio.shutdown()
         self._connector.stop()
+        if self._relocation is not None:
+            await self._relocation.leave_all()
+        if self._admin is not None:
+            self._admin.stop()
+        await self.cluster.stop()
         await self._rooms.stop()
+        self._health.loop_delay.stop()

@@ -80,7 +80,7 @@ class ServerLoop:
         def run() -> None:
             try:
                 future.set_result(function(*args))
-            except Exception as error:
+            except BaseException as error:
                 future.set_exception(error)
 
         loop.call_soon_threadsafe(run)

@@ -10,7 +10,8 @@ import select
 import socket
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 from measure import Outcome
 
@@ -101,10 +102,8 @@ class Client:
         return found
 
     def _answer(self, pong: bytes) -> None:
-        try:
+        with suppress(ConnectionError):  # it is leaving
             self.sock.send(pong)
-        except ConnectionError:
-            pass  # it is leaving
 
 
 class Swarm:
@@ -176,11 +175,13 @@ class Swarm:
         sock.connect((HOST, self.port))
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setblocking(False)
-        client = Client(sock, started)
-        self.clients.append(client)
-        self._by_fd[sock.fileno()] = client
-        self._epoll.register(sock, select.EPOLLIN)
+        self.add(Client(sock, started))
         sock.send(self._handshake)
+
+    def add(self, client: Client) -> None:
+        self.clients.append(client)
+        self._by_fd[client.sock.fileno()] = client
+        self._epoll.register(client.sock, select.EPOLLIN)
 
     def _connecting(self, client: Client) -> None:
         data = client.sock.recv(READ)
@@ -199,13 +200,24 @@ class Swarm:
             client.tail = b""
         for _, payload in client.frames(data):
             if payload[:1] == b"0":
-                client.sock.send(CONNECT)
-            elif payload[:2] == b"40":
-                client.connected = True
-                self.latencies.append(time.perf_counter() - client.started)
-                self.pending -= 1
-                if self._left:
-                    self._open()
+                client.sock.send(self._greeting(client))
+            else:
+                self._greeted(client, payload)
+
+    def _greeting(self, client: Client) -> bytes:
+        return CONNECT
+
+    def _greeted(self, client: Client, payload: bytes) -> None:
+        """Take a packet that comes after the greeting."""
+        if payload[:2] == b"40":
+            self._connected(client)
+
+    def _connected(self, client: Client) -> None:
+        client.connected = True
+        self.latencies.append(time.perf_counter() - client.started)
+        self.pending -= 1
+        if self._left:
+            self._open()
 
     # Leaving
 
@@ -350,8 +362,7 @@ class Swarm:
         self.run()
 
     def _acknowledged(self, client: Client) -> None:
-        data = client.sock.recv(READ)
-        for _, payload in client.frames(data):
+        for _, payload in client.frames(client.sock.recv(READ)):
             if payload.startswith(b"431"):
                 self.pending -= 1
 
@@ -397,3 +408,18 @@ class Swarm:
         self.run()
         outcome.operations = len(outcome.latencies)
         return outcome
+
+
+@contextmanager
+def looking_on(port: int) -> Iterator[None]:
+    """A browser with the Admin UI, which the server reports to."""
+    with socket.create_connection((HOST, port), timeout=TIMEOUT) as sock:
+        received = b""
+        for send, until in ((HANDSHAKE % b"", b'"sid"'), (frame(b"40/admin,"), b'["config"')):
+            sock.sendall(send)
+            while until not in received:
+                data = sock.recv(READ)
+                if not data:
+                    raise LoadError(f"the server refused the Admin UI: {received[-300:]!r}")
+                received += data
+        yield

@@ -17,15 +17,15 @@ class Connection:
 
     __slots__ = ("buffer", "chunked", "closes", "needed", "on_response", "port", "sock", "start", "status")
 
-    def __init__(self, port: int, on_response: Callable[[bytes], None]) -> None:
+    def __init__(self, port: int, on_response: Callable[[bytes], None] | None = None) -> None:
         self.port = port
-        self.on_response = on_response
+        self.on_response = on_response or _no_response
+        self.status = 0
         self.open()
 
     def open(self) -> None:
         self.buffer = b""
         self.start = self.needed = 0
-        self.status = 0
         self.chunked = self.closes = False
         self.sock = socket.create_connection((HOST, self.port), timeout=TIMEOUT)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -72,6 +72,10 @@ class Connection:
         if self.status != 200:
             raise LoadError(f"the server answered {self.status} {body[:200]!r}")
         return body
+
+
+def _no_response(body: bytes) -> None:
+    raise LoadError(f"a response to nothing: {body!r}")
 
 
 def _chunks(data: bytes) -> bytes:
@@ -171,25 +175,41 @@ class Poller:
         path = "/socket.io/?EIO=4&transport=polling"
         opened = self.gets.fetch(get(path))
         path += "&sid=" + json.loads(opened[1:])["sid"]
-        self.posts.fetch(post(path, b"40"))
+        self.gets.fetch(post(path, b"40"))
         self.get = get(path)
         self.event = b""
         self.close = post(path, b"1")
         if not (connected := self.gets.fetch(self.get)).startswith(b"40"):
             raise LoadError(f"no namespace: {connected!r}")
-        self._path = path
-        self._acknowledged = self._accepted = False
+        self.path = path
+        self._acknowledged = self._accepted = self._hanging = False
         self.latencies: list[float] = []
         self.end = 0.0
         self.busy = False
 
+    def ask(self, event: bytes) -> bytes:
+        """Send an event, and return what its acknowledgement number 1 has."""
+        self.gets.fetch(post(self.path, event))
+        return self.gets.fetch(self.get).removeprefix(b"431[").removesuffix(b"]")
+
+    def use(self, gets: Connection, posts: Connection) -> None:
+        """Go on over other connections."""
+        self.hang_up()
+        self.gets, self.posts = gets, posts
+        gets.on_response, posts.on_response = self._polled, self._posted
+
     def begin(self, event: bytes, end: float) -> None:
         """Poll, and send the first event."""
-        self.event = post(self._path, event)
+        self.event = post(self.path, event)
         self.end = end
         self.busy = True
-        self.gets.sock.send(self.get)
+        if not self._hanging:
+            self._poll()
         self._send()
+
+    def _poll(self) -> None:
+        self._hanging = True
+        self.gets.sock.send(self.get)
 
     def _send(self) -> None:
         self._acknowledged = self._accepted = False
@@ -201,6 +221,7 @@ class Poller:
         self._next()
 
     def _polled(self, body: bytes) -> None:
+        self._hanging = False
         if self.gets.status != 200:
             raise LoadError(f"a poll was answered with {self.gets.status} {body[:200]!r}")
         if b"431[" in body:
@@ -209,7 +230,7 @@ class Poller:
         if self._acknowledged and time.perf_counter() >= self.end:
             self._next()
             return
-        self.gets.sock.send(self.get)
+        self._poll()
         self._next()
 
     def _next(self) -> None:
@@ -224,6 +245,10 @@ class Poller:
             self.posts.fetch(self.close)
         except (LoadError, OSError):
             pass  # a server may cut the connection of a session that ends
+        self.hang_up()
+
+    def hang_up(self) -> None:
+        """Close the connections; the session goes on."""
         self.gets.sock.close()
         self.posts.sock.close()
 

@@ -39,6 +39,17 @@ def install() -> None:
     stamp.write_text(sys.version)
 
 
+def earlier(commit: str) -> Path:
+    """A folder with the package as it was at a commit."""
+    folder = HERE / ".peers" / "earlier" / commit
+    if not (folder / "asyncsock").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        archive = ["git", "archive", "--format=tar", commit, "asyncsock"]
+        packed = subprocess.run(archive, cwd=HERE.parent, stdout=subprocess.PIPE, check=True).stdout
+        subprocess.run(["tar", "-x", "-C", str(folder)], input=packed, check=True)
+    return folder
+
+
 def redis_server() -> str:
     """The path of redis-server, or "" where there is none: Debian's package is redis-server."""
     return shutil.which("redis-server") or ""

@@ -87,6 +87,9 @@ class Outcome:
         errors: How many requests were answered with an error; they are no operations.
         server_busy: Which part of `wall` the server was running. `cpu` may hold more: what it did afterwards.
         memory: Bytes per client, for the workload that measures memory and nothing else.
+        growth: By how many bytes the server's memory grew at most, for the workloads that flood it.
+        logged: How many bytes it wrote to its log meanwhile.
+        sent: How many bytes the flood was.
     """
 
     operations: int = 0
@@ -97,6 +100,9 @@ class Outcome:
     errors: int = 0
     server_busy: float = 0.0
     memory: float | None = None
+    growth: int | None = None
+    logged: int = 0
+    sent: int = 0
 
     def cpu_us(self) -> float:
         """Server CPU microseconds per operation."""

@@ -9,12 +9,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from goals import check
+import flood_report
+from goals import check, check_floods
 from measure import Outcome
-from servers import PEERS
+from servers import OURS, PEERS
 
 RESULTS = Path(__file__).resolve().parent / "results"
-OURS = "asyncsock"
 COLOURS = {
     "python-socketio": "#4c78a8",
     "flask-gevent": "#72b7b2",
@@ -32,9 +32,11 @@ COLOURS = {
 def summarise(workload: Any, size: int, rounds: dict[str, list[Outcome] | str]) -> dict[str, Any]:
     """The medians of one workload's rounds, ready for JSON.
 
-    A ratio is the median over the rounds of the peer's figure in a round to ours in the same round.
+    A ratio is the median over the rounds of a server's figure in a round to the base's in the same round.
     """
-    ours = rounds.get(OURS)
+    if workload.group == "hostile":
+        return flood_report.summarise(workload, rounds)
+    ours = rounds.get(workload.base)
     servers: dict[str, Any] = {}
     for name, outcomes in rounds.items():
         title = PEERS[name].title
@@ -72,6 +74,8 @@ def _figure(outcome: Outcome) -> float:
 
 def text(workload: dict[str, Any]) -> str:
     """One workload's results for the terminal."""
+    if workload["measure"] == flood_report.MEASURE:
+        return flood_report.text(workload)
     unit = f"server CPU µs per {workload['unit']}" if workload["measure"] == "us" else "KB per client"
     lines = [f"\n{workload['title']} ({unit})"]
     for result in workload["servers"].values():
@@ -89,14 +93,24 @@ def text(workload: dict[str, Any]) -> str:
 
 
 def write(results: dict[str, Any], partial: bool) -> None:
-    """Write latest.md, latest.json and latest.svg (or quick.*, partial.*) into results/."""
-    name = "partial" if partial else "quick" if results["quick"] else "latest"
+    """Write latest.md, latest.json and latest.svg (or quick.*, partial.*), and hostile.*, into results/."""
     RESULTS.mkdir(exist_ok=True)
-    results["goals"] = check({workload["name"]: workload for workload in results["workloads"]})
+    floods = [w for w in results["workloads"] if w["measure"] == flood_report.MEASURE]
+    others = [w for w in results["workloads"] if w["measure"] != flood_report.MEASURE]
+    if floods:
+        hostile = {**results, "workloads": floods, "goals": check_floods(floods)}
+        _write("hostile", hostile, flood_report.markdown(hostile))
+    if others:
+        name = "partial" if partial else "quick" if results["quick"] else "latest"
+        results = {**results, "workloads": others, "goals": check({w["name"]: w for w in others})}
+        _write(name, results, markdown(results, f"{name}.svg"))
+        (RESULTS / f"{name}.svg").write_text(chart(results))
+
+
+def _write(name: str, results: dict[str, Any], page: str) -> None:
     (RESULTS / f"{name}.json").write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
-    (RESULTS / f"{name}.md").write_text(markdown(results, f"{name}.svg"))
-    (RESULTS / f"{name}.svg").write_text(chart(results))
-    print(f"\nWritten: {RESULTS / name}.md, .json, .svg")
+    (RESULTS / f"{name}.md").write_text(page)
+    print(f"\nWritten: {RESULTS / name}.md, .json")
 
 
 def markdown(results: dict[str, Any], chart_name: str) -> str:

@@ -28,8 +28,10 @@ def arguments() -> argparse.Namespace:
         "--quick", action="store_true", help="all of it in about two minutes, with fewer clients"
     )
     names = [workload.name for workload in WORKLOADS]
+    names += sorted({workload.group for workload in WORKLOADS if workload.group})
     parser.add_argument("--only", nargs="+", choices=names, metavar="WORKLOAD", help=", ".join(names))
     parser.add_argument("--servers", nargs="+", choices=list(PEERS), metavar="SERVER", help=", ".join(PEERS))
+    parser.add_argument("--before", metavar="COMMIT", help="asyncsock as it was then is a further server")
     parser.add_argument("--rounds", type=int, default=3, help="measured rounds (3)")
     parser.add_argument("--seconds", type=float, help="length of a round (1, quick: 0.1)")
     return parser.parse_args()
@@ -39,10 +41,12 @@ def main() -> None:
     install()
     import report
     from measure import machine
-    from servers import LOAD_CORE, SERVER_CORE, Pool, versions
+    from servers import BEFORE, LOAD_CORE, OURS, SERVER_CORE, Pool, add_before, versions
     from workloads import QUEUE, WORKLOADS
 
     options = arguments()
+    if options.before is not None:
+        add_before(options.before)
     seconds = options.seconds or (0.1 if options.quick else 1.0)
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
@@ -64,9 +68,12 @@ def main() -> None:
         try:
             for workload in WORKLOADS:
                 size = workload.size[1] if options.quick else workload.size[0]
-                if (not size) if options.only is None else workload.name not in options.only:
+                asked_for = options.only and {workload.name, workload.group}.intersection(options.only)
+                if not (size if options.only is None else asked_for):
                     continue
                 names = [n for n in workload.servers if options.servers is None or n in options.servers]
+                if options.before is not None and OURS in workload.servers:
+                    names.append(BEFORE)
                 if names:
                     rounds = measure(pool, workload, size or workload.size[0], names, seconds, options)
                     results["workloads"].append(report.summarise(workload, size or workload.size[0], rounds))
@@ -98,7 +105,7 @@ def measure(pool, workload, size, names, seconds, options) -> dict[str, list | s
                 continue
             queue = None
             try:
-                queue = QUEUE.url(name) if workload.queue else None
+                queue = QUEUE.url(name) if workload.queue and PEERS[name].channel else None
                 if workload.fresh:
                     pool.drop(name, queue)
                 server = pool.get(name, queue)

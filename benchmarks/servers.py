@@ -11,10 +11,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from install import APPS, BUN, PEER_PYTHON
+from install import APPS, BUN, PEER_PYTHON, earlier
 from measure import tree
 
 LOGS = Path(__file__).resolve().parent / "results" / "raw"
@@ -43,6 +43,7 @@ class Peer:
     environ: dict[str, str] = field(default_factory=dict)
     most_clients: int = 1_000_000
     channel: str = ""  # the Redis channel that it listens on, for the queue
+    foreign: bool | None = None  # a group: whether requests come in at another worker than the session's
 
 
 PEERS = {
@@ -52,6 +53,9 @@ PEERS = {
     ),
     "asyncsock-quiet": Peer(
         "asyncsock, --no-access-log", _uvicorn(sys.executable, "asyncsock_app:asgi", "--no-access-log")
+    ),
+    "asyncsock-websockets": Peer(
+        "asyncsock, --ws websockets", _uvicorn(sys.executable, "asyncsock_app:asgi", "--ws", "websockets")
     ),
     "python-socketio": Peer(
         "python-socketio, uvicorn", _uvicorn(PEER_PYTHON, "python_socketio_app:asgi"), channel="socketio"
@@ -93,6 +97,37 @@ PEERS = {
         "asgiref WsgiToAsgi, uvicorn", _uvicorn(PEER_PYTHON, "--factory", "wsgi_app:wsgi_to_asgi")
     ),
 }
+
+_group = Peer(
+    "asyncsock, 2 workers",
+    _uvicorn(sys.executable, "asyncsock_app:asgi", "--workers", "2"),
+    foreign=False,
+)
+PEERS |= {
+    "asyncsock-recovery": replace(
+        PEERS["asyncsock"], title="asyncsock, connection state recovery", environ={"RECOVERY": "1"}
+    ),
+    "asyncsock-admin": replace(
+        PEERS["asyncsock"], title="asyncsock, Admin UI, production", environ={"ADMIN": "production"}
+    ),
+    "asyncsock-metrics": replace(PEERS["asyncsock"], title="asyncsock, metrics", environ={"METRICS": "1"}),
+    "node-recovery": replace(
+        PEERS["node"], title="Node, connection state recovery", environ={"RECOVERY": "1"}
+    ),
+    "asyncsock-workers": _group,
+    "asyncsock-foreign": replace(_group, title="asyncsock, 2 workers, the other's sessions", foreign=True),
+    "asyncsock-redis": replace(_group, title="asyncsock, 2 workers, Redis", channel="flask-socketio"),
+    "node-workers": Peer("Node, 2 workers, @socket.io/sticky", lambda port: ["node", "node_workers.mjs"]),
+}
+
+OURS = "asyncsock"
+BEFORE = "asyncsock-before"
+
+
+def add_before(commit: str) -> None:
+    """Make asyncsock as it was at a commit one of the peers, with the programs of today."""
+    folder = earlier(commit)
+    PEERS[BEFORE] = replace(PEERS[OURS], title=f"asyncsock at {commit}", environ={"PYTHONPATH": str(folder)})
 
 
 def _cores() -> tuple[int, int]:
@@ -250,7 +285,7 @@ def versions() -> dict[str, str]:
         found[name] = number
     for name, command in (("node", ["node", "--version"]), ("bun", [BUN, "--version"])):
         found[name] = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    for package in ("socket.io", "@socket.io/bun-engine", "@socket.io/redis-adapter"):
+    for package in ("socket.io", "@socket.io/bun-engine", "@socket.io/redis-adapter", "@socket.io/sticky"):
         text = (APPS / "node_modules" / package / "package.json").read_text()
         match = re.search(r'"version": "([^"]+)"', text)
         found[package] = match[1] if match else "?"

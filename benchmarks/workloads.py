@@ -7,14 +7,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from clients import CHROMIUM, Swarm, frame
+from clients import CHROMIUM, Swarm, frame, looking_on
+from flooder import FLOODS
+from hostile import flood
 from http_clients import Poller, polling_acknowledgements, requests
 from measure import Meter, Outcome, memory_bytes, settle
+from recovery import come_back
 from redis_queue import Redis
-from servers import PEERS, Server
+from servers import OURS, PEERS, Server
+from workers import messages, polling, upgrade, upgraded
 
 ALL = ("asyncsock", "python-socketio", "flask-gevent", "flask-threading", "node", "bun")
 WSGI = ("asyncsock", "asyncsock-quiet", "gunicorn-gthread", "gunicorn-gevent", "a2wsgi", "wsgi-to-asgi")
+HOSTILE = ("asyncsock", "asyncsock-websockets", "python-socketio", "node")
+WORKERS = ("asyncsock-workers", "asyncsock-foreign")
+POLLED = (*WORKERS, "node-workers")
+OBSERVED = ("asyncsock", "asyncsock-metrics", "asyncsock-admin")
+RECOVERING = ("asyncsock-recovery", "node-recovery")
 QUEUED = ("asyncsock", "python-socketio", "flask-gevent", "node", "bun")
 
 
@@ -27,10 +36,12 @@ class Workload:
         title: What is done, for the table.
         unit: What one operation is.
         measure: Does one round: (server, size, seconds) to an outcome.
-        size: How many clients, in a full run and in a quick one (0: not in a quick run).
+        size: How many clients, in a full run and in a quick one (0: not in such a run).
         servers: Which servers it makes sense for.
         fresh: Whether each round wants a newly started server, and no unmeasured round.
         queue: Whether the servers listen to a Redis queue.
+        group: A name for several workloads on the command line.
+        base: The server that the others are compared with.
     """
 
     name: str
@@ -41,6 +52,8 @@ class Workload:
     servers: tuple[str, ...] = ALL
     fresh: bool = False
     queue: bool = False
+    group: str = ""
+    base: str = OURS
 
 
 def _broadcast(server: Server, size: int, seconds: float, emits: int, headers: bytes = b"") -> Outcome:
@@ -97,6 +110,16 @@ def _ack(
         outcome.operations, outcome.latencies = done.operations, done.latencies
         swarm.leave(swarm.clients)
     return outcome
+
+
+def _observed(
+    server: Server, size: int, seconds: float, measure: Callable[[Server, int, float], Outcome]
+) -> Outcome:
+    """A workload, while a browser looks on with the Admin UI if the server has that."""
+    if "ADMIN" not in PEERS[server.name].environ:
+        return measure(server, size, seconds)
+    with looking_on(server.port):
+        return measure(server, size, seconds)
 
 
 def _polling(server: Server, size: int, seconds: float) -> Outcome:
@@ -203,6 +226,7 @@ class Queued:
 
 
 QUEUE = Queued()
+_workers = partial(Workload, group="workers", base="asyncsock-workers")
 
 WORKLOADS = [
     Workload(
@@ -211,7 +235,7 @@ WORKLOADS = [
         "delivery",
         partial(_broadcast, emits=1),
         (1000, 300),
-        (*ALL, "floor"),
+        (*ALL, "floor", "asyncsock-recovery"),
     ),
     Workload(
         "burst",
@@ -219,6 +243,7 @@ WORKLOADS = [
         "delivery",
         partial(_broadcast, emits=100),
         (500, 100),
+        (*ALL, "asyncsock-recovery"),
     ),
     Workload("rooms", "room broadcast, rooms of 10, {size} clients", "delivery", _rooms, (1000, 200)),
     Workload(
@@ -278,4 +303,109 @@ WORKLOADS = [
         partial(_broadcast, emits=1, headers=CHROMIUM),
         (500, 100),
     ),
+    *[
+        Workload(
+            name,
+            f"{{size}} clients come back at once, {title}",
+            "client",
+            partial(come_back, kept=kept, net=net),
+            (2000, 200),
+            RECOVERING,
+            fresh=True,
+            group="recovery",
+            base="asyncsock-recovery",
+        )
+        for name, title, kept, net in (
+            ("recovery-10k", "each has missed 3 of 10,000 events", 10_000, False),
+            ("recovery-50k", "each has missed 3 of 50,000 events", 50_000, False),
+            ("recovery-missed", "3 of 10,000 events, beyond what a new client costs", 10_000, True),
+        )
+    ],
+    *[
+        Workload(
+            f"observed-{name}",
+            f"seen: {title}",
+            unit,
+            partial(_observed, measure=measure),
+            size,
+            OBSERVED,
+            fresh=True,
+            group="observed",
+        )
+        for name, title, unit, measure, size in (
+            ("ack", "event, ack, 64 B, {size} clients", "event", partial(_ack, payload=64), (100, 100)),
+            (
+                "paced",
+                "paced broadcast, {size} clients",
+                "delivery",
+                partial(_broadcast, emits=1),
+                (1000, 300),
+            ),
+        )
+    ],
+    _workers(
+        "workers-poll", "two workers: event, ack, by polling, {size} client", "event", polling, (1, 1), POLLED
+    ),
+    _workers(
+        "workers-polls",
+        "two workers: event, ack, by polling, {size} clients",
+        "event",
+        polling,
+        (64, 64),
+        POLLED,
+    ),
+    _workers(
+        "workers-upgrade",
+        "two workers: from polling to a WebSocket, {size} clients",
+        "client",
+        upgrade,
+        (200, 50),
+        WORKERS,
+    ),
+    _workers(
+        "workers-ack",
+        "two workers: event, ack, {size} WebSockets that polled before",
+        "event",
+        upgraded,
+        (64, 64),
+        WORKERS,
+    ),
+    _workers(
+        "workers-messages",
+        "two workers: bursts of 200 broadcasts, {size} clients",
+        "message",
+        messages,
+        (2, 2),
+        ("asyncsock-workers", "asyncsock-redis"),
+        queue=True,
+    ),
+    *[
+        Workload(
+            f"workers-alone-{name}",
+            f"one process alone: event, ack, 64 B{how}, {{size}} clients",
+            "event",
+            measure,
+            (100, 0),
+            (OURS,),
+            fresh=True,
+            group="workers",
+        )
+        for name, how, measure in (
+            ("ack", "", partial(_ack, payload=64)),
+            ("polling", ", by polling", _polling),
+        )
+    ],
+    *[
+        Workload(
+            f"hostile-{name}",
+            each.title,
+            "answer",
+            partial(flood, name=name),
+            (0, 0),
+            HOSTILE if name != "def" else ("asyncsock", "flask-threading"),
+            fresh=True,
+            group="hostile",
+        )
+        for name, each in FLOODS.items()
+    ],
 ]

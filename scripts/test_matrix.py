@@ -49,6 +49,7 @@ MODULES = {
         "surface",
     ),
     "codec": (
+        "last_arguments",
         "msgpack",
         "packets",
         "values",
@@ -77,6 +78,19 @@ MODULES = {
         "threads",
         "wsgi",
     ),
+    "observing": (
+        "metrics",
+        "sentry",
+        "traces",
+    ),
+    "recovery": (
+        "claims",
+        "coming_back",
+        "flask",
+        "log",
+        "missed_events",
+        "not_restored",
+    ),
     "server": (
         "acknowledgements",
         "awaitables",
@@ -94,6 +108,16 @@ MODULES = {
         "socketio_protocol",
     ),
     "uvicorn": ("probe",),
+    "workers": (
+        "directory",
+        "frames",
+        "greetings",
+        "handover",
+        "hosts_without_broker",
+        "joining",
+        "relay",
+        "tunnels",
+    ),
 }
 # One module for each message broker, with the broker.
 BROKERS = (

@@ -205,7 +205,7 @@ async def test_a_packet_out_of_place_in_polling_harms_nobody(engine: Server, pac
         "EIO=4&transport=polling&sid=wrong",
         "EIO=4&transport=polling&sid=a&sid=b",
         "EIO=4&transport=polling&sid=%00%ff",
-        "EIO=4&transport=polling&sid=" + "x" * 10_000,
+        "EIO=4&transport=polling&sid=" + "x" * 5_000,
         "EIO=%34%34&transport=polling",
         "EIO=4%0d%0aX:%20y&transport=polling",
         "&&&=&%",
@@ -472,18 +472,12 @@ async def test_bytes_may_come_one_at_a_time(engine: Server) -> None:
         assert await raw.close_code() == 1000
 
 
-async def test_a_frame_right_behind_the_handshake_harms_nobody(engine: Server) -> None:
-    """RFC 6455 has a client wait for the answer, and uvicorn drops what comes before."""
-    async with survives(engine, warns=False), await RawSocket.connect(engine) as raw:
+async def test_a_frame_right_behind_the_handshake_is_refused(engine: Server, asgi_server: str) -> None:
+    """RFC 6455 has a client wait for the answer."""
+    ours = asgi_server == "uvicorn"  # uvicorn's other classes drop the frame
+    async with survives(engine, warns=ours), await RawSocket.connect(engine) as raw:
         await raw.send(upgrade_request() + frame(TEXT, b"4early"))
-        status, _headers = await raw.response_head()
-        assert status == 101
-        assert (await raw.read_frame())[1][:1] == b"0"
-        await raw.send(frame(TEXT, b"4late"))
-        opcode, payload = await raw.read_frame()
-        if payload == b"4early":
-            opcode, payload = await raw.read_frame()
-        assert opcode == CLOSE or payload == b"4late"
+        assert (await raw.response_head())[0] == (400 if ours else 101)
 
 
 @pytest.mark.parametrize(
@@ -644,6 +638,9 @@ async def test_an_unknown_packet_type_closes_the_connection(sockets: Server, pac
         ['451-["x",{"_placeholder":true,"num":1e400}]', b"1"],
         ['451-["x",{"_placeholder":true,"num":null}]', b"1"],
         ['451-["x",{"_placeholder":true}]', b"1"],
+        [f'451-["message",{PLACEHOLDER},{PLACEHOLDER}]', b"copied"],
+        [f'451-["message",[{",".join([PLACEHOLDER] * 10_000)}]]', b"multiplied"],
+        [f"461-[{PLACEHOLDER},{PLACEHOLDER}]", b"1"],
         [f"451-[{PLACEHOLDER}]", b"message"],
         ["451-[1]", b"1"],
         ["451-{}", b"1"],
@@ -683,19 +680,6 @@ async def test_a_binary_packet_of_no_attachments_is_an_event_or_closes(sockets: 
             assert await receive(ws) == '42["message-back","x"]'
         except ConnectionClosed:
             pass
-
-
-async def test_copies_of_an_attachment_count_towards_the_limit_of_all_attachments(sockets: Server) -> None:
-    """Data that look like its placeholder get it too, and a server that sends them on multiplies it."""
-    copies = ",".join([PLACEHOLDER] * 30)
-    async with survives(sockets, warns=False), connected(sockets) as ws:
-        await ws.send(f'451-["message",{copies}]')
-        await ws.send(b"few")
-        assert str(await receive(ws)).startswith('4530-["message-back",')
-    async with survives(sockets), connected(sockets) as ws:
-        await ws.send(f'451-["message",{copies}]')
-        await ws.send(b"x" * 500_000)
-        assert await close_code(ws) is not None
 
 
 async def test_a_client_that_leaves_amid_attachments_is_forgotten(sockets: Server) -> None:

@@ -21,6 +21,7 @@ import pytest
 from tests.support.required_parts import require
 from tests.support.server_process import ROOT, Server, serve, stop
 from tests.support.server_restarts import restarted
+from tests.support.worker_processes import wait_for_workers
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 
@@ -124,6 +125,15 @@ def chat(pages: Pages) -> Iterator[Server]:
         yield server
 
 
+@pytest.fixture
+def chat_on_two_workers(pages: Pages, tmp_path: Path) -> Iterator[Server]:
+    """The chat example under uvicorn with two workers, both of which serve."""
+    env = {"CHAT_FILE": str(tmp_path / "chat")}
+    with serve("app:asgi", args=["--app-dir", "examples/chat", "--workers", "2"], env=env) as server:
+        wait_for_workers(server, 2, "Application startup complete")
+        yield server
+
+
 def test_two_people_see_each_other_and_talk_in_a_room(pages: Pages, chat: Server) -> None:
     pages.play("room", chat)
 
@@ -158,6 +168,12 @@ def test_two_tabs_of_one_user_are_one_person(pages: Pages, chat: Server) -> None
 
 def test_the_page_works_with_the_keyboard_alone(pages: Pages, chat: Server) -> None:
     pages.play("keyboard", chat)
+
+
+def test_people_on_two_workers_are_in_one_chat_and_see_which_they_are_on(
+    pages: Pages, chat_on_two_workers: Server
+) -> None:
+    pages.play("workers", chat_on_two_workers)
 
 
 def test_pages_come_back_after_a_restart_and_send_what_was_written_meanwhile(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import functools
 import importlib.util
 import inspect
@@ -13,6 +14,8 @@ from urllib.parse import unquote
 
 import pytest
 
+from asyncsock.engine.limits import Limits
+from tests.support.log_calls import Line, logged_lines
 from tests.support.parity_differences import DIFFERENCES
 from tests.support.required_parts import require
 from tests.support.server_process import ROOT
@@ -165,3 +168,45 @@ def test_every_argument_is_in_the_table(flask_socketio: Any) -> None:
     client = flask_socketio.SocketIO.test_client
     assert parameters(client) - {"app"} <= named("Test client")
     assert parameters(flask_socketio.SocketIO.run) - {"app"} <= named("Running")
+
+
+# docs/hostile-clients.md
+
+
+@pytest.mark.parametrize(
+    "limit", [each for each in dataclasses.fields(Limits) if each.init], ids=lambda each: each.name
+)
+def test_every_limit_is_in_the_guide_with_its_default(limit: dataclasses.Field[Any]) -> None:
+    page = (ROOT / "docs" / "hostile-clients.md").read_text()
+    (row,) = [line for line in page.splitlines() if line.startswith("| ") and f"`{limit.name}`" in line]
+    bounded = page.index(row) < page.index("## What to set")
+    assert bounded == (limit.default is not None)
+    if bounded:
+        default = limit.default
+        spellings = f"{default:,}", f"{default / 1024:g} KB", f"{default:g} seconds"
+        assert any(f"`{limit.name}`, {spelling} " in row for spelling in spellings), row
+
+
+# docs/observing.md
+
+
+OBSERVING = (ROOT / "docs" / "observing.md").read_text()
+
+
+def test_every_warning_and_every_error_is_in_the_list_with_what_to_do() -> None:
+    listed: dict[Line, str] = {}
+    logger = ""
+    for row in OBSERVING.partition("### Warnings and errors\n")[2].partition("\n## ")[0].splitlines():
+        if named := re.match("`(.+?)`: ", row):
+            logger = named[1]
+        elif cells := re.fullmatch(r"\| (WARNING|ERROR) \| (`+ ?)(.+?) ?`+ \| (.+) \|", row):
+            listed[Line(logger, cells[1], cells[3])] = cells[4]
+    lines = logged_lines()
+    assert len(lines) > 50
+    assert [line for line in lines if line not in listed] == []
+    assert [line for line in listed if line not in lines] == []
+
+
+@pytest.mark.parametrize("name", ["json_lines.py", "logging.json"])
+def test_the_page_quotes_the_files_about_logs(name: str) -> None:
+    assert f"\n{(ROOT / 'docs' / name).read_text()}```" in OBSERVING

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.javascript_checks import OUTSIDE, Outcomes, outcomes
 from tests.support.required_parts import require
 from tests.support.server_log import trouble
 from tests.support.server_process import Server, serve
@@ -33,7 +34,6 @@ MODES = ("polling", "websocket", "upgrade")
 # Less than the time limit of one test, which waits for the whole run.
 RUN_TIMEOUT = 45.0
 
-Outcomes = dict[str, str | None]
 Run = tuple[str, str, str]
 
 
@@ -65,30 +65,6 @@ def require_clients(*packages: str) -> None:
         require((FOLDER / "node_modules" / package).is_dir(), f"npm package {package} in tests/js")
 
 
-def run_checks(server: Server, version: str, mode: str) -> Outcomes:
-    """What each check of one Node process came to: None for a check that passed."""
-    line = ["node", "checks.mjs", server.url, version, mode]
-    process = subprocess.Popen(
-        line, cwd=FOLDER, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8"
-    )
-    watchdog = threading.Timer(RUN_TIMEOUT, process.kill)
-    watchdog.start()
-    outcomes: Outcomes = {}
-    other: list[str] = []
-    assert process.stdout is not None
-    with process:
-        for text in process.stdout:
-            if text.startswith("{"):
-                outcome = json.loads(text)
-                outcomes[outcome["name"]] = outcome["error"]
-            else:
-                other.append(text)
-    watchdog.cancel()
-    if process.returncode or other:
-        outcomes["no error outside the checks"] = f"exit code {process.returncode}\n{''.join(other)}"
-    return outcomes
-
-
 class Runs:
     """Runs each combination once, when the first test asks for it."""
 
@@ -108,7 +84,8 @@ class Runs:
     def run(self, run: Run) -> Outcomes:
         if run not in self.outcomes:
             way, version, mode = run
-            self.outcomes[run] = run_checks(self.server(way, version), version, mode)
+            line = ["node", "checks.mjs", self.server(way, version).url, version, mode]
+            self.outcomes[run] = outcomes(line, FOLDER, RUN_TIMEOUT)
         return self.outcomes[run]
 
 
@@ -134,7 +111,7 @@ def test_with_the_javascript_client(runs: Runs, run: Run, check: str) -> None:
 @pytest.mark.parametrize("version", PARSERS)
 @pytest.mark.parametrize("way", WAYS)
 def test_nothing_fails_outside_the_checks(runs: Runs, way: str, version: str, mode: str) -> None:
-    error = runs.run((way, version, mode)).get("no error outside the checks")
+    error = runs.run((way, version, mode)).get(OUTSIDE)
     if error is not None:
         pytest.fail(error, pytrace=False)
 

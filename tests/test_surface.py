@@ -34,10 +34,6 @@ DIFFERENCES = {
     "socketio.AsyncServer": {
         "eio": ("value", "the engine is ours"),
         "environ": ("value", "built when it is first asked for, so it is a mapping that cannot be changed"),
-        "instrument": (
-            "signature",
-            "python-socketio's admin interface patches the engine that ours replaces",
-        ),
     },
     "socketio.ASGIApp": {},
     "socketio.AsyncManager": {},

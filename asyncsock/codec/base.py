@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -28,14 +27,16 @@ class Incoming(msgspec.Struct, gc=False, eq=False):
     It is compared by identity, so that it can name the handler that runs for it.
 
     Attributes:
-        attachments: For each attachment, how many places of the data it goes to.
+        attachments: How many attachments it has.
+        arrived: When it came, by `time.perf_counter`, if events are measured.
     """
 
     kind: int
     namespace: str
     id: int | None
     data: Any
-    attachments: Sequence[int] = ()
+    attachments: int = 0
+    arrived: float = 0.0
 
 
 class Codec(Protocol):
@@ -49,7 +50,10 @@ class Codec(Protocol):
         """
 
     def detach(self, body: Body) -> Body:
-        """A copy of encoded data that does not change when the original data does."""
+        """A copy of encoded data that does not change when the original data does, and takes what it must."""
+
+    def with_argument(self, body: Body, text: str) -> Body:
+        """The data of an event with one more argument, which is ASCII without quotes and backslashes."""
 
     def assemble(self, kind: int, namespace: str, body: Body | None, id: int | None = None) -> list[Packet]:
         """The Engine.IO packets of a Socket.IO packet."""
@@ -66,6 +70,16 @@ class Codec(Protocol):
 
         Raises:
             BadPacket: It is not a packet that a client may send.
+        """
+
+    def event_in(self, body: Body) -> str:
+        """The name of an event whose name and arguments `encode` has encoded."""
+
+    def load(self, body: Body) -> Any:
+        """Decode what `encode` has encoded.
+
+        Raises:
+            ValueError: It cannot be decoded.
         """
 
     def join(self, data: Any, attachments: list[bytes]) -> Any:

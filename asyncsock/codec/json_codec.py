@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json as stdlib_json
-from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -84,7 +83,10 @@ class JSONCodec:
         self.encode: Callable[[Any], Body] = encode_json if json is None else encode_json_with(json)
 
     def detach(self, body: Body) -> Body:
-        return body
+        return Body(bytes(memoryview(body.data)), body.attachments)  # orjson's are in blocks of 4 KB or so
+
+    def with_argument(self, body: Body, text: str) -> Body:
+        return Body(b'%b,"%b"]' % (body.data.rstrip()[:-1], text.encode()), body.attachments)
 
     def assemble(self, kind: int, namespace: str, body: Body | None, id: int | None = None) -> list[Packet]:
         attachments = body.attachments if body is not None else ()
@@ -133,13 +135,20 @@ class JSONCodec:
             raise BadPacket("a packet without an array of data")
         id = _number(message[position:start], "id") if start > position else None
         data = self._load(message[start:])
-        return Incoming(kind, namespace, id, data, count_places(data, count) if count else ())
+        if count:
+            check_placeholders(data, count)
+        return Incoming(kind, namespace, id, data, count)
 
     def prepend(self, event: str, arguments: Body) -> Body:
         """The data of an event, from its arguments encoded as an array."""
         start = b"[" + self.encode(event).data
         rest = arguments.data[1:] if arguments.data == b"[]" else b"," + arguments.data[1:]
         return Body(start + rest, arguments.attachments)
+
+    def event_in(self, body: Body) -> str:
+        start = body.data.find(b'"') + 1
+        name: bytes = body.data[start : body.data.find(b'"', start)]
+        return name.decode(errors="replace") if b"\\" not in name else str(self.load(body)[0])
 
     def load(self, body: Body) -> Any:
         """Decode what `encode` has encoded.
@@ -150,7 +159,7 @@ class JSONCodec:
         data = self._load(body.data.decode())
         if not body.attachments:
             return data
-        count_places(data, len(body.attachments))
+        check_placeholders(data, len(body.attachments))
         return self.join(data, list(body.attachments))
 
     def join(self, data: Any, attachments: list[bytes]) -> Any:
@@ -191,20 +200,18 @@ def _number(text: str, what: str) -> int:
     raise BadPacket(f"a bad {what}")
 
 
-def count_places(data: Any, count: int) -> list[int]:
-    """How many places of the data each attachment goes to. More than one if the client repeats a placeholder.
+def check_placeholders(data: Any, count: int) -> None:
+    """Refuse data that do not have exactly one place for each attachment.
+
+    More than one would multiply what a client has sent when a server sends it on.
 
     Raises:
-        BadPacket: There is an attachment without a place, or a place without an attachment.
+        BadPacket: There is an attachment without a place or with several, or a place without an attachment.
     """
     numbers: list[int] = []
     _find_placeholders(data, numbers)
-    if len(numbers) == count == 1 and numbers[0] == 0:
-        return [1]
-    places = Counter(numbers)
-    if len(places) != count or not all(0 <= number < count for number in places):
-        raise BadPacket(f"{count} attachments that its data does not have")
-    return [places[number] for number in range(count)]
+    if len(numbers) != count or sorted(numbers) != list(range(count)):
+        raise BadPacket(f"placeholders that do not match {count} attachments")
 
 
 def _find_placeholders(data: Any, numbers: list[int]) -> None:

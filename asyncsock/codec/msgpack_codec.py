@@ -21,6 +21,7 @@ from .values import Body, NotEncodable, Plain
 
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 MILLISECOND = timedelta(milliseconds=1)
+MOST_OF_NAME = 256  # bytes in which the name of an event usually ends
 TYPE_0 = 0
 UNDEFINED, DATE = b"\xd4\x00", b"\xd7\x00"  # what precedes the data in fixext 1 and fixext 8
 # The same in ext 8, 16 and 32, by the length of the data.
@@ -52,6 +53,13 @@ class MsgpackCodec:
     def detach(self, body: Body) -> Body:
         return body
 
+    def with_argument(self, body: Body, text: str) -> Body:
+        array = msgpack.Unpacker(max_buffer_size=len(body.data))
+        array.feed(body.data)
+        size = array.read_array_header()
+        items = body.data[array.tell() :]
+        return Body(msgpack.Packer().pack_array_header(size + 1) + items + msgpack.packb(text))
+
     def assemble(self, kind: int, namespace: str, body: Body | None, id: int | None = None) -> list[Packet]:
         fields = 2 + (body is not None) + (id is not None)
         parts = [b"%c\xa4type%c\xa3nsp" % (0x80 + fields, kind), msgpack.packb(namespace)]
@@ -78,6 +86,18 @@ class MsgpackCodec:
         if id is not None and (type(id) is not int or not 0 <= id <= MAX_ID):
             raise BadPacket("a bad id")
         return Incoming(kind, namespace.partition("?")[0] or "/", id, fields.get("data"))
+
+    def event_in(self, body: Body) -> str:
+        unpacker = msgpack.Unpacker(unicode_errors="replace")
+        unpacker.feed(body.data[:MOST_OF_NAME])
+        try:
+            unpacker.read_array_header()
+            return str(unpacker.unpack())
+        except msgpack.OutOfData:  # it is longer
+            return str(self.load(body)[0])
+
+    def load(self, body: Body) -> Any:
+        return self._load(body.data)
 
     def join(self, data: Any, attachments: list[bytes]) -> Any:
         return data

@@ -28,6 +28,9 @@ class PacketCodec:
     def detach(self, body: Body) -> Body:
         return Body(copy.deepcopy(body.data))
 
+    def with_argument(self, body: Body, text: str) -> Body:
+        return Body([*body.data, text])
+
     def assemble(self, kind: int, namespace: str, body: Body | None, id: int | None = None) -> list[Packet]:
         data = body.data if body is not None else None
         encoded = self._packet_class(kind, data=data, namespace=namespace, id=id).encode()
@@ -44,11 +47,17 @@ class PacketCodec:
             namespace = (packet.namespace or "/").partition("?")[0] or "/"
             incoming = Incoming(kind, namespace, id, packet.data, (1,) * packet.attachment_count)
         except Exception as error:  # a packet class may raise anything for bad bytes
-            raise BadPacket(f"a message that cannot be decoded: {error!r}") from None
+            raise BadPacket(f"a message that cannot be decoded: {error!r:.100}") from None
         numbers = isinstance(kind, int) and (id is None or (isinstance(id, int) and 0 <= id <= MAX_ID))
         if not numbers or not isinstance(namespace, str):
             raise BadPacket("a packet with a bad type, namespace or id")
         return incoming
+
+    def event_in(self, body: Body) -> str:
+        return str(body.data[0])
+
+    def load(self, body: Body) -> Any:
+        return body.data
 
     def join(self, data: Any, attachments: list[bytes]) -> Any:
         return self._packet_class.reconstruct_binary(data, attachments)

@@ -135,7 +135,10 @@ def encode_json_with(json: Any) -> Callable[[Any], Body]:
     def encode(data: Any) -> Body:
         attachments: list[bytes] = []
         text = json.dumps(_without_binary(data, attachments), separators=(",", ":"))
-        return Body(text.encode() if isinstance(text, str) else text, attachments)
+        encoded = text.encode() if isinstance(text, str) else text
+        if not encoded.isascii():
+            encoded.decode()  # raises for what is not UTF-8: clients close the connection that brings it
+        return Body(encoded, attachments)
 
     return encode
 

@@ -6,8 +6,9 @@ from typing import Any
 
 from .core import Core
 from .environ import build_environ
-from .http import CORS, Headers, HTTPError, Request, compress, session_cookie
+from .http import CORS, Headers, HTTPError, Request, compress, own_origins, session_cookie
 from .log import shown
+from .log_lines import LINES_OF_ADDRESS
 
 
 class Answers:
@@ -41,8 +42,16 @@ class Answers:
         Raises:
             HTTPError: It is not.
         """
-        if not self.cors.allows(request, lambda: build_environ(request.make_scope())):
-            raise HTTPError(400, "Not an accepted origin.", remedy=self.cors.remedy(request))
+        if b"origin" not in request.headers:
+            return
+        proxies = self._core.proxies
+
+        def own() -> list[str]:
+            return own_origins(request, proxies.are_believed(request.make_scope()))
+
+        if not self.cors.allows(request, lambda: build_environ(request.make_scope()), own):
+            remedy = self.cors.remedy(request, own(), proxies.unheard(request))
+            raise HTTPError(400, "Not an accepted origin.", remedy=remedy)
 
     def cors_headers(self, request: Request) -> Headers:
         """The CORS headers of an answer.
@@ -50,6 +59,8 @@ class Answers:
         Raises:
             HTTPError: The request's origin is not allowed.
         """
+        if b"origin" not in request.headers:
+            return []
         self.check_origin(request)
         return self.cors.headers(request)
 
@@ -65,9 +76,15 @@ class Answers:
         return compress(body, request.header(b"accept-encoding"))
 
     def log_refusal(self, request: Request, error: HTTPError) -> None:
-        """Log that a request is answered with an error."""
-        if not error.logged:
-            path, message = shown(request.make_scope()["path"]), shown(error.message)
+        """Count and log that a request is answered with an error."""
+        self._core.refused.add(error.message.partition(":")[0].rstrip("."))
+        if error.logged:
+            return
+        scope = request.make_scope()
+        address = scope["client"][0] if scope.get("client") else ""
+        if self._core.log_lines.allow(address, LINES_OF_ADDRESS):
+            method, path = shown(request.method), shown(scope["path"])
+            message = shown(error.message)
             if error.remedy:
                 message = f"{message.rstrip('.')}: {error.remedy}"
-            self._core.logger.warning("%s %s refused: %d %s", request.method, path, error.status, message)
+            self._core.logger.warning("%s %s refused: %d %s", method, path, error.status, message)

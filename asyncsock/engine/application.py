@@ -37,5 +37,8 @@ class Application(Protocol):
             A future that is done when nothing uses the session any more; None if that is so already.
         """
 
+    def upgraded(self, session: Session) -> None:
+        """A session has moved from polling to a WebSocket."""
+
     def left_loop(self) -> None:
         """The event loop has ended: its sessions are forgotten, and `disconnect` is not called for them."""

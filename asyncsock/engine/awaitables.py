@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable
 from functools import partial
 from typing import Any, TypeVar
 
@@ -59,6 +59,12 @@ def counts_as_coroutine(function: Function) -> Function:
             co_flags=code.co_flags | inspect.CO_COROUTINE
         )
     return function
+
+
+async def call_and_await(function: Callable[..., Any], args: Iterable[Any]) -> Any:
+    """Call a function or coroutine function, and return its result."""
+    result = function(*args)
+    return await result if inspect.isawaitable(result) else result
 
 
 class SentAndWaiting(Sent):

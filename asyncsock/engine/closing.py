@@ -8,39 +8,49 @@ from typing import Protocol
 from .deadlines import Deadlines
 from .http import Request
 from .packet import Packet
-from .transports.base import Transport
+from .slow_clients import SlowClients
+from .transports.base import SendingSession, Transport
 
 LINGER = 30.0  # seconds that a polling client has to fetch what its ended session left for it
 CLOSE_TIMEOUT = 5.0  # seconds that a client has to read more of what is left, and to answer a close frame
 
 
-class Leftovers(Protocol):
-    """What an ended session left for its polling client."""
+class Leftovers(SendingSession, Protocol):
+    """What an ended session left for its polling client. It is watched in the place of the session."""
 
     def fetch_left(self, request: Request) -> list[Packet]:
         """The packets for the answer to a poll."""
 
 
 class ClosingClients:
-    """Waits for clients to take what was left for them, and gives up on those that do not."""
+    """Waits for clients to take what was left for them, and gives up on those that do not.
 
-    def __init__(self) -> None:
+    Args:
+        slow_clients: What watches that they take it, if it is much.
+    """
+
+    def __init__(self, slow_clients: SlowClients) -> None:
+        self._slow_clients = slow_clients
         self._lingering: dict[str, Leftovers] = {}
         self._last_fetch = 0.0  # when something was last left for a client, or fetched in part
         self._linger_deadlines: Deadlines[str] = Deadlines(LINGER, self._forget)
         self._closing: dict[Transport, float] = {}  # when each client last read or sent
         self._close_deadlines: Deadlines[Transport] = Deadlines(CLOSE_TIMEOUT, self._give_up)
 
-    def linger(self, sid: str, left: Leftovers) -> None:
+    def linger(self, left: Leftovers) -> None:
         """Keep what an ended session left for its polling client to fetch."""
-        self._lingering[sid] = left
+        self._lingering[left.sid] = left
         self._last_fetch = asyncio.get_running_loop().time()
-        self._linger_deadlines.add(sid)
+        self._linger_deadlines.add(left.sid)
+        if len(left.outbox) > 1:  # not only the packet that says that the session has ended
+            self._slow_clients.watch(left)
 
     def fetch(self, sid: str) -> Leftovers | None:
         """Hand out what an ended session left; the next call returns None."""
-        self._linger_deadlines.discard(sid)
-        return self._lingering.pop(sid, None)
+        left = self._lingering.pop(sid, None)
+        if left is not None:
+            self._linger_deadlines.discard(sid)
+        return left
 
     def closing(self, transport: Transport) -> None:
         """Watch a connection that is being closed: it is dropped if that takes too long."""
@@ -97,7 +107,7 @@ class ClosingClients:
         transport.abort()
 
     def _forget(self, sid: str, _deadline: float) -> None:
-        del self._lingering[sid]
+        self._slow_clients.settled(self._lingering.pop(sid))
 
     def _give_up(self, transport: Transport, _deadline: float) -> None:
         self._drop(transport)

@@ -7,15 +7,21 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from .admission import Admission
 from .application import Application
 from .closing import ClosingClients
 from .http import Scope
+from .limits import Limits
 from .outbox import Outboxes
+from .proxies import Proxies
+from .reasons import PING_TIMEOUT
 from .session import Session
 from .slow_clients import SlowClients
+from .tally import Tally
 from .tasks import Tasks, running_loop
 from .terms import Terms
 from .transports.base import Transport
+from .turns import Turns
 
 
 class Core:
@@ -25,6 +31,7 @@ class Core:
 
     Args:
         terms: The terms of new sessions. To change them, replace the object: open sessions keep theirs.
+        limits: What clients may do.
         application: What is told about sessions and messages.
         tasks: The running handlers.
         logger: Where sessions are logged.
@@ -33,14 +40,22 @@ class Core:
 
     Attributes:
         sessions: The sessions by id, from the request that asks for one until it ends.
+        admission: Whether there may be one more.
         leaving: Ended sessions whose disconnect handler still runs, by id.
         loop: The event loop that the server runs on.
+        opened_on: How many sessions have been opened, by their first transport.
+        upgraded: How many of them have moved to a WebSocket.
+        ended_by: How many have ended, by the reason.
+        bytes_received: Bytes of frames of WebSockets, and of the bodies of polling requests.
+        refused: Requests that were refused, by what was wrong with them.
         closing: Whether the server is stopping: new sessions are refused and events are not handled.
+        process_name: What the ids of sessions begin with, if the server has several processes.
     """
 
     def __init__(
         self,
         terms: Terms,
+        limits: Limits,
         application: Application,
         tasks: Tasks,
         logger: logging.Logger,
@@ -48,16 +63,26 @@ class Core:
         make_id: Callable[[], str],
     ) -> None:
         self.terms = terms
+        self.limits = limits
         self.application = application
         self.tasks = tasks
         self.logger = logger
         self.sessions: dict[str, Session] = {}
+        self.admission = Admission(limits, self.sessions)
         self.leaving: dict[str, Session] = {}
         self.outboxes = Outboxes(self.follow_loop)
-        self.slow_clients = SlowClients(max_buffered_bytes, logger)
-        self.closing_clients = ClosingClients()
+        self.turns = Turns()
+        self.log_lines = tasks.log_lines
+        self.slow_clients = SlowClients(max_buffered_bytes, limits, self.log_lines)
+        self.closing_clients = ClosingClients(self.slow_clients)
+        self.proxies = Proxies()
+        self.opened_on = Tally()
+        self.upgraded = self.bytes_received = 0
+        self.ended_by = Tally()
+        self.refused = Tally()
         self.loop: asyncio.AbstractEventLoop | None = None
         self.closing = False
+        self.process_name = ""
         self._make_id = make_id
 
     # Sessions
@@ -69,27 +94,36 @@ class Core:
             environ: The WSGI environ of the request that asks for the session, if there is one already.
             make_scope: Makes the ASGI scope of that request; the environ is built from it when needed.
         """
-        session = Session(self, self._make_id(), environ, make_scope)
+        session = Session(self, self.process_name + self._make_id(), environ, make_scope)
         self.sessions[session.sid] = session
         return session
 
     def opened(self, session: Session, transport: Transport) -> None:
         """Begin to serve a session whose ``open`` packet has been sent."""
         self.logger.info("session %s opened on %s", session.sid, transport.name)
+        self.opened_on.add(transport.name)
         session.start(transport)
         session.terms.heartbeat.start(session)
+
+    def remove(self, session: Session) -> None:
+        """Forget a session that was refused or has ended, if it is not forgotten yet."""
+        self.sessions.pop(session.sid, None)
+        self.admission.removed(session.sid)
 
     def ended(self, session: Session, reason: str) -> None:
         """Forget a session and tell the application."""
         self.logger.info("session %s ended: %s", session.sid, reason)
-        del self.sessions[session.sid]
+        self.ended_by.add(reason)
+        self.remove(session)
         session.terms.heartbeat.end(session)
+        if reason == PING_TIMEOUT:
+            self.limits.hits["ping_timeout"] += 1
         self.leaving[session.sid] = session
         ended = None
         try:
             ended = self.application.disconnect(session, reason)
-        except Exception:
-            self.logger.exception("error in the disconnect handler")
+        except BaseException as error:  # as in `Tasks`
+            self.log_lines.error("error in the disconnect handler", error)
         if ended is None or ended.done():
             del self.leaving[session.sid]
         else:
@@ -119,11 +153,13 @@ class Core:
         for session in (*self.sessions.values(), *self.leaving.values()):
             session.forget()
         self.sessions.clear()
+        self.admission.clear()
         self.leaving.clear()
         self.tasks.clear()
         self.stop_watching()
         self.closing_clients.clear()
         self.outboxes.clear()
+        self.turns.clear()
         self.application.left_loop()
 
     def stop_watching(self) -> None:

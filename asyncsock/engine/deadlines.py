@@ -37,6 +37,13 @@ class Deadlines(Generic[T]):
         if self._timer is None:
             self._timer = loop.call_at(deadline, self._run, loop, self._items)
 
+    def __contains__(self, item: T) -> bool:
+        return item in self._items
+
+    def first(self) -> T:
+        """The item that falls due next; there must be one."""
+        return next(iter(self._items))
+
     def discard(self, item: T) -> bool:
         """Take an item away; return whether it was there."""
         return self._items.pop(item, None) is not None

@@ -11,17 +11,20 @@ import orjson
 
 from .answers import Answers
 from .core import Core
+from .elsewhere import Elsewhere, Owner, SessionElsewhere
 from .environ import CHANNEL
 from .errors import SessionTaken
-from .http import JSON, HTTPError, Receive, Request, Scope, Send, answer, request_of
+from .http import JSON, HTTPError, Receive, Request, Scope, Send, answer, request_of, unknown_session
 from .packet import Packet, text_packet
 from .payload import encode_payload
 from .reasons import TRANSPORT_CLOSE
 from .session import Session
 from .subprotocol import offered, subprotocol
+from .tasks import CANCELLATIONS
 from .transports.base import Transport
 from .transports.poll_request import ASGIPollRequest, PollRequest
 from .transports.polling import MOST_PACKETS, Polling
+from .transports.tunnel import Tunnel
 from .transports.upgrade import Upgrade
 from .transports.websocket import POLICY_VIOLATION, ASGIWebSocket, WebSocketTransport
 
@@ -37,6 +40,9 @@ class Endpoint:
         answers: Adds headers and compression to answers.
         transports: The transports that clients may use.
         allow_upgrades: Whether a polling client may move to a WebSocket.
+
+    Attributes:
+        elsewhere: The other processes of the server, if it has any.
     """
 
     def __init__(self, core: Core, answers: Answers, transports: list[str], allow_upgrades: bool) -> None:
@@ -44,6 +50,7 @@ class Endpoint:
         self.answers = answers
         self.transports = transports
         self.allow_upgrades = allow_upgrades
+        self.elsewhere: Elsewhere | None = None
 
     @property
     def _upgradable(self) -> bool:
@@ -64,11 +71,10 @@ class Endpoint:
         poll_request = ASGIPollRequest(self.answers, request)
         try:
             self.begin(poll_request)
-            while poll_request.reading:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    return
-                poll_request.feed(message.get("body", b""), message.get("more_body", False))
+            while poll_request.reading and await poll_request.read_on(receive):
+                pass
+            if poll_request.reading:
+                return  # the client has left
             if poll_request.is_open:
                 await poll_request.answered(receive)
         finally:
@@ -80,7 +86,10 @@ class Endpoint:
         """Answer a polling request, or leave it open until its answer is known."""
         try:
             poll_request.admit()
-            self._answer(poll_request)
+            if poll_request.request.method == "GET" and not poll_request.is_whole:
+                poll_request.skip(self._core.terms.max_payload, self._answer)
+            else:
+                self._answer(poll_request)
         except HTTPError as error:
             poll_request.refuse(error)
 
@@ -96,6 +105,18 @@ class Endpoint:
             return
         if request.method not in ("GET", "POST"):
             raise HTTPError(400, "Bad request")
+        if self.elsewhere is not None and (owner := self._owner(sid)) is not None:
+            owner.answer(poll_request, sid)
+        else:
+            self.answer_session(poll_request, sid)
+
+    def answer_session(self, poll_request: PollRequest, sid: str) -> None:
+        """Answer a polling request for a session of this process.
+
+        Raises:
+            HTTPError: The request is refused.
+        """
+        request = poll_request.request
         if request.method == "GET":
             ended = self._core.closing_clients.fetch(sid)
             if ended is not None:
@@ -117,7 +138,7 @@ class Endpoint:
         if connecting is None:
             self._open_polling(poll_request, session)
         else:
-            self._core.tasks.spawn(self._open_polling_later(poll_request, session, connecting), session.sid)
+            self._core.tasks.spawn(self._open_polling_later(poll_request, session, connecting), session)
 
     async def _open_polling_later(
         self, poll_request: PollRequest, session: Session, connecting: Awaitable[None]
@@ -163,15 +184,47 @@ class Endpoint:
             transport.close(POLICY_VIOLATION)
             await transport.run(receive, send)
             return
-        except HTTPError as error:
-            self.answers.log_refusal(request, error)
-            await _refuse_websocket(request, error, send)
+        except SessionElsewhere as elsewhere:
+            await self._websocket_elsewhere(elsewhere, request, accept, receive, send)
             return
-        await send({**accept, "headers": self.answers.cookie_headers(session.sid)})
+        except HTTPError as error:
+            await self._refuse_websocket(request, error, send)
+            return
         transport.attach(session)
         transport.send_now(self.open_packet(session, transport))
         self._core.opened(session, transport)
+        try:
+            await send({**accept, "headers": self.answers.cookie_headers(session.sid)})
+        except BaseException:  # the client left while its connect handler ran
+            transport.lost()
+            raise
         await transport.run(receive, send)
+
+    async def _websocket_elsewhere(
+        self,
+        elsewhere: SessionElsewhere,
+        request: Request,
+        accept: dict[str, Any],
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        tunnel = Tunnel(elsewhere.owner, elsewhere.sid, request)
+        try:
+            await tunnel.open()
+        except HTTPError as error:
+            await self._refuse_websocket(request, error, send)
+            return
+        await send(accept)
+        await tunnel.run(receive, send)
+
+    async def _refuse_websocket(self, request: Request, error: HTTPError, send: Send) -> None:
+        self.answers.log_refusal(request, error)
+        if "websocket.http.response" in request.make_scope().get("extensions", {}):
+            start = {"type": "websocket.http.response.start", "status": error.status}
+            await send({**start, "headers": [(b"content-type", JSON)]})
+            await send({"type": "websocket.http.response.body", "body": error.body})
+        else:
+            await send({"type": "websocket.close", "reason": error.message})
 
     def upgrade(self, request: Request, transport: WebSocketTransport) -> Upgrade | None:
         """Check a request for a WebSocket, and begin an upgrade if it names a session.
@@ -179,18 +232,22 @@ class Endpoint:
         Raises:
             HTTPError: The request is refused.
             SessionTaken: The WebSocket is to be accepted and closed.
+            SessionElsewhere: Another process has the session.
         """
         self.answers.check_origin(request)
         self._check(request, "websocket")
         sid = request.query.get("sid")
         if not sid:
             return None
+        owner = self._owner(sid)
+        if owner is not None:
+            raise SessionElsewhere(owner, sid)
         session = self._session(sid)
         polling = session.transport
         if not self._upgradable:
             raise HTTPError(400, "Bad request")
         if not isinstance(polling, Polling) or session.upgrade is not None:
-            self._core.logger.warning("session %s: a second WebSocket closed", sid)
+            session.warn(self._core.logger, "session %s: a second WebSocket closed", sid)
             raise SessionTaken
         return Upgrade(self._core, session, polling, transport)
 
@@ -203,18 +260,22 @@ class Endpoint:
             The session, and what to await before it is opened if the handler is a coroutine.
 
         Raises:
-            HTTPError: 401 when the handler refuses, 503 when the server stops; the awaitable raises it too.
+            HTTPError: 401 when the handler refuses, which the awaitable raises too; 503 when the server
+                stops; 503 or 429 when there are too many sessions.
         """
         core = self._core
         if core.loop is not asyncio.get_running_loop():
             core.follow_loop()
         if core.closing:
             raise HTTPError(503, "The server is shutting down")
+        address = core.admission.check(request.make_scope)
         session = core.add(make_scope=request.make_scope)
+        if address:
+            core.admission.added(session.sid, address)
         try:
             result = core.application.connect(session)
-        except Exception:
-            core.logger.exception("error in the connect handler")
+        except BaseException as error:  # as in `Tasks`
+            core.log_lines.error("error in the connect handler", error)
             result = False
         if result is not None and inspect.isawaitable(result):
             return session, self._connected(session, result)
@@ -224,14 +285,17 @@ class Endpoint:
     async def _connected(self, session: Session, connecting: Awaitable[Any]) -> None:
         try:
             result = await connecting
-        except Exception:
-            self._core.logger.exception("error in the connect handler")
+        except CANCELLATIONS:
+            self._core.remove(session)
+            raise
+        except BaseException as error:
+            self._core.log_lines.error("error in the connect handler", error)
             result = False
         self._judge(session, result)
 
     def _judge(self, session: Session, result: Any) -> None:
         if result is not None and result is not True:
-            del self._core.sessions[session.sid]
+            self._core.remove(session)
             raise HTTPError(401, result if isinstance(result, str) else "Unauthorized", 4)
 
     def open_packet(self, session: Session, transport: Transport) -> Packet:
@@ -246,10 +310,15 @@ class Endpoint:
         if request.query.get("transport") != transport or transport not in self.transports:
             raise HTTPError(400, "Transport unknown", 0)
 
+    def _owner(self, sid: str) -> Owner | None:
+        if self.elsewhere is None or sid in self._core.sessions:
+            return None
+        return self.elsewhere.owner(sid)
+
     def _session(self, sid: str) -> Session:
         session = self._core.sessions.get(sid)
         if session is None:
-            raise HTTPError(400, "Session ID unknown", 1)
+            raise unknown_session()
         return session
 
 
@@ -269,12 +338,3 @@ def known_transports(transports: str | list[str] | tuple[str, ...] | None) -> li
 def _offered(scope: Scope) -> list[str]:
     # uvicorn's class for wsproto puts the names into this list only, other servers into the header only.
     return scope.get("subprotocols") or offered(scope["headers"])
-
-
-async def _refuse_websocket(request: Request, error: HTTPError, send: Send) -> None:
-    if "websocket.http.response" in request.make_scope().get("extensions", {}):
-        start = {"type": "websocket.http.response.start", "status": error.status}
-        await send({**start, "headers": [(b"content-type", JSON)]})
-        await send({"type": "websocket.http.response.body", "body": error.body})
-    else:
-        await send({"type": "websocket.close", "reason": error.message})

@@ -47,14 +47,17 @@ class Handlers:
         result = handler(session.sid, message[1:] if isinstance(message, str) else message)
         if result is not None and inspect.iscoroutine(result):
             run = self._tasks.spawn if self.async_handlers else self._tasks.in_turn
-            run(result, session.sid)
+            run(result, session)
 
     def disconnect(self, session: Session, reason: str) -> asyncio.Future[Any] | None:
         handler = self.by_event.get("disconnect")
         result = handler(session.sid, reason) if handler is not None else None
         if inspect.iscoroutine(result):
-            return self._tasks.spawn(result, session.sid)
+            return self._tasks.spawn(result, session)
         return result if isinstance(result, asyncio.Future) else None
+
+    def upgraded(self, session: Session) -> None:
+        pass
 
     def left_loop(self) -> None:
         pass

@@ -6,7 +6,7 @@ import asyncio
 from typing import Protocol
 
 from .deadlines import Deadlines
-from .packet import PING, Packet
+from .packet import Packet
 from .reasons import PING_TIMEOUT
 from .transports.base import Transport
 
@@ -21,9 +21,14 @@ class Pinged(Protocol):
 
     transport: Transport
     heard: bool
+    unanswered: int
+    pinged_at: float
+    confirmed_at: float
+    stopped: bool
+    outbox: list[Packet]
 
-    def put(self, packet: Packet) -> None:
-        """Send a packet."""
+    def ping(self) -> None:
+        """Send a ping."""
 
     def close(self, reason: str) -> None:
         """End the session."""
@@ -32,7 +37,8 @@ class Pinged(Protocol):
 class Heartbeat:
     """Pings every session at an interval and closes those that stay silent (Engine.IO v4, "Heartbeat").
 
-    A client whose message is arriving is not silent, as long as each timeout brings more of it.
+    A client whose message is arriving is not silent, as long as each timeout brings more of it; nor is one
+    that is not read.
 
     Args:
         interval: Seconds between a session's opening or last pong and the next ping.
@@ -51,6 +57,10 @@ class Heartbeat:
 
     def pong(self, session: Pinged) -> None:
         """Note the answer to a ping; one that was not asked for is ignored."""
+        if session.unanswered:
+            session.unanswered -= 1
+            if not session.unanswered:
+                session.confirmed_at = session.pinged_at
         if self._pongs.discard(session):
             self._uploads.pop(session, None)
             self._pings.add(session)
@@ -68,12 +78,12 @@ class Heartbeat:
 
     def _ping(self, session: Pinged, deadline: float) -> None:
         session.heard = False
-        session.put(PING)
-        self._pongs.add(session, self._sent_at(deadline))
+        session.ping()
+        session.pinged_at = now = asyncio.get_running_loop().time()
+        self._pongs.add(session, self._sent_at(deadline, now))
 
-    def _sent_at(self, due: float) -> float:
+    def _sent_at(self, due: float, now: float) -> float:
         """When a ping counts as sent: when it was due, or now if it is so late that clients need time."""
-        now = asyncio.get_running_loop().time()
         return due if now - due < self._pongs.delay / 10 else now
 
     def _check(self, session: Pinged, _deadline: float) -> None:
@@ -81,11 +91,15 @@ class Heartbeat:
             session.heard = False
             self._uploads.pop(session, None)
             self._pongs.add(session)
-        elif self._is_uploading(session):
-            session.put(PING)  # the client expects a ping in the meantime
+        elif self._may_have_answered(session) or self._is_uploading(session):
+            session.ping()  # the client expects a ping in the meantime
             self._pongs.add(session)
         else:
             session.close(PING_TIMEOUT)
+
+    def _may_have_answered(self, session: Pinged) -> bool:
+        """Whether the client has taken the ping, as far as is known, and is not read."""
+        return session.stopped and not session.outbox
 
     def _is_uploading(self, session: Pinged) -> bool:
         """Whether a message has been arriving since the last look, and not too slowly."""

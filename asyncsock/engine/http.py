@@ -48,8 +48,15 @@ class HTTPError(Exception):
 
     @property
     def body(self) -> bytes:
-        """The error as Node's server writes it."""
+        """The error as Node's server writes it: its status says all of a body that is too large."""
+        if self.status == 413:
+            return b""
         return json.dumps({"code": self.code, "message": self.message}, separators=(",", ":")).encode()
+
+
+def unknown_session(*, logged: bool = False) -> HTTPError:
+    """The answer to a request for a session that is not there, at which clients connect anew."""
+    return HTTPError(400, "Session ID unknown", 1, logged=logged)
 
 
 class Request:
@@ -70,14 +77,17 @@ class Request:
         self.make_scope = make_scope
         self.method = method
         self.headers = headers
-        self.query: dict[str, str] = {}
-        for pair in query.decode("latin-1").split("&"):
+        text = query.decode("latin-1")
+        is_quoted = "%" in text or "+" in text
+        parsed: dict[str, str] = {}
+        for pair in text.split("&"):
             name, _, value = pair.partition("=")
-            if "%" in pair or "+" in pair:
+            if is_quoted:
                 name, value = unquote_plus(name), unquote_plus(value)
-            if name in self.query and name in ("EIO", "transport", "sid"):
+            if name in parsed and name in ("EIO", "transport", "sid"):
                 value = "?"  # given twice, with perhaps different values: refused as unknown
-            self.query[name] = value
+            parsed[name] = value
+        self.query = parsed
 
     @property
     def wants_base64(self) -> bool:
@@ -143,7 +153,7 @@ def session_cookie(cookie: str | dict[str, Any], sid: str) -> str:
         if name == "name":
             continue
         if callable(value):
-            value = value()
+            value = _call(value)
         if value is True:
             parts.append(name)
         elif value is not False and value is not None:
@@ -174,8 +184,19 @@ class CORS:
     def _disabled(self) -> bool:
         return isinstance(self.allowed, list) and not self.allowed
 
-    def allows(self, request: Request, environ: Callable[[], dict[str, Any]]) -> bool:
-        """Whether the request's origin, if it has one, may use the server."""
+    def allows(
+        self,
+        request: Request,
+        environ: Callable[[], dict[str, Any]],
+        own_origins: Callable[[], Collection[str]],
+    ) -> bool:
+        """Whether the request's origin, if it has one, may use the server.
+
+        Args:
+            request: The request.
+            environ: Makes its WSGI environ.
+            own_origins: Makes the server's own origins, as this request has them.
+        """
         if b"origin" not in request.headers:
             return True
         origin = request.header(b"origin")
@@ -185,18 +206,29 @@ class CORS:
         if callable(allowed):
             return _ask(allowed, origin, environ)
         if allowed is None:
-            return _normal(origin) in _own_origins(request)
+            return _normal(origin) in own_origins()
         names = [allowed] if isinstance(allowed, str) else [name for name in allowed if isinstance(name, str)]
         return "*" in names or origin in names or _normal(origin) in map(_normal, names)
 
-    def remedy(self, request: Request) -> str:
-        """How to allow the origin of a request that was refused, for the log."""
+    def remedy(self, request: Request, own_origins: Iterable[str], unheard: str) -> str:
+        """How to allow the origin of a request that was refused, for the log.
+
+        Args:
+            request: The request.
+            own_origins: The server's own origins, as this request has them.
+            unheard: The address of a proxy that is not believed, if the request has headers of one.
+        """
         known = ""
         if self.allowed is None:
-            own = " or ".join([f"'{shown(origin)}'" for origin in dict.fromkeys(_own_origins(request))])
+            own = " or ".join([f"'{shown(origin)}'" for origin in own_origins])
             known = (
                 f" (the server's own is {own}; a proxy has to pass the Host and X-Forwarded-Proto headers)"
             )
+            if unheard:
+                known = (
+                    f" (the server's own is {own}; the server does not believe the X-Forwarded headers of"
+                    f" {shown(unheard)}: uvicorn does with --forwarded-allow-ips)"
+                )
         return f"name '{shown(request.header(b'origin'))}' in cors_allowed_origins to let it in{known}"
 
     def headers(self, request: Request) -> Headers:
@@ -216,7 +248,22 @@ class CORS:
 
 
 def _ask(allowed: Callable[..., bool], origin: str, environ: Callable[[], dict[str, Any]]) -> bool:
-    return bool(allowed(origin, environ()) if accepts(allowed, 2) else allowed(origin))
+    return bool(_call(allowed, origin, environ()) if accepts(allowed, 2) else _call(allowed, origin))
+
+
+def _call(function: Callable[..., Any], *args: Any) -> Any:
+    """Call a function of the program in the middle of a request.
+
+    Raises:
+        RuntimeError: It raised SystemExit or the like, which would end the event loop.
+        Exception: Whatever else it raised.
+    """
+    try:
+        return function(*args)
+    except Exception:
+        raise
+    except BaseException as error:
+        raise RuntimeError(f"{function!r} raised {error!r}") from error
 
 
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
@@ -234,10 +281,13 @@ def _own_origin(scheme: str, host: str) -> str:
     return _normal(f"{scheme}://{host}")
 
 
-def _own_origins(request: Request) -> tuple[str, str]:
-    """The server's origin by the Host header, and by the headers of a proxy."""
+def own_origins(request: Request, proxy_is_believed: bool) -> list[str]:
+    """The server's origin by the Host header, and by the headers of a proxy that is believed."""
     scheme = request.make_scope().get("scheme", "http")
     host = request.header(b"host")
-    forwarded_scheme = request.header(b"x-forwarded-proto").split(",")[0].strip() or scheme
-    forwarded_host = request.header(b"x-forwarded-host").split(",")[0].strip() or host
-    return _own_origin(scheme, host), _own_origin(forwarded_scheme, forwarded_host)
+    origins = [_own_origin(scheme, host)]
+    if proxy_is_believed:
+        scheme = request.header(b"x-forwarded-proto").split(",")[0].strip() or scheme
+        host = request.header(b"x-forwarded-host").split(",")[0].strip() or host
+        origins.append(_own_origin(scheme, host))
+    return list(dict.fromkeys(origins))

@@ -13,6 +13,13 @@ def shown(text: str) -> str:
     return repr(text[:SHOWN])[1:-1]
 
 
+def printable(text: str) -> str:
+    """A text with escapes for line breaks, terminal codes, and what else would change how a line looks."""
+    if text.isprintable():
+        return text
+    return "".join([char if char.isprintable() else repr(char)[1:-1] for char in text])
+
+
 def make_logger(name: str, option: bool | logging.Logger) -> logging.Logger:
     """The logger that an option stands for.
 

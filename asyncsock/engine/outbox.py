@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Protocol
 
+from .log_lines import LogLines
 from .packet import Packet
 
-logger = logging.getLogger("asyncsock.engine")
+lines = LogLines(logging.getLogger("asyncsock.engine"))
 
 
 class HasOutbox(Protocol):
@@ -31,23 +32,28 @@ class Outboxes:
 
     Args:
         find_loop: Called if no event loop is known or the known one is closed; returns the one that runs.
+
+    Attributes:
+        emitted: Calls of `fan_out` since the last flush.
+        bytes_sent: Bytes of all packets, as frames of WebSockets, for each of their recipients.
     """
 
     def __init__(self, find_loop: Callable[[], asyncio.AbstractEventLoop | None]) -> None:
-        self.emitted = 0  # calls of `fan_out` since the last flush
+        self.emitted = self.bytes_sent = 0
         self._find_loop = find_loop
         self._dirty: list[Any] = []
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def put(self, session: HasOutbox, packet: Packet) -> None:
         """Append one packet to a session's outbox."""
+        self.bytes_sent += len(packet.frame)
         if not session.outbox:
             if not self._dirty:
                 self._schedule()
             self._dirty.append(session)
         session.outbox.append(packet)
 
-    def fan_out(self, sessions: Iterable[HasOutbox], packets: Sequence[Packet]) -> None:
+    def fan_out(self, sessions: Collection[HasOutbox], packets: Sequence[Packet]) -> None:
         """Append the same packets, in order and without a gap, to the outbox of each session."""
         dirty = self._dirty
         if not dirty:
@@ -55,12 +61,14 @@ class Outboxes:
         self.emitted += 1
         if len(packets) == 1:
             packet = packets[0]
+            self.bytes_sent += len(packet.frame) * len(sessions)
             for session in sessions:
                 outbox = session.outbox
                 if not outbox:
                     dirty.append(session)
                 outbox.append(packet)
         else:
+            self.bytes_sent += sum([len(packet.frame) for packet in packets]) * len(sessions)
             for session in sessions:
                 outbox = session.outbox
                 if not outbox:
@@ -74,8 +82,8 @@ class Outboxes:
         for session in dirty:
             try:
                 session.transport.flush(session)
-            except Exception:
-                logger.exception("could not write to session %s", session.sid)
+            except Exception as error:
+                lines.error("could not write to session %s", error, session.sid)
 
     def _schedule(self) -> None:
         loop = self._loop

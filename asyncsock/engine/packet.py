@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Sequence
 
 import msgspec
 
 TEXT_FRAME = 0x81  # FIN and the opcode
 BINARY_FRAME = 0x82
+OVERHEAD = 100  # bytes that a packet takes besides its frame: its objects and its place in an outbox
 
 
 class Packet(msgspec.Struct, gc=False, eq=False):
@@ -63,6 +65,11 @@ def in_base64(packets: list[Packet]) -> list[Packet]:
 def message_packet(data: str | bytes | bytearray) -> Packet:
     """A ``message`` packet with a text or a binary payload."""
     return text_packet(b"4" + data.encode()) if isinstance(data, str) else binary_packet(bytes(data))
+
+
+def size_of(packets: Sequence[Packet]) -> int:
+    """Bytes that packets take, as if they were in no other outbox."""
+    return sum([len(packet.frame) for packet in packets]) + OVERHEAD * len(packets)
 
 
 def _head(opcode: int, size: int) -> bytes:

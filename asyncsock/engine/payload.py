@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64decode
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from .packet import Packet
 
@@ -15,13 +15,22 @@ def encode_payload(packets: Iterable[Packet]) -> bytes:
     return b"\x1e".join([packet.polling for packet in packets])
 
 
-def decode_payload(body: bytes) -> list[str | bytes]:
-    """Split the body of a POST into text packets and binary messages.
+def decode_payload(body: bytes) -> Iterator[str | bytes]:
+    """Split the body of a POST into text packets and binary messages, one at a time.
 
     Raises:
-        ValueError: The body is not UTF-8, has an empty packet, or has bad base64.
+        ValueError: The body is not UTF-8; or, also from the iterator, a packet is empty or has bad base64.
     """
-    return [_decode_packet(part) for part in body.decode().split(SEPARATOR)]
+    payload = body.decode()
+    return _packets(payload) if SEPARATOR in payload else iter((_decode_packet(payload),))
+
+
+def _packets(payload: str) -> Iterator[str | bytes]:
+    start = 0
+    while (end := payload.find(SEPARATOR, start)) >= 0:
+        yield _decode_packet(payload[start:end])
+        start = end + 1
+    yield _decode_packet(payload[start:])
 
 
 def _decode_packet(part: str) -> str | bytes:

@@ -7,25 +7,30 @@ import json as standard_json
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any, NoReturn, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from .answers import Answers
 from .application import Application
 from .awaitables import SENT, Sent, SentAndWaiting, counts_as_coroutine
 from .core import Core
+from .elsewhere import Elsewhere, WorkersReport, alone
 from .endpoint import TRANSPORTS, Endpoint, known_transports
 from .handlers import EVENTS, Handlers
 from .http import CORS, Origins, Receive, Scope, Send
 from .ids import make_id
-from .log import make_logger
+from .limits import LimitOptions, Limits, Report
+from .log import make_logger, shown
 from .options import ChangeableOptions
 from .packet import Packet, binary_packet, message_packet, text_packet
 from .reasons import CLIENT_DISCONNECT, PING_TIMEOUT, SERVER_DISCONNECT, TRANSPORT_CLOSE, TRANSPORT_ERROR
 from .session import Session
-from .shutdown import close_sessions
+from .shutdown import Drain, close_sessions
 from .signatures import option_names, refuse_unknown
 from .tasks import Tasks
 from .terms import Terms
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 H = TypeVar("H", bound=Callable[..., Any])
 
@@ -52,8 +57,10 @@ class EngineServer(ChangeableOptions):
         async_handlers: Whether coroutine handlers of one client's messages may overlap.
         monitor_clients: Accepted for compatibility; clients are always monitored.
         transports: The transports that clients may use.
-        max_buffered_bytes: Bytes that a client may leave unread. A client that leaves more, and reads none of
-            it for ten seconds (one second if it is sixteen times as much), is disconnected.
+        max_buffered_bytes: Bytes that a client may leave unread, and 100 for each packet. A client that
+            leaves more, and takes less than 64 KB of it in ten seconds (in one second if it is sixteen times
+            as much), is disconnected.
+        **limits: The limits that `asyncsock.engine.limits.Limits` lists.
     """
 
     class reason:
@@ -86,10 +93,10 @@ class EngineServer(ChangeableOptions):
         monitor_clients: bool | None = None,
         transports: str | list[str] | tuple[str, ...] | None = None,
         max_buffered_bytes: int = 4_000_000,
-        **unknown: NoReturn,
+        **limits: Unpack[LimitOptions],
     ) -> None:
-        if unknown:
-            refuse_unknown(type(self).__name__, unknown, option_names(EngineServer))
+        if unknown := limits.keys() - Limits.names():
+            refuse_unknown(type(self).__name__, unknown, EngineServer.option_names())
         if async_mode not in (None, "asgi", "asyncio"):
             raise ValueError(f"async_mode={async_mode!r}: this server runs on asyncio only; leave it out")
         log = make_logger("asyncsock.engine", logger)
@@ -98,17 +105,50 @@ class EngineServer(ChangeableOptions):
         self.async_mode = "asgi"
         self.json = json if json is not None else standard_json
         self.shutdown_grace = 10.0
-        self.tasks = Tasks(log)
+        self.drain = Drain()
+        self.shares_port = False  # whether others accept connections there, now or when this process ends
+        allowed = Limits(**limits)
+        self.tasks = Tasks(log, allowed)
         self._handlers = Handlers(self.tasks, async_handlers)
         # Looked up at each call, because programs replace `generate_id`.
         self.core = Core(
-            terms, self._handlers, self.tasks, log, max_buffered_bytes, lambda: self.generate_id()
+            terms,
+            allowed,
+            self._handlers,
+            self.tasks,
+            log,
+            max_buffered_bytes,
+            lambda: self.generate_id(),
         )
         self.sessions = self.core.sessions
         self.outboxes = self.core.outboxes
         cors = CORS(cors_allowed_origins, cors_credentials)
         answers = Answers(self.core, cors, cookie, http_compression, compression_threshold)
         self.endpoint = Endpoint(self.core, answers, known_transports(transports), allow_upgrades)
+
+    @classmethod
+    def option_names(cls) -> set[str]:
+        """The options that the constructor takes."""
+        return option_names(EngineServer) | Limits.names()
+
+    def limits(self, **others: Any) -> Report:
+        """The limits on what clients may do, by their names: those of `Limits` and other options.
+
+        Args:
+            **others: Limits that the caller keeps. Their hits are counted in ``core.limits``, too.
+
+        Returns:
+            For each its ``limit``; ``hits``, how often it was reached; and for some ``now``, how much there
+            is of what it bounds.
+        """
+        core = self.core
+        options = {
+            "max_http_buffer_size": self.max_http_buffer_size,
+            "max_buffered_bytes": core.slow_clients.limit,
+            "ping_timeout": self.ping_timeout,
+        }
+        now = {**core.admission.numbers(), "max_unread_bytes": core.slow_clients.total}
+        return core.limits.report(options | others, now)
 
     @property
     def sockets(self) -> dict[str, Session]:
@@ -127,7 +167,7 @@ class EngineServer(ChangeableOptions):
 
     @logger.setter
     def logger(self, logger: logging.Logger) -> None:
-        self.core.logger = self.tasks.logger = logger
+        self.core.logger = self.tasks.logger = self.tasks.log_lines.logger = logger
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop | None:
@@ -138,6 +178,11 @@ class EngineServer(ChangeableOptions):
     def closing(self) -> bool:
         """Whether the server is stopping or has stopped: it accepts no sessions and handles no events."""
         return self.core.closing
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the server was told to stop: it may still accept sessions, but should not be sent any."""
+        return self.closing or self.drain.begun
 
     # Handlers
 
@@ -174,7 +219,7 @@ class EngineServer(ChangeableOptions):
 
     def start(self) -> None:
         """Accept sessions, also after a `shutdown`."""
-        self.core.closing = False
+        self.core.closing = self.drain.begun = False
 
     def set_shutdown_grace(self, seconds: float) -> None:
         """Set how long running handlers have to end when the server stops: 10 seconds by default."""
@@ -216,7 +261,8 @@ class EngineServer(ChangeableOptions):
         """Send an encoded packet to a client."""
         session = self.sessions.get(sid)
         if session is None:
-            self.logger.warning("cannot send to unknown session %s", sid)
+            if self.core.log_lines.allow("unknown sessions"):
+                self.logger.warning("cannot send to unknown session %s", shown(str(sid)))
             return SENT
         session.put(packet)
         return SentAndWaiting(session.transport.drain) if session.transport.paused else SENT
@@ -289,8 +335,23 @@ class EngineServer(ChangeableOptions):
 
     generate_id = staticmethod(make_id)
 
+    def join(self, elsewhere: Elsewhere | None) -> None:
+        """Serve as one of several processes; None for one that is alone."""
+        self.endpoint.elsewhere = elsewhere
+        self.core.process_name = elsewhere.name if elsewhere is not None else ""
+
+    def workers(self) -> WorkersReport:
+        """The processes of this server: how many sessions each has, and what they did for each other."""
+        elsewhere = self.endpoint.elsewhere
+        return elsewhere.report() if elsewhere is not None else alone(len(self.sessions))
+
     async def shutdown(self) -> None:
         """End every session when its handlers have ended; clients still get what was sent to them."""
         self.core.follow_loop()
+        elsewhere = self.endpoint.elsewhere
+        if elsewhere is not None:
+            elsewhere.leave()
         await close_sessions(self.core, self.shutdown_grace)
+        if elsewhere is not None:
+            await elsewhere.release()
         self.core.stop_watching()

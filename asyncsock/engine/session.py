@@ -8,13 +8,18 @@ from typing import Any, Protocol
 
 from .environ import build_environ
 from .errors import BadPacket
+from .event_rate import EventRate
 from .http import Scope
+from .limits import Limits
+from .log import printable
+from .log_lines import LINES_OF_ADDRESS, LogLines
 from .outbox import Outboxes
-from .packet import Packet
+from .packet import PING, Packet
 from .payload import decode_binary
 from .reasons import CLIENT_DISCONNECT, TRANSPORT_ERROR
 from .terms import Terms
 from .transports.base import HOLDING, NO_TRANSPORT, Transport
+from .turns import Reader, Turns
 
 
 class TakesMessages(Protocol):
@@ -28,8 +33,11 @@ class SessionCore(Protocol):
     """What a session needs of `Core`."""
 
     terms: Terms
+    limits: Limits
     outboxes: Outboxes
+    turns: Turns
     logger: logging.Logger
+    log_lines: LogLines
 
     @property
     def application(self) -> TakesMessages:
@@ -60,20 +68,34 @@ class Session:
         outbox: Packets that the transport has not taken yet.
         is_open: Whether the session has been accepted and has not ended.
         heard: Whether anything has arrived since the last ping.
+        unanswered: How many pings its client has not answered.
+        pinged_at: When the heartbeat last sent one, on the loop's clock; 0 before the first one.
+        confirmed_at: The same when all had been answered: the client has got what was sent before.
+        unfinished: How many tasks run for what its client has sent.
+        behind: Whether its client has left more unread than it may, and reads none of it.
+        stopped: Whether its client is not read: it has too much unfinished or unread, or has sent too much.
         user_session: What `EngineServer.save_session` stores, or None.
     """
 
     __slots__ = (
         "_environ",
         "_make_scope",
+        "_rate",
+        "_waiting",
+        "behind",
+        "confirmed_at",
         "core",
         "heard",
         "is_open",
         "outbox",
         "outboxes",
+        "pinged_at",
         "sid",
+        "stopped",
         "terms",
         "transport",
+        "unanswered",
+        "unfinished",
         "upgrade",
         "user_session",
     )
@@ -95,6 +117,12 @@ class Session:
         self.outbox: list[Packet] = []
         self.is_open = False
         self.heard = False
+        self.unanswered = self.unfinished = 0
+        self.pinged_at = self.confirmed_at = 0.0
+        self.behind = self.stopped = False
+        most = core.limits.max_events_per_second
+        self._rate = EventRate(core.limits, most) if most is not None else None
+        self._waiting: tuple[Reader, ...] = ()
         self.upgrade: PendingUpgrade | None = None
         self.user_session: Any = None
 
@@ -109,6 +137,17 @@ class Session:
     def environ(self, environ: dict[str, Any]) -> None:
         self._environ = environ
 
+    @property
+    def address(self) -> str:
+        """The address that the client has connected from; empty if that is not known."""
+        client = self.scope.get("client")
+        return client[0] if client else ""
+
+    @property
+    def scope(self) -> Scope:
+        """The ASGI scope of the request that opened the session."""
+        return self._make_scope()
+
     def start(self, transport: Transport) -> None:
         """Open the session on a transport that has sent the ``open`` packet."""
         self.transport = transport
@@ -120,6 +159,11 @@ class Session:
         """Send a packet with the others of this tick."""
         self.outboxes.put(self, packet)
 
+    def ping(self) -> None:
+        """Ask the client for a sign of life."""
+        self.unanswered += 1
+        self.put(PING)
+
     def receive(self, message: str | bytes) -> None:
         """Handle one text packet or binary message from the client."""
         if not self.is_open:
@@ -127,12 +171,14 @@ class Session:
         self.heard = True
         kind = message[:1]
         if kind == "4" or isinstance(message, bytes):
+            if self._rate is not None:
+                self._rate.count(self)
             try:
                 self.core.application.message(self, message)
             except BadPacket as error:
                 self.reject(str(error))
-            except Exception:
-                self.core.logger.exception("error in the message handler")
+            except BaseException as error:  # as in `Tasks`
+                self.core.log_lines.error("error in the message handler", error)
         elif kind == "3":
             self.terms.heartbeat.pong(self)
         elif kind == "1":
@@ -150,10 +196,49 @@ class Session:
         else:
             self.receive(data)
 
-    def reject(self, error: str, code: int = 1002) -> None:
-        """Close the session because of something the client sent, with one log line."""
+    def stop(self) -> None:
+        """Leave unread what the client sends, until `ready` finds that it may go on."""
+        if not self.stopped and self.is_open:
+            self.stopped = True
+            self.transport.stop_reading()
+
+    def wait(self, reader: Reader) -> None:
+        """Give a reader its turn when the client may be read again, which it may not now."""
+        self._waiting = (*self._waiting, reader)
+
+    def ready(self) -> None:
+        """Read on, unless the client still has too much unfinished or unread, or has sent too much."""
+        if self.stopped and not (
+            self.behind
+            or self.unfinished >= self.core.limits.max_pending_events
+            or (self._rate is not None and self._rate.is_exceeded)
+        ):
+            self._read_on()
+
+    def _read_on(self) -> None:
+        self.stopped = False
+        waiting, self._waiting = self._waiting, ()
+        for reader in waiting:
+            self.core.turns.add(reader)
+
+    def warn(self, logger: logging.Logger, text: str, *args: object) -> None:
+        """Log something that the client has done, unless it has caused too many lines lately."""
+        if self.core.log_lines.allow(self.sid):
+            logger.warning(text, *args)
+
+    def reject(self, error: str, code: int = 1002, limit: str = "") -> None:
+        """Close the session because of something the client did, with one log line.
+
+        Args:
+            error: What is wrong.
+            code: The code with which a WebSocket is closed.
+            limit: The option that bounds it, if one does.
+        """
         if self.is_open:
-            self.core.logger.warning("session %s closed: %s", self.sid, error)
+            if limit:
+                self.core.limits.hits[limit] += 1
+            if self.core.log_lines.allow(self.address, LINES_OF_ADDRESS):
+                self.core.logger.warning("session %s closed: %s", self.sid, printable(error))
             self.close(TRANSPORT_ERROR, code)
 
     def close(self, reason: str, code: int = 1000) -> None:
@@ -183,6 +268,8 @@ class Session:
         if not self.is_open:
             return False
         self.is_open = False
+        if self.stopped:
+            self._read_on()  # to the end, although what it sends is ignored
         if self.upgrade is not None:
             self.upgrade.cancel()
         self.core.ended(self, reason)

@@ -3,12 +3,37 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 from .core import Core
 from .reasons import SERVER_DISCONNECT
 
 SERVICE_RESTART = 1012
 PATIENCE = 0.5  # seconds to wait for a client that neither reads nor sends
+
+
+class Drain:
+    """The time in which a server that is told to stop serves on, so that balancers see it and send no more.
+
+    Attributes:
+        seconds: How long that is.
+        begun: Whether the server was told to stop.
+    """
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.begun = False
+        self._cut = asyncio.Event()
+
+    async def wait(self) -> None:
+        """Wait until it is over."""
+        self._cut.clear()
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._cut.wait(), self.seconds)
+
+    def end(self) -> None:
+        """End it early."""
+        self._cut.set()
 
 
 async def close_sessions(core: Core, grace: float) -> None:
@@ -25,19 +50,19 @@ async def close_sessions(core: Core, grace: float) -> None:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + grace
     running = core.tasks.running
-    busy = {sid for _, sid in running.values()}
+    busy = {session for _, session in running.values()}
     for session in list(core.sessions.values()):
-        if session.sid not in busy:
+        if session not in busy:
             session.close(SERVER_DISCONNECT, SERVICE_RESTART)
     current = asyncio.current_task()
-    while awaited := {task: sid for task, sid in running.values() if sid is not None}:
+    while awaited := {task: session for task, session in running.values() if session is not None}:
         done, _ = await asyncio.wait(
             awaited, timeout=deadline - loop.time(), return_when=asyncio.FIRST_COMPLETED
         )
-        still_busy = {sid for _, sid in running.values()}
-        for sid in {awaited[task] for task in done} - still_busy:
-            if sid in core.sessions:
-                core.sessions[sid].close(SERVER_DISCONNECT, SERVICE_RESTART)
+        still_busy = {session for _, session in running.values()}
+        for idle in {awaited[task] for task in done} - still_busy:
+            if idle.sid in core.sessions:
+                core.sessions[idle.sid].close(SERVER_DISCONNECT, SERVICE_RESTART)
         if loop.time() >= deadline:
             break
     for task, _ in list(running.values()):

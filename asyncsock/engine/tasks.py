@@ -6,9 +6,18 @@ import asyncio
 import logging
 import sys
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
+from .limits import Limits
+from .log import printable
+from .log_lines import LINES_OF_ERROR, LogLines
+
+# What ends a handler from outside. Whatever else it raises is its own error, also SystemExit and
+# KeyboardInterrupt: out of a task, these two would end the event loop. Ctrl+C itself is not raised in a
+# handler, because servers handle its signal.
+CANCELLATIONS = (asyncio.CancelledError, GeneratorExit)
 EAGER_TASKS = sys.version_info >= (3, 12)  # whether a task can run up to its first suspension at once
+T = TypeVar("T")
 
 
 def running_loop() -> asyncio.AbstractEventLoop | None:
@@ -19,68 +28,124 @@ def running_loop() -> asyncio.AbstractEventLoop | None:
         return None
 
 
+class HasTasks(Protocol):
+    """A session whose events are handled by tasks."""
+
+    sid: str
+    unfinished: int
+    stopped: bool
+
+    def stop(self) -> None:
+        """Leave unread what its client sends, until `ready` is called."""
+
+    def ready(self) -> None:
+        """Note that fewer of its tasks run."""
+
+
 class Tasks:
     """Runs the handlers of a server as tasks, and holds each until it ends.
 
     Tasks begin in the order in which they were given here, so handlers start in the order in which their
     events came: from Python 3.12 on each begins at once, and before that the loop keeps the order.
 
+    They are counted for each session, and one with ``max_pending_events`` of them is not read.
+
     Args:
         logger: Where their errors are logged.
+        limits: What clients may do.
 
     Attributes:
+        log_lines: Decides which lines that clients cause are logged.
         running: The tasks by the keys that `start` was given, each with the session whose event it handles.
         on_error: Called with each exception that a handler raises, and with each result that cannot be sent.
+        watchers: Called with the same, in the context of the task.
     """
 
-    def __init__(self, logger: logging.Logger) -> None:
+    def __init__(self, logger: logging.Logger, limits: Limits) -> None:
         self.logger = logger
-        self.running: dict[object, tuple[asyncio.Task[Any], str | None]] = {}
-        self.on_error: Callable[[Exception], Any] | None = None
+        self.log_lines = LogLines(logger)
+        self._limits = limits
+        self.running: dict[object, tuple[asyncio.Task[Any], HasTasks | None]] = {}
+        self.on_error: Callable[[BaseException], Any] | None = None
+        self.watchers: list[Callable[[BaseException], Any]] = []
         self._last_in_turn: dict[str, asyncio.Task[Any]] = {}
 
     def __len__(self) -> int:
         return len(self.running)
 
-    def spawn(self, coroutine: Coroutine[Any, Any, Any], sid: str | None = None) -> asyncio.Task[Any]:
+    def spawn(
+        self, coroutine: Coroutine[Any, Any, Any], session: HasTasks | None = None
+    ) -> asyncio.Task[Any]:
         """Run a coroutine as a task whose errors are logged.
 
         Args:
             coroutine: What to run.
-            sid: The session whose event it handles; when the server stops, that session is closed last.
+            session: The session whose event it handles; when the server stops, it is closed last.
         """
-        return self.start(self._supervise(coroutine), coroutine, sid)
+        return self.start(self._supervise(coroutine), coroutine, session)
 
-    def start(self, supervised: Coroutine[Any, Any, Any], key: object, sid: str | None) -> asyncio.Task[Any]:
-        """Run a coroutine that itself calls `failed` and removes `key` from `running`: a cheaper `spawn`."""
+    def start(
+        self, supervised: Coroutine[Any, Any, Any], key: object, session: HasTasks | None
+    ) -> asyncio.Task[Any]:
+        """Run a coroutine that itself calls `failed`, and `ended` with its key.
+
+        It is a cheaper `spawn`.
+        """
         loop = asyncio.get_running_loop()
+        name = session.sid if session is not None else None
         if EAGER_TASKS:
-            task = asyncio.Task(supervised, loop=loop, name=sid, eager_start=True)  # type: ignore[call-arg]
+            task = asyncio.Task(supervised, loop=loop, name=name, eager_start=True)  # type: ignore[call-arg]
             if task.done():
                 return task
         else:
-            task = asyncio.Task(supervised, loop=loop, name=sid)
-        self.running[key] = task, sid
+            task = asyncio.Task(supervised, loop=loop, name=name)
+        self.running[key] = task, session
+        if session is not None:
+            session.unfinished += 1
+            if session.unfinished >= self._limits.max_pending_events and not session.stopped:
+                self._limits.hits["max_pending_events"] += 1
+                session.stop()
         return task
 
-    def in_turn(self, coroutine: Coroutine[Any, Any, Any], sid: str) -> asyncio.Task[Any]:
+    def ended(self, key: object) -> None:
+        """Forget a task that is about to end, if it has run on after its first step."""
+        entry = self.running.pop(key, None)
+        if entry is not None and entry[1] is not None:
+            session = entry[1]
+            session.unfinished -= 1
+            if session.stopped and session.unfinished <= self._limits.max_pending_events // 2:
+                session.ready()
+
+    def in_turn(self, coroutine: Coroutine[Any, Any, Any], session: HasTasks) -> asyncio.Task[Any]:
         """Run a coroutine after all those that were given here before for the same session.
 
         Returns:
             A task that ends when the coroutine has ended.
         """
+        sid = session.sid
         previous = self._last_in_turn.get(sid)
-        task = self._last_in_turn[sid] = self.spawn(self._run_after(previous, coroutine, sid), sid)
+        task = self._last_in_turn[sid] = self.spawn(self._run_after(previous, coroutine, sid), session)
         return task
 
-    def failed(self, error: Exception) -> None:
+    async def spare_loop(self, coroutine: Coroutine[Any, Any, T]) -> T | None:
+        """Run a coroutine whose errors its caller gets. Those that would end the event loop are logged."""
+        try:
+            return await coroutine
+        except (Exception, *CANCELLATIONS):
+            raise
+        except BaseException as error:
+            self.failed(error)
+            return None
+
+    def failed(self, error: BaseException) -> None:
         """Log what a handler raised, with its traceback."""
-        self.logger.error("error in a handler", exc_info=error)
+        self.log_lines.error("error in a handler", error)
         self._tell(error)
 
     def result_failed(self, error: Exception) -> None:
         """Log why the result of a handler cannot be sent, in one line."""
-        self.logger.error("%s", error)
+        if self.log_lines.allow("results", LINES_OF_ERROR):
+            self.logger.error("%s", printable(str(error)))
         self._tell(error)
 
     def clear(self) -> None:
@@ -88,23 +153,29 @@ class Tasks:
         self.running.clear()
         self._last_in_turn.clear()
 
-    def _tell(self, error: Exception) -> None:
+    def _tell(self, error: BaseException) -> None:
+        for watcher in self.watchers:
+            watcher(error)
         if self.on_error is not None:
             self.on_error(error)
 
     async def _supervise(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         try:
             return await coroutine
-        except Exception as error:
+        except CANCELLATIONS:
+            raise
+        except BaseException as error:
             self.failed(error)
         finally:
-            self.running.pop(coroutine, None)
+            self.ended(coroutine)
 
     async def _run_after(
         self, previous: asyncio.Task[Any] | None, coroutine: Coroutine[Any, Any, Any], sid: str
     ) -> None:
         if previous is not None and not previous.done():
             await asyncio.wait([previous])
+        elif EAGER_TASKS:
+            await asyncio.sleep(0)  # so that `in_turn` notes this task before the coroutine begins
         try:
             await coroutine
         finally:

@@ -21,6 +21,8 @@ TESTED = {
     "orjson": ("3.10.0", "3.13.0"),
     "msgspec": ("0.19.0", "0.22.0"),
     "msgpack": ("1.0.3", "1.2.4"),
+    "prometheus-client": ("0.20.0", "0.26.0"),
+    "opentelemetry-api": ("1.20.0", "1.45.2"),
     # The message brokers' packages.
     "redis": ("5.0.0", "8.1.0"),
     "aio-pika": ("9.0.0", "10.2.1"),  # they need aiormq 6.7.1 to 7.2.4

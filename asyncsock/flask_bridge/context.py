@@ -23,13 +23,11 @@ event of a coroutine handler does without `with`: `connection.replay(...)`, its 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
-from concurrent.futures import Executor
+from collections.abc import Awaitable, Collection
 from functools import partial
 from inspect import iscoroutinefunction
 from typing import Any
 
-from asgiref.sync import sync_to_async
 from flask import Flask, Request
 from flask.sessions import SessionMixin
 from flask.signals import appcontext_popped, appcontext_pushed, appcontext_tearing_down, request_tearing_down
@@ -38,7 +36,7 @@ from werkzeug.utils import cached_property
 
 from ..engine.tested_versions import range_of
 from .session import ConnectionSession
-from .threads import Beginning
+from .threads import Beginning, Share, ThreadPool
 
 try:
     from flask.ctx import AppContext, RequestContext
@@ -203,30 +201,43 @@ class ConnectionContext(ConnectionSession):
         environ: the WSGI environ of the connecting request, which `request.environ` is.
         manage_session: keep a copy of the session for the connection (True), or have the app's session
             interface open and save it around each event (False).
-        executor: where `async with event` opens and saves sessions that may block. None means the loop's own.
+        threads: where `async with event` opens and saves sessions that may block, and runs teardown functions
+            if there are coroutines among them. None means a thread of its own.
 
     Attributes:
         beginning: the `Beginning` of the last handler that was given to a thread; later events wait for it.
         suspends: whether `async with event` may have to wait for a thread. If not, `with` is quicker.
+        recovered: the sids of its clients that have come back.
     """
 
     __slots__ = (
         "_adapter",
         "_overrides",
         "_request_class",
+        "_share",
         "_state",
         "_teardown_awaits",
         "beginning",
+        "recovered",
         "suspends",
     )  # fmt: skip
 
     def __init__(
-        self, app: Flask, environ: Environ, *, manage_session: bool = True, executor: Executor | None = None
+        self, app: Flask, environ: Environ, *, manage_session: bool = True, threads: ThreadPool | None = None
     ) -> None:
-        super().__init__(app, environ, manage_session, executor)
+        super().__init__(app, environ, manage_session, threads)
         self._adapter: MapAdapter | None = None
         self.beginning: Beginning | None = None
+        self.recovered: Collection[str] = ()
+        self._share: Share | None = None
         self._state = self._prepare()  # what each event's request starts from
+
+    @property
+    def share(self) -> Share:
+        """Its share of the threads in which handlers run, made when one does."""
+        if self._share is None:
+            self._share = Share()
+        return self._share
 
     def event(self, sid: str, namespace: str, message: str | None, args: tuple[Any, ...]) -> EventContext:
         """The context of one event, to be entered once, with `with` or `async with`."""
@@ -238,6 +249,7 @@ class ConnectionContext(ConnectionSession):
         state["sid"] = sid
         state["namespace"] = namespace
         state["event"] = {"message": message, "args": args}
+        state["recovered"] = sid in self.recovered
         request = _new(self._request_class)
         request.__dict__ = state
         # Not by the constructors, which would each cost another call.
@@ -317,8 +329,7 @@ class EventContext:
         finally:
             if self.connection._teardown_awaits:
                 self.context.unbind()
-                # In a thread of asgiref's, so that coroutines among the teardown functions run on this loop.
-                await sync_to_async(self._bind_and_leave, thread_sensitive=False)(error)
+                await self.connection.call_blocking(self._bind_and_leave, error)
             else:
                 self.context.leave(error, save=False)
 

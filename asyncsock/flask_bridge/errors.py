@@ -20,7 +20,7 @@ class ErrorHandlers:
         """The handler for errors in a namespace."""
         return self.by_namespace.get(namespace, self.default)
 
-    def handler_of(self, error: Exception, namespace: str) -> Handler:
+    def handler_of(self, error: BaseException, namespace: str) -> Handler:
         """The handler for an exception. Without one, raise the exception."""
         handler = self.find(namespace)
         if handler is None or isinstance(error, (ConnectionRefusedError, builtins.ConnectionRefusedError)):

@@ -31,6 +31,7 @@ from .routes import make_route
 from .runner import Runner
 from .sender import NO_APPLICATION, Sender
 from .server import FlaskServer
+from .server_side import make_server_side_handler
 from .testing import AsyncSocketIOTestClient, SocketIOTestClient
 from .threads import ThreadPool
 
@@ -66,6 +67,7 @@ class SocketIO(Registry, Sender):
         self._server: AsyncServer | None = None  # a FlaskServer, where there is an application
         self._asgi_app: ASGIApp | None = None
         super().__init__()
+        self._instrumented: dict[str, Any] | None = None
         self._at_start: list[Callable[[], Any]] = []
         self._runner = Runner()
         refuse_monkey_patching()
@@ -110,10 +112,14 @@ class SocketIO(Registry, Sender):
         manage_session = options.pop("manage_session", True)
         threads = ThreadPool(HANDLER_THREADS, "asyncsock-handler")
         self.app = app
+        if self._server is not None:
+            self._server.leave_registry()
         self._server = FlaskServer(self, app, manage_session, threads, **options)
+        flask_app = None if others else FlaskApp(app)
+        self._server.measure_app(flask_app)
         self._asgi_app = ASGIApp(
             self._server,
-            others[-1].asgi_app if others else FlaskApp(app),
+            others[-1].asgi_app if others else flask_app,
             static_files={f"/{path}/socket.io.js": _client_file(client)} if client else None,
             socketio_path=path,
             on_startup=self._start,
@@ -122,6 +128,10 @@ class SocketIO(Registry, Sender):
             self._register(message, handler, namespace)
         for namespace_handler in self.namespace_handlers:
             self._register_namespace(namespace_handler)
+        for event, handler, namespace in self.server_side_handlers:
+            self._added_server_side(event, handler, namespace)
+        if self._instrumented is not None:
+            self._server.instrument(**self._instrumented)
         app.extensions["socketio"] = self
         register(app, self, path)
         watch_uvicorn()
@@ -132,6 +142,32 @@ class SocketIO(Registry, Sender):
         if self._asgi_app is None:
             raise RuntimeError(NO_APPLICATION)
         return self._asgi_app
+
+    def instrument(
+        self,
+        auth: Any = None,
+        mode: str = "development",
+        read_only: bool = False,
+        server_id: str | None = None,
+        namespace: str = "/admin",
+        server_stats_interval: float = 2,
+    ) -> None:
+        """Let the official Admin UI of Socket.IO look at the server and act on it.
+
+        The arguments are those of `AsyncServer.instrument`. Without ``auth`` the server starts in debug mode
+        only, and then the Admin UI is for everybody. A function that is ``auth`` runs in a thread, in an
+        application context.
+        """
+        self._instrumented = {
+            "auth": auth,
+            "mode": mode,
+            "read_only": read_only,
+            "server_id": server_id,
+            "namespace": namespace,
+            "server_stats_interval": server_stats_interval,
+        }
+        if self._server is not None:
+            self.server.instrument(**self._instrumented)
 
     @property
     def manage_session(self) -> bool:
@@ -155,6 +191,11 @@ class SocketIO(Registry, Sender):
         if self.app is not None:
             self._register(message, handler, namespace)
 
+    def _added_server_side(self, event: str, handler: Handler, namespace: str) -> None:
+        if self.app is not None:
+            handler = make_server_side_handler(self.server, handler)
+            self.server.on_server_side(event, namespace)(handler)
+
     def _added_namespace(self, namespace_handler: Namespace) -> None:
         namespace_handler._set_socketio(self)
         if self.app is not None:
@@ -174,6 +215,11 @@ class SocketIO(Registry, Sender):
     def run(self, app: Flask, host: str | None = None, port: int | None = None, **kwargs: Any) -> None:
         """Serve the application with uvicorn until SIGTERM, Ctrl+C or `stop`, then return.
 
+        With ``workers=4``, four processes serve, and share the port. Each of them runs the program again from
+        its start, and comes to this call: what the program does before and after it, it does in each of them,
+        and in this process, which serves nothing itself. It replaces a worker that ends, at SIGHUP one worker
+        after another, and ends when the workers have. A worker that ends before it serves stops them all.
+
         Args:
             app: The Flask application.
             host: ``'127.0.0.1'`` by default.
@@ -181,12 +227,17 @@ class SocketIO(Registry, Sender):
             **kwargs: ``debug``; ``use_reloader`` and ``use_debugger``, which it enables; ``use_evalex``;
                 ``reloader_options``, ``extra_files`` and the reloader's other options of ``Flask.run``;
                 ``log_output``, whether requests are logged, by default in debug mode; ``certfile`` and
-                ``keyfile``, or ``ssl_context``, as ``Flask.run`` takes it; any option of
-                ``uvicorn.Config``. The other options of Flask-SocketIO are ignored with a warning.
+                ``keyfile``, or ``ssl_context``, as ``Flask.run`` takes it; ``workers``, the number of
+                processes, 1 by default, not with the reloader; any option of ``uvicorn.Config``, of which
+                ``ws_max_size`` is by default ``max_http_buffer_size``. The other options of Flask-SocketIO
+                are ignored with a warning.
 
         Raises:
             TypeError: There is no such option.
-            ValueError: SocketIO was made for another application.
+            ValueError: SocketIO was made for another application, or ``workers`` is no number of processes or
+                does not go with the reloader.
+            RuntimeError: ``workers`` on Windows, or in another thread than the main one.
+            SystemExit: The server could not start; the log says why.
         """
         if self.app is not app:
             raise ValueError("run() was given another application than the one SocketIO was made for")
@@ -195,7 +246,8 @@ class SocketIO(Registry, Sender):
     def stop(self) -> None:
         """Stop the server that `run` has started. Call it from anywhere: a handler, a view, a thread.
 
-        It returns at once. The server closes its sessions, lets handlers and views end, and `run` returns.
+        It returns at once. The server closes its sessions, lets handlers and views end, and `run` returns. In
+        a worker or in the parent of workers, it stops all of them.
 
         Raises:
             RuntimeError: `run` has started none.

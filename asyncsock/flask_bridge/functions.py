@@ -11,7 +11,7 @@ from ..engine.awaitables import Sent
 from .sender import Sender
 
 # The keywords that are passed on. Others are ignored, as in Flask-SocketIO: emit(..., json=True).
-EMIT_KEYWORDS = {"data", "namespace", "callback", "include_self", "skip_sid", "ignore_queue"}
+EMIT_KEYWORDS = {"data", "namespace", "callback", "include_self", "skip_sid", "ignore_queue", "volatile"}
 CALL_KEYWORDS = {"data", "namespace", "timeout", "ignore_queue"}
 
 
@@ -23,8 +23,8 @@ def emit(event: str, *args: Any, **kwargs: Any) -> Sent:
         *args: What to send. Also ``data=``.
         **kwargs: ``broadcast=True`` to send to everybody in the namespace; ``to`` or ``room`` (one, or a
             list); ``include_self=False`` or ``skip_sid`` to leave clients out; ``namespace``, the current
-            one by default; ``callback`` and ``ignore_queue`` as in `SocketIO.emit`. Others are ignored with
-            a warning.
+            one by default; ``callback``, ``ignore_queue`` and ``volatile`` as in `SocketIO.emit`. Others are
+            ignored with a warning.
 
     Returns:
         Something to await, or to drop: the event is on its way already.
@@ -88,6 +88,32 @@ def close_room(room: Any, namespace: str | None = None) -> Sent:
     return _socketio().server.close_room(room, namespace=namespace or event_request.namespace)
 
 
+def track(key: str, meta: Any = None, room: Any = None) -> Sent:
+    """Say who the current client is, in a room; None: to everybody in the namespace. See `AsyncServer.track`.
+
+    Args:
+        key: Who it is, such as the id of a user.
+        meta: What to show of it: anything that can be emitted.
+        room: The room, which it enters if it is not in it.
+
+    Example:
+        await track(current_user.get_id(), {"name": current_user.name}, room="lobby")
+    """
+    event_request = _current("track")
+    return _socketio().server.track(event_request.sid, key, meta, room, event_request.namespace)
+
+
+def untrack(room: Any = None) -> Sent:
+    """Take back what `track` has said of the current client in a room, in which it stays."""
+    event_request = _current("untrack")
+    return _socketio().server.untrack(event_request.sid, room, event_request.namespace)
+
+
+def presence(room: Any = None) -> dict[str, list[Any]]:
+    """Who is in a room of the current namespace, in all processes: ``{key: [meta, ...]}``."""
+    return _socketio().presence(room, _current("presence").namespace)
+
+
 def rooms(sid: str | None = None, namespace: str | None = None) -> list[Any]:
     """The rooms that a client, the current one by default, is in; its own is one of them."""
     event_request = _current("rooms", sid, namespace)
@@ -112,7 +138,8 @@ def _current(function: str, sid: Any = None, namespace: Any = None) -> Any:
         raise RuntimeError(
             f"{function}() needs the context of a Socket.IO event. In views, threads and background tasks "
             f"use the SocketIO object (socketio.emit(), socketio.send(), socketio.call(), "
-            f"socketio.close_room()) or socketio.server, or pass namespace= and whom: to= or sid="
+            f"socketio.close_room(), socketio.presence()) or socketio.server, or pass namespace= and whom: "
+            f"to= or sid="
         )
     return found
 

@@ -9,6 +9,7 @@ from typing import Any
 from socketio.base_namespace import BaseServerNamespace
 
 from ..engine.awaitables import SENT, Sent
+from ..engine.tasks import CANCELLATIONS
 from ..types import Handler
 from ..user_session import UserSession
 from .errors import ErrorHandlers
@@ -159,6 +160,42 @@ class Namespace(BaseServerNamespace):
         """The rooms that a client of this namespace is in."""
         return self.socketio.server.rooms(sid, namespace=namespace or self.namespace)
 
+    def track(
+        self, sid: str, key: str, meta: Any = None, room: Any = None, namespace: str | None = None
+    ) -> Sent:
+        """Say who a client of this namespace is, in a room: `AsyncServer.track`."""
+        return self.socketio.server.track(sid, key, meta, room, namespace or self.namespace)
+
+    def untrack(self, sid: str, room: Any = None, namespace: str | None = None) -> Sent:
+        """Take back what `track` has said of a client of this namespace: `AsyncServer.untrack`."""
+        return self.socketio.server.untrack(sid, room, namespace or self.namespace)
+
+    def presence(self, room: Any = None, namespace: str | None = None) -> dict[str, list[Any]]:
+        """Who is in a room of this namespace, as `track` has said: `AsyncServer.presence`."""
+        return self.socketio.presence(room, namespace or self.namespace)
+
+    def fetch_sockets(self, to: Any = None, namespace: str | None = None) -> Any:
+        """Find out about clients of this namespace, as `SocketIO.fetch_sockets` does."""
+        return self.socketio.fetch_sockets(to, namespace or self.namespace)
+
+    def sockets_join(self, room: Any, to: Any = None, namespace: str | None = None) -> Sent:
+        """Add clients of this namespace to a room, as `SocketIO.sockets_join` does."""
+        return self.socketio.sockets_join(room, to, namespace or self.namespace)
+
+    def sockets_leave(self, room: Any, to: Any = None, namespace: str | None = None) -> Sent:
+        """Remove clients of this namespace from a room, as `SocketIO.sockets_leave` does."""
+        return self.socketio.sockets_leave(room, to, namespace or self.namespace)
+
+    def disconnect_sockets(self, to: Any = None, namespace: str | None = None, close: bool = False) -> Sent:
+        """Disconnect clients of this namespace, as `SocketIO.disconnect_sockets` does."""
+        return self.socketio.disconnect_sockets(to, namespace or self.namespace, close)
+
+    def call_all(self, event: str, data: Any = None, namespace: str | None = None, **kwargs: Any) -> Any:
+        """Have clients of this namespace acknowledge an event, as `SocketIO.call_all` does."""
+        return self.socketio.call_all(
+            event, *_arguments(data), namespace=namespace or self.namespace, **kwargs
+        )
+
     def get_session(self, sid: str, namespace: str | None = None) -> Any:
         """python-socketio's session of a client of this namespace: `AsyncServer.get_session`."""
         return self.socketio.server.get_session(sid, namespace or self.namespace)
@@ -193,11 +230,13 @@ class _NamespaceErrors(ErrorHandlers):
 
 
 def _in_turn(
-    ensure_sync: Callable[[Handler], Handler], first: Handler, last: Handler, error: Exception
+    ensure_sync: Callable[[Handler], Handler], first: Handler, last: Handler, error: BaseException
 ) -> Any:
     try:
         return ensure_sync(first)(error)
-    except Exception as again:
+    except CANCELLATIONS:
+        raise
+    except BaseException as again:
         return ensure_sync(last)(again)
 
 

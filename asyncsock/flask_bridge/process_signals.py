@@ -47,6 +47,13 @@ class ProgramSignals:
             if callable(handler) and not isinstance(handler, _Taken):
                 signal.signal(number, _Taken(self, handler))
 
+    def run_handler(self, number: int) -> None:
+        """Do what is done at a signal that has not come. Only in the main thread."""
+        self.take_again()
+        handler = signal.getsignal(number)
+        if isinstance(handler, _Taken):
+            handler(number, None)
+
     def handle(self, number: int, frame: FrameType | None, program: Any) -> None:
         """Run a handler of the program, and stop. An exception of it is kept: `run` raises it at the end."""
         if self._running:  # the program's handler calls the one that was there before

@@ -17,11 +17,16 @@ class Registry(ABC):
     def __init__(self) -> None:
         self.handlers: list[tuple[str, Handler, str]] = []
         self.namespace_handlers: list[Namespace] = []
+        self.server_side_handlers: list[tuple[str, Handler, str]] = []
         self.errors = ErrorHandlers()
 
     @abstractmethod
     def _added(self, message: str, handler: Handler, namespace: str) -> None:
         """Called with each new handler."""
+
+    @abstractmethod
+    def _added_server_side(self, event: str, handler: Handler, namespace: str) -> None:
+        """Called with each new handler of an event of other servers."""
 
     @abstractmethod
     def _added_namespace(self, namespace_handler: Namespace) -> None:
@@ -70,6 +75,23 @@ class Registry(ABC):
         if len(args) == 1 and not kwargs and callable(args[0]):
             return self.on(args[0].__name__)(args[0])
         return lambda handler: self.on(handler.__name__, *args, **kwargs)(handler)
+
+    def on_server_side(self, event: str, namespace: str | None = None) -> Callable[[H], H]:
+        """Decorate the handler of an event that other processes send with `SocketIO.server_side_emit`.
+
+        A coroutine function runs on the event loop, a function in a thread, both in an application context.
+
+        Args:
+            event: The name of the event.
+            namespace: ``'/'`` by default.
+        """
+
+        def register(handler: H) -> H:
+            self.server_side_handlers.append((event, handler, namespace or "/"))
+            self._added_server_side(event, handler, namespace or "/")
+            return handler
+
+        return register
 
     def on_error(self, namespace: str | None = None) -> Callable[[H], H]:
         """Decorate the function that gets the exceptions of a namespace's handlers. Its result is the ack."""

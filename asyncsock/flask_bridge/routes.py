@@ -6,6 +6,7 @@ Both run in the Flask context of their event.
 from __future__ import annotations
 
 import inspect
+from contextvars import copy_context
 from types import CoroutineType
 from typing import Any
 
@@ -13,12 +14,13 @@ from ..codec.base import ANY, Incoming
 from ..connection import Connection
 from ..engine.awaitables import SENT_TYPES
 from ..engine.signatures import fit
+from ..engine.tasks import CANCELLATIONS
 from ..routes import Route
 from ..types import Handler
-from .context import EventContext, ReplayedContext
+from .context import ConnectionContext, EventContext, ReplayedContext
 from .errors import ErrorHandlers
 from .server import FlaskServer
-from .threads import Beginning, call_in_thread
+from .threads import Beginning, adopt, call_in_thread
 
 
 class FlaskRoute(Route):
@@ -87,6 +89,7 @@ class CoroutineRoute(FlaskRoute):
     """A coroutine handler: it runs on the event loop."""
 
     __slots__ = ()
+    kind = "coroutine"
 
     def run(self, context: EventContext, namespace: str, args: tuple[Any, ...]) -> Any:
         return run_coroutine(self.server, self.errors, context, self.function, namespace, args)
@@ -105,11 +108,11 @@ class CoroutineRoute(FlaskRoute):
                     result = self.function(*args)
                     if type(result) is CoroutineType or hasattr(type(result), "__await__"):
                         result = await result
-                except Exception as error:
-                    result = await self._handle_error(event, error, packet.namespace)
-                except BaseException as error:
+                except CANCELLATIONS as error:
                     event.leave(error)
                     raise
+                except BaseException as error:
+                    result = await self._handle_error(event, error, packet.namespace)
                 else:
                     event.leave()
             if type(result) in SENT_TYPES:  # `return emit(...)`
@@ -117,15 +120,17 @@ class CoroutineRoute(FlaskRoute):
                 result = None
             if packet.id is not None:
                 acknowledgements.send(connection, sid, packet, packet.id, self, result)
-        except Exception as error:
-            acknowledgements.failed(error)
+        except CANCELLATIONS:
+            raise
+        except BaseException as error:
+            acknowledgements.failed(packet, error)
         finally:
-            acknowledgements.running.pop(packet, None)
+            acknowledgements.ended(packet)
 
-    async def _handle_error(self, event: ReplayedContext, error: Exception, namespace: str) -> Any:
+    async def _handle_error(self, event: ReplayedContext, error: BaseException, namespace: str) -> Any:
         """Call the error handler with an exception, return its result, and end the event."""
         try:
-            result = await handle_error(self.server, self.errors, error, namespace)
+            result = await handle_error(self.server, self.errors, event.connection, error, namespace)
         except BaseException as failure:
             event.leave(failure)
             raise
@@ -137,6 +142,7 @@ class FunctionRoute(FlaskRoute):
     """A handler that is a function: it runs in a thread."""
 
     __slots__ = ()
+    kind = "thread"
 
     def run(self, context: EventContext, namespace: str, args: tuple[Any, ...]) -> Any:
         return run_function(self.server, self.errors, context, self.function, namespace, args)
@@ -152,10 +158,12 @@ class FunctionRoute(FlaskRoute):
                 result = None
             if packet.id is not None:
                 acknowledgements.send(connection, sid, packet, packet.id, self, result)
-        except Exception as error:
-            acknowledgements.failed(error)
+        except CANCELLATIONS:
+            raise
+        except BaseException as error:
+            acknowledgements.failed(packet, error)
         finally:
-            acknowledgements.running.pop(packet, None)
+            acknowledgements.ended(packet)
 
 
 class InlineRoute(FlaskRoute):
@@ -167,7 +175,9 @@ class InlineRoute(FlaskRoute):
         ensure_sync = self.server.app.ensure_sync
         try:
             return ensure_sync(self.function)(*args)
-        except Exception as error:
+        except CANCELLATIONS:
+            raise
+        except BaseException as error:
             return ensure_sync(self.errors.handler_of(error, namespace))(error)
 
 
@@ -224,16 +234,46 @@ async def run_coroutine(
         try:
             result = handler(*args)
             return await result if hasattr(type(result), "__await__") else result
-        except Exception as error:
-            return await handle_error(server, errors, error, namespace)
+        except CANCELLATIONS:
+            raise
+        except BaseException as error:
+            return await handle_error(server, errors, context.connection, error, namespace)
 
 
-async def handle_error(server: FlaskServer, errors: ErrorHandlers, error: Exception, namespace: str) -> Any:
-    """Call the error handler with an exception and return its result; without one, raise the exception."""
-    error_handler = errors.handler_of(error, namespace)
-    if is_coroutine(error_handler):
-        return await error_handler(error)
-    return await call_in_thread(server.threads, error_handler, error)
+async def handle_error(
+    server: FlaskServer,
+    errors: ErrorHandlers,
+    connection: ConnectionContext,
+    error: BaseException,
+    namespace: str,
+) -> Any:
+    """Call the error handler with an exception and return its result.
+
+    Without one, raise the exception. Whatever is raised has been reported.
+    """
+    try:
+        error_handler = errors.handler_of(error, namespace)
+        if is_coroutine(error_handler):
+            return await error_handler(error)
+        return await call_in_thread(server.threads, connection.share, error_handler, error)
+    except CANCELLATIONS:
+        raise
+    except BaseException as unhandled:
+        server.reports.send(unhandled)
+        raise
+
+
+def handle_error_here(
+    server: FlaskServer, errors: ErrorHandlers, error: BaseException, namespace: str
+) -> Any:
+    """The same in a thread."""
+    try:
+        return server.app.ensure_sync(errors.handler_of(error, namespace))(error)
+    except CANCELLATIONS:
+        raise
+    except BaseException as unhandled:
+        server.reports.send(unhandled)
+        raise
 
 
 async def run_function(
@@ -247,26 +287,41 @@ async def run_function(
     """Run a function in a thread, in a context, after the functions of earlier events have begun."""
     previous = context.connection.beginning
     beginning = context.connection.beginning = Beginning()
+    variables = copy_context()
 
     def call() -> Any:
         with context:
             beginning.begin()
             try:
-                return _no_coroutine(handler, handler(*args))
-            except Exception as error:
-                return server.app.ensure_sync(errors.handler_of(error, namespace))(error)
+                return without_coroutine(handler, handler(*args))
+            except CANCELLATIONS:
+                raise
+            except BaseException as error:
+                return handle_error_here(server, errors, error, namespace)
 
     try:
         if previous is not None and not previous.begun:
             await previous.wait()
         if context.connection.suspends:
             await context.open()
-        return await call_in_thread(server.threads, call)
+        try:
+            return await call_in_thread(server.threads, context.connection.share, variables.run, call)
+        except CANCELLATIONS:
+            raise
+        except BaseException:
+            # So whoever was told there of the error knows it again when it is logged here, such as Sentry.
+            adopt(variables)
+            raise
     finally:
         beginning.end()
 
 
-def _no_coroutine(handler: Handler, result: Any) -> Any:
+def without_coroutine(handler: Handler, result: Any) -> Any:
+    """The result of a function.
+
+    Raises:
+        TypeError: It is a coroutine, which nobody awaits.
+    """
     if inspect.iscoroutine(result):
         result.close()
         raise TypeError(

@@ -9,8 +9,9 @@ import signal
 import ssl
 import threading
 import warnings
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 import uvicorn
@@ -23,9 +24,11 @@ from ..uvicorn.signals import close_then
 from .paths import FlaskApp
 from .process_signals import ProgramSignals
 from .reloader import can_reload, run_with_reloader
+from .supervisor import Supervisor, check_workers, listening_socket
+from .worker_process import Parent
 
 RELOAD = 3  # the exit code by which Werkzeug's reloader asks to be started again
-# Options that run() refuses: it serves the one application that it was given, in one process.
+# Options of uvicorn's that run() refuses, as it serves the one application that it was given, or has itself.
 NOT_FOR_RUN = {"app", "factory", "interface", "reload", "workers"}
 UVICORN_OPTIONS = {
     name
@@ -82,7 +85,7 @@ class Runner:
     """Runs one server at a time."""
 
     def __init__(self) -> None:
-        self._server: _Server | None = None
+        self._stop: Callable[[], None] | None = None  # what `stop` has to call while a server runs
 
     def run(
         self,
@@ -98,6 +101,7 @@ class Runner:
         reloader_options: dict[str, Any] | None = None,
         log_output: bool | None = None,
         ssl_context: Any = None,
+        workers: int | None = None,
         **options: Any,
     ) -> None:
         """Serve until a signal or `stop`, then return. See `SocketIO.run`."""
@@ -105,21 +109,39 @@ class Runner:
         options.update(_take(options, SSL_OPTIONS), **_ssl_options(ssl_context))
         _check(options)
         app.debug = app.debug if debug is None else debug
+        reloads = app.debug if use_reloader is None else use_reloader
+        workers = 1 if workers is None else workers
+        check_workers(workers, reloads)
         host = host or "127.0.0.1"
         if app.debug if use_debugger is None else use_debugger:
             _debug(asgi_app, app, use_evalex, host)
         options.setdefault("access_log", app.debug if log_output is None else log_output)
         options.setdefault("timeout_graceful_shutdown", asgi_app.engine.shutdown_grace)
+        # Other WebSocket protocols than ours decompress a message before the engine sees its size.
+        options.setdefault("ws_max_size", asgi_app.engine.max_http_buffer_size)
         port = _default_port(app) if port is None else port
-        server = _Server(uvicorn.Config(asgi_app, host=host, port=port, **options), asgi_app)
-        self._server = server
+        config = uvicorn.Config(asgi_app, host=host, port=port, **options)
+        parent = Parent.find() if workers > 1 else None
         try:
-            if (app.debug if use_reloader is None else use_reloader) and can_reload():
-                _run_beside_reloader(server, reloader_options)
+            if workers > 1 and parent is None:
+                self._run_workers(workers, config, asgi_app.engine.drain.seconds)
             else:
-                _run_until_signal(server)
+                self._run_server(_Server(config, asgi_app, parent), reloads, reloader_options)
         finally:
-            self._server = None
+            self._stop = None
+
+    def _run_workers(self, count: int, config: uvicorn.Config, drain: float) -> None:
+        with listening_socket(config) as listener:
+            supervisor = Supervisor(count, listener, _time_to_stop(config, drain))
+            self._stop = supervisor.stop
+            supervisor.run()
+
+    def _run_server(self, server: _Server, reloads: bool, reloader_options: dict[str, Any]) -> None:
+        self._stop = server.stop_with_parent
+        if reloads and can_reload():
+            _run_beside_reloader(server, reloader_options)
+        else:
+            _run_until_signal(server)
 
     def stop(self) -> None:
         """Make the running server close its sessions and end.
@@ -127,28 +149,36 @@ class Runner:
         Raises:
             RuntimeError: No server runs.
         """
-        if self._server is None:
+        if self._stop is None:
             raise RuntimeError(
                 "stop() ends the server that socketio.run() has started, and none runs: a server that was "
                 "started otherwise, such as `uvicorn module:asgi`, ends when its process gets SIGTERM"
             )
-        self._server.stop()
+        self._stop()
 
 
 class _Server(uvicorn.Server):
     """A uvicorn server that any thread can stop, sessions first. Signals run the program's handlers first."""
 
-    def __init__(self, config: uvicorn.Config, asgi_app: ASGIApp) -> None:
+    def __init__(self, config: uvicorn.Config, asgi_app: ASGIApp, parent: Parent | None = None) -> None:
         super().__init__(config)
         self.signals = ProgramSignals(self._stop_at_signal)
-        self.grace = asgi_app.engine.shutdown_grace
+        self.time_to_stop = _time_to_stop(config, asgi_app.engine.drain.seconds)
         self._asgi_app = asgi_app
+        self._parent = parent  # if this is one of several workers
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Task[None] | None = None
         self._signalled = False
 
     async def serve(self, sockets: Any = None) -> None:
         self._loop = asyncio.get_running_loop()
+        if self._parent is not None:
+            sockets = [self._parent.listener]
+            self._parent.obey(
+                partial(self._call_in_loop, self._stop_for_parent),
+                partial(self._call_in_loop, self._end_for_parent),
+                self.time_to_stop,
+            )
         await super().serve(sockets)
 
     @contextmanager
@@ -157,7 +187,9 @@ class _Server(uvicorn.Server):
         yield
 
     async def on_tick(self, counter: int) -> bool:
-        """Called by uvicorn every 0.1 s."""
+        """Called by uvicorn every 0.1 s, from when it serves."""
+        if self._parent is not None and counter == 0:
+            self._parent.serving()
         if threading.current_thread() is threading.main_thread():
             self.signals.take_again()
         return await super().on_tick(counter)
@@ -170,18 +202,48 @@ class _Server(uvicorn.Server):
             self.stop()
 
     def stop(self) -> None:
-        if self._loop is None or self._loop.is_closed():
+        if not self._call_in_loop(self._begin_to_stop):
             self.should_exit = True  # uvicorn looks at it when it has started
-        else:
-            self._loop.call_soon_threadsafe(self._begin_to_stop)
+
+    def stop_with_parent(self) -> None:
+        """Stop, and all other workers with it."""
+        if self._parent is not None:
+            self._parent.stop()
+        self.stop()
+
+    def _stop_for_parent(self) -> None:
+        """Stop as at SIGTERM. The signal may come as well: it is the first one then."""
+        if self._stopping is None and not self._signalled:
+            self.signals.run_handler(signal.SIGTERM)
+            self._signalled = False
+            self._begin_to_stop()
+
+    def _end_for_parent(self) -> None:
+        self.handle_exit(signal.SIGTERM, None)
+
+    def _call_in_loop(self, function: Callable[[], None]) -> bool:
+        """Call a function in the loop. Returns False if that does not run."""
+        try:
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(function)
+                return True
+        except RuntimeError:
+            pass  # it is closed
+        return False
 
     def _begin_to_stop(self) -> None:
         if self._stopping is None:
             server, engine = self._asgi_app.engineio_server, self._asgi_app.engine
-            self._stopping = asyncio.ensure_future(close_then(self._exit, server, engine, self.config))
+            self._stopping = asyncio.ensure_future(close_then(self._exit, server, engine, self))
 
     def _exit(self) -> None:
         self.should_exit = True
+
+
+def _time_to_stop(config: uvicorn.Config, drain: float) -> float | None:
+    """Seconds that a server may take to stop; None: as long as it wants."""
+    grace = config.timeout_graceful_shutdown
+    return None if grace is None else grace + drain
 
 
 def _take(options: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
@@ -209,11 +271,8 @@ def _check(options: dict[str, Any]) -> None:
         del options[name]
     unknown = sorted(set(options) - UVICORN_OPTIONS)
     if unknown:
-        remedies = {
-            "reload": ": it is called use_reloader",
-            "workers": ": it serves in one process; start several with `uvicorn module:asgi --workers N`",
-        }
-        raise TypeError(f"run() has no option {unknown[0]!r}{remedies.get(unknown[0], '')}")
+        remedy = ": it is called use_reloader" if unknown[0] == "reload" else ""
+        raise TypeError(f"run() has no option {unknown[0]!r}{remedy}")
     if ignored and not is_running_from_reloader():
         warnings.warn(
             f"run() ignores {', '.join(ignored)}: these are options of the servers of eventlet, gevent and "
@@ -285,6 +344,6 @@ def _run_beside_reloader(server: _Server, options: dict[str, Any]) -> None:
     if not ended.is_set():
         server.stop()
         with suppress(KeyboardInterrupt):
-            ended.wait(server.grace)
+            ended.wait(server.time_to_stop)
     if signals.raised is not None:
         raise signals.raised

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
-from concurrent.futures import Executor
-from contextvars import copy_context
-from typing import Any
+from typing import Any, ParamSpec
 
 from flask import Flask, Request
 from flask.sessions import SecureCookieSessionInterface, SessionMixin
+
+from .threads import Share, ThreadPool, call_in_thread
+
+P = ParamSpec("P")
 
 _first_copy = threading.Lock()  # held for an assignment only, never during a call of a session store
 
@@ -27,7 +29,7 @@ class ConnectionSession:
         environ: the WSGI environ of the connecting request.
         manage_session: keep a copy of the session for the connection (True), or have the app's session
             interface open and save it around each event (False).
-        executor: where sessions that may block are opened and saved. None means the loop's own.
+        threads: where sessions that may block are opened and saved. None means a thread of its own.
 
     Attributes:
         session_copy: the copy, once an event has needed it.
@@ -35,22 +37,24 @@ class ConnectionSession:
     """
 
     __slots__ = (
+        "_store_share",
+        "_threads",
         "_turn",
         "app",
         "environ",
-        "executor",
         "manage_session",
         "session_blocks",
         "session_copy",
     )
 
     def __init__(
-        self, app: Flask, environ: dict[str, Any], manage_session: bool, executor: Executor | None
+        self, app: Flask, environ: dict[str, Any], manage_session: bool, threads: ThreadPool | None
     ) -> None:
         self.app = app
         self.environ = environ
         self.manage_session = manage_session
-        self.executor = executor
+        self._threads = threads
+        self._store_share: Share | None = None
         self.session_copy: SessionMixin | None = None
         self._turn: asyncio.Lock | None = None
         interface, cookie = app.session_interface, SecureCookieSessionInterface
@@ -69,9 +73,13 @@ class ConnectionSession:
             return session
         with _first_copy:
             if self.session_copy is None:
-                self.session_copy = ManagedSession(session)
-                self.environ["saved_session"] = self.session_copy  # Flask-SocketIO's key
+                return self.keep_session(ManagedSession(session))
             return self.session_copy
+
+    def keep_session(self, session: SessionMixin) -> SessionMixin:
+        """Have all later events share a session."""
+        self.session_copy = self.environ["saved_session"] = session  # the key is Flask-SocketIO's
+        return session
 
     def must_save(self, session: SessionMixin) -> bool:
         """Whether the app's session interface has to save the session of an event."""
@@ -94,8 +102,15 @@ class ConnectionSession:
 
     async def call_interface(self, function: Callable[[], object]) -> None:
         """Call a function that calls the session interface: in a thread, if that may block."""
-        if not self.session_blocks:
+        if self.session_blocks:
+            await self.call_blocking(function)
+        else:
             function()
-            return
-        run = copy_context().run
-        await asyncio.get_running_loop().run_in_executor(self.executor, run, function)
+
+    async def call_blocking(self, function: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
+        """Call a function that may block in a thread, within the connection's share of these."""
+        if self._threads is None:
+            self._threads = ThreadPool(1, "asyncsock-session")
+        if self._store_share is None:
+            self._store_share = Share()
+        await call_in_thread(self._threads, self._store_share, function, *args, **kwargs)

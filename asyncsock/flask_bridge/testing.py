@@ -58,13 +58,15 @@ class _Inbox(Transport):
             else:
                 continue  # not a message
             self._partial = (incoming, attachments)
-            if len(attachments) == len(incoming.attachments):
+            if len(attachments) == incoming.attachments:
                 self._partial = None
                 data = codec.join(incoming.data, attachments) if attachments else incoming.data
-                self._receive(incoming.kind, incoming.namespace, data)
+                self._receive(incoming.kind, incoming.namespace, incoming.id, data)
 
-    def _receive(self, kind: int, namespace: str, data: Any) -> None:
+    def _receive(self, kind: int, namespace: str, id: int | None, data: Any) -> None:
         if kind in (EVENT, BINARY_EVENT):
+            if id is None and self._client.server.recovers:
+                data = data[:-1]  # without the offset
             # Flask-SocketIO gives these two their only argument, and every other event a list.
             args = data[1] if data[0] in ("message", "json") and len(data) > 1 else data[1:]
             self.received.append({"name": data[0], "args": args, "namespace": namespace})
@@ -85,7 +87,7 @@ class _Client:
         self._app = app
         self._flask_client = flask_test_client
         self._last_id = 0
-        self._errors: list[Exception] = []
+        self._errors: list[BaseException] = []
         self._session: Session | None = None
 
     @property
@@ -163,7 +165,9 @@ class _Client:
     async def settle(self) -> None:
         """Wait until the handlers of this client's events have ended and what they sent has arrived."""
         tasks = self.server.eio.tasks.running
-        while running := [task for task, sid in tasks.values() if sid == self.eio_sid]:
+        while running := [
+            task for task, session in tasks.values() if session is not None and session.sid == self.eio_sid
+        ]:
             await asyncio.wait(running)
         await asyncio.sleep(0)  # run what other threads have handed to the loop before
         self.server.eio.outboxes.flush()

@@ -9,15 +9,18 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from typing import Any, ParamSpec, TypeVar
 
 from asgiref.sync import SyncToAsync
 
+from ..engine.log_lines import LogLines
+
 P = ParamSpec("P")
 T = TypeVar("T")
+Job = Callable[[], object]
 
-logger = logging.getLogger("asyncsock.threads")
+lines = LogLines(logging.getLogger("asyncsock.threads"))
 
 
 class ThreadPool(Executor):
@@ -31,6 +34,11 @@ class ThreadPool(Executor):
     job blocks, the lock is free for the next thread. With a thread woken per job, these would compete for
     the lock, which costs more than short jobs do.
 
+    Jobs may be for a client. It is given another thread only while more threads are free than it has: at most
+    half of them, and fewer if other clients have some. So a client that has none finds a thread free, or gets
+    the next one that becomes free, however many jobs of others wait. Clients take turns, and the jobs of one
+    client begin in their order.
+
     Args:
         max_workers: the most threads that run at once.
         thread_name_prefix: threads are called "prefix-1", "prefix-2" and so on.
@@ -41,7 +49,8 @@ class ThreadPool(Executor):
             raise ValueError("max_workers must be at least 1")
         self._max_workers = max_workers
         self._prefix = thread_name_prefix
-        self._jobs: deque[Callable[[], object]] = deque()
+        self._waiting: deque[Share] = deque()  # those with jobs that wait
+        self._free = max_workers  # threads that run no job, and those that have not been made yet
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._sleeping: list[threading.Lock] = []  # what each idle thread waits to acquire
@@ -59,8 +68,12 @@ class ThreadPool(Executor):
         self.start(_Call(future, fn, args, kwargs))
         return future
 
-    def start(self, job: Callable[[], object]) -> None:
+    def start(self, job: Job, share: Share | None = None) -> None:
         """Run `job()` in a thread, with no future: what it returns is dropped, what it raises is logged.
+
+        Args:
+            job: What to run.
+            share: The share of the client that it is for. Jobs for no client share with nobody.
 
         Raises:
             RuntimeError: the pool is shut down, or not one thread can be started.
@@ -68,9 +81,18 @@ class ThreadPool(Executor):
         with self._lock:
             if self._shut_down:
                 raise RuntimeError("the thread pool is shut down")
-            if not self._waking:
+            if share is None:
+                share = Share()
+            if not self._waking and share.running < self._free:
                 self._wake_thread()
-            self._jobs.append(job)
+            if not share.jobs:
+                self._waiting.append(share)
+            share.jobs.append(job)
+
+    def load(self) -> tuple[int, int]:
+        """How many threads run a job now, and how many jobs wait for one."""
+        with self._lock:
+            return self._max_workers - self._free, sum([len(share.jobs) for share in self._waiting])
 
     def results(self, loop: asyncio.AbstractEventLoop) -> Results:
         """The `Results` that hand jobs' results to an event loop."""
@@ -88,10 +110,12 @@ class ThreadPool(Executor):
         with self._lock:
             self._shut_down = True
             if cancel_futures:
-                for job in self._jobs:
-                    if isinstance(job, _Call):
-                        job.future.cancel()
-                self._jobs.clear()
+                for share in self._waiting:
+                    for job in share.jobs:
+                        if isinstance(job, _Call):
+                            job.future.cancel()
+                    share.jobs.clear()
+                self._waiting.clear()
             while self._sleeping:
                 self._sleeping.pop().release()
         if wait:
@@ -123,13 +147,26 @@ class ThreadPool(Executor):
         wakeup = threading.Lock()
         wakeup.acquire()
         woken = True
+        waiting = self._waiting
+        share = None
         while True:
             with self._lock:
                 if woken:
                     self._waking = woken = False
-                if self._jobs:
-                    job = self._jobs.popleft()
-                    if self._jobs and not self._waking:
+                if share is not None:  # its job has ended
+                    self._free += 1
+                    if waiting and self._free == 1:
+                        self._next()  # while the thread still counts for it, so that it goes behind others
+                    share.running -= 1
+                share = self._next() if waiting else None
+                if share is not None:
+                    waiting.popleft()
+                    job = share.jobs.pop(0)
+                    if share.jobs:
+                        waiting.append(share)
+                    share.running += 1
+                    self._free -= 1
+                    if waiting and not self._waking and self._next() is not None:
                         self._wake_thread()
                 elif self._shut_down:
                     return
@@ -141,9 +178,39 @@ class ThreadPool(Executor):
                 continue
             try:
                 job()
-            except BaseException:
-                logger.exception("Exception in a thread of the pool")
+            except BaseException as error:
+                lines.error("Exception in a thread of the pool", error)
             del job  # or the job would live until the next one comes
+
+    def _next(self) -> Share | None:
+        """Whose job may begin now, of those in `_waiting`: the first that may, moved to the front, or None.
+
+        While a thread is free, those that may not have a thread each, so there are not many of them to pass.
+        """
+        waiting, free = self._waiting, self._free
+        if waiting[0].running < free:
+            return waiting[0]
+        if free:
+            for passed, share in enumerate(waiting):
+                if share.running < free:
+                    waiting.rotate(-passed)
+                    return share
+        return None
+
+
+class Share:
+    """A client's share of the threads of a pool.
+
+    Attributes:
+        jobs: Its jobs that wait. They are few, as its handlers begin one after the other.
+        running: How many threads it has.
+    """
+
+    __slots__ = ("jobs", "running")
+
+    def __init__(self) -> None:
+        self.jobs: list[Job] = []
+        self.running = 0
 
 
 class Results:
@@ -229,8 +296,10 @@ class Beginning:
             _settle(self._waiting[0], None, None)
 
 
-async def call_in_thread(pool: ThreadPool, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call a function in the pool, in a copy of the current contextvars, and return its result.
+async def call_in_thread(
+    pool: ThreadPool, share: Share, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+) -> T:
+    """Call a function in the pool for a client, in a copy of the current contextvars, and return its result.
 
     It sets in the thread what `asgiref.sync_to_async` sets there, so that coroutines that the function gives
     to ``async_to_sync`` (as Flask does with async functions) run on this event loop. asgiref's own wrapper
@@ -253,8 +322,15 @@ async def call_in_thread(pool: ThreadPool, function: Callable[P, T], *args: P.ar
         else:
             results.put(future, result, None)
 
-    pool.start(job)
+    pool.start(job, share)
     return await future
+
+
+def adopt(context: Context) -> None:
+    """Set the contextvars to what they are in a context."""
+    for variable, value in context.items():
+        if variable.get(None) is not value:
+            variable.set(value)
 
 
 def _settle(future: asyncio.Future[T], result: Any, error: BaseException | None) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import functools
-import logging
 import os
 import threading
 from collections.abc import Awaitable, Callable, Iterable
@@ -18,13 +17,14 @@ from werkzeug import wsgi as werkzeug_wsgi
 
 from ..engine.environ import build_environ
 from ..engine.http import ASGI, Receive, Scope, Send
+from ..engine.log import shown
+from ..engine.tally import Tally
 from .threads import ThreadPool
 from .wsgi_input import PART_SIZE, ClientDisconnected, RequestBody
-from .wsgi_response import Message, Response
+from .wsgi_response import Message, Response, lines, logger
 
 WsgiCallable: TypeAlias = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
-logger = logging.getLogger("asyncsock.wsgi")
 
 FILE_CHUNK = 256 * 1024
 # A key of the environ: whether the request may be handed over.
@@ -54,6 +54,9 @@ class WsgiApp:
         threads: the most requests that run at once; a streamed response occupies its thread until it ends.
             Further requests wait for a free thread. Threads are made as they are needed.
 
+    Attributes:
+        answered: How many requests were answered, by the status.
+
     Example:
         asgi = WsgiApp(flask_app, threads=100)
     """
@@ -61,6 +64,7 @@ class WsgiApp:
     def __init__(self, wsgi_app: WsgiCallable, threads: int = 64) -> None:
         self.wsgi_app = wsgi_app
         self.pool = ThreadPool(threads, "asyncsock-view")
+        self.answered = Tally()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -75,7 +79,11 @@ class WsgiApp:
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> ASGI | None:
         """Serve an HTTP request, or return the ASGI application that it is handed over to."""
         request = _Request(self.wsgi_app, scope, receive, send)
-        await request.serve(self.pool)
+        try:
+            await request.serve(self.pool)
+        finally:
+            if request.successor is None:
+                self.answered.add(request.status)
         return request.successor
 
     async def refuse(self, receive: Receive, send: Send) -> None:
@@ -117,6 +125,7 @@ class _Request:
         self.asking = threading.Lock()  # a view may read its body in threads of its own
         self.last: list[Message] | None = None  # the end of the response
         self.successor: ASGI | None = None
+        self.status = "none"  # of the response, if there was one
         self.error: BaseException | None = None  # raised by the task, which breaks off the connection
         self.finished = False  # the thread is done
         self.waiting = False  # the task waits for `finished`
@@ -152,8 +161,10 @@ class _Request:
                 self.wanted = self.loop.create_future()
                 if not self.finished:
                     await self.wanted
-            if self.error is not None:
+            if isinstance(self.error, Exception):
                 raise self.error
+            if self.error is not None:  # SystemExit would end the event loop
+                raise RuntimeError(f"the WSGI application raised {self.error!r}") from self.error
         finally:
             self.closed = True
             if self.watch is not None:
@@ -258,7 +269,8 @@ class _Request:
             logger.debug("The client of %s went away", self)
         except HandOver as hand_over:
             if self.body_begun:
-                logger.error("WSGI middleware has read the body of a request of Socket.IO's, %s", self)
+                if lines.allow("bodies"):
+                    logger.error("WSGI middleware has read the body of a request of Socket.IO's, %s", self)
                 response.fail()
             else:
                 self.successor = hand_over.app
@@ -266,11 +278,12 @@ class _Request:
             if response.headers_sent and not response.ended:
                 self.error = error  # only a broken connection can tell the client; the server logs the error
             else:
-                logger.exception("Exception in the WSGI application, %s", self)
+                lines.error("Exception in the WSGI application, %s", error, self)
                 if not response.ended:
                     response.fail()
         finally:
             local.main_event_loop = None
+            self.status = response.status
             self.body = None  # it refers to this object
             if self.last is None:
                 self.end([])
@@ -328,7 +341,7 @@ class _Request:
         return True
 
     def __str__(self) -> str:
-        return f"{self.scope['method']} {self.scope['path']}"
+        return f"{shown(self.scope['method'])} {shown(self.scope['path'])}"
 
 
 class _ViewLoop:

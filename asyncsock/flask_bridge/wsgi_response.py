@@ -7,10 +7,13 @@ from collections.abc import Callable, Iterable, MutableMapping
 from types import TracebackType
 from typing import Any, TypeAlias
 
+from ..engine.log_lines import LogLines
+
 Message: TypeAlias = MutableMapping[str, Any]
 ExcInfo: TypeAlias = tuple[type[BaseException], BaseException, TracebackType | None]
 
 logger = logging.getLogger("asyncsock.wsgi")
+lines = LogLines(logger)
 
 NO_BODY = (204, 304)
 HOP_BY_HOP = frozenset(
@@ -73,7 +76,7 @@ class Response:
         if self._start is None:
             raise RuntimeError("the WSGI application sent data before it called start_response()")
         if self._left is not None:
-            if len(chunk) > self._left and not self._bodiless:
+            if len(chunk) > self._left and not self._bodiless and lines.allow("long responses"):
                 logger.warning("A response is longer than its Content-Length; the rest is not sent")
             chunk = chunk[: self._left]
             self._left -= len(chunk)
@@ -113,6 +116,11 @@ class Response:
         headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(body))]
         self._start = {"type": "http.response.start", "status": 500, "headers": headers}
         self.end(b"" if self.method == "HEAD" else body)
+
+    @property
+    def status(self) -> str:
+        """The status code; ``none`` if there is none."""
+        return str(self._start["status"]) if self._start is not None else "none"
 
     def end(self, chunk: bytes = b"") -> None:
         self.ended = True

@@ -4,23 +4,40 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Generator, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from urllib.parse import urlsplit
 
 SILENCE = 5.0  # seconds that a broker may be silent, and that it may then take to answer
 WATCH = 1.0  # seconds without a message after which a driver asks its broker for signs of life
 AT_ONCE = 1000  # messages that a listener takes at once
 KEEP_MESSAGES = 100_000  # that a process can be behind and lose nothing
+INBOXES_RETURN = 0.4  # seconds that a reconnected publisher gives them, where the broker keeps no letters
 QUEUE_EXPIRES = 300_000  # milliseconds that a queue outlives its process, or waits for it
 
 
 class LoginRefused(ConnectionError):
-    """The broker does not accept the user, the password or the certificate."""
+    """The broker does not accept the user, the password or the certificate, or the directory is refused."""
 
 
 class MessageRefused(ValueError):
     """The broker will never take a message, because it is too large for example."""
+
+
+class Letter(bytes):
+    """A message for the inbox of one process, which other messages do not reach.
+
+    Attributes:
+        inbox: The name of the inbox: letters, digits, ``-`` and ``_``.
+    """
+
+    inbox: str
+
+    def __new__(cls, message: bytes, inbox: str) -> Letter:
+        letter = super().__new__(cls, message)
+        letter.inbox = inbox
+        return letter
 
 
 class Driver(ABC):
@@ -32,7 +49,32 @@ class Driver(ABC):
     Args:
         url: The broker, as given to `asyncsock.queues.from_url`.
         channel: The name of the channel, exchange, topic or subject.
+
+    Attributes:
+        has_inboxes: Whether it brings a `Letter` to the process that it is for, and to no other.
+        spans_hosts: Whether processes of several hosts may use it.
+        resumes: Whether a listener that was disconnected gets what was published meanwhile.
+        replays: Whether a listener can also get what was published before it listened for the first time.
+        replay_seconds: How long before, if it is to get that too. It is set before connecting.
+        directory: Where the processes of a host meet, if the URL names it.
+        inbox: The name of this process's inbox. It is set before connecting; without one, no letters come.
+        own_listener: The driver that receives for the same process, if one does. What is published here need
+            not come there.
+        listener_name: How the publishers of other processes call it while it listens, where they know their
+            listeners.
+        listener_killed: Called by such a publisher with the name of a listener whose process was killed.
     """
+
+    has_inboxes = False
+    spans_hosts = True
+    resumes = False
+    replays = False
+    replay_seconds = 0.0
+    inbox: str | None = None
+    own_listener: Driver | None = None
+    listener_name = ""
+    listener_killed: Callable[[str], object] | None = None
+    directory: Path | None = None
 
     def __init__(self, url: str, channel: str) -> None:
         self.url = url
@@ -58,6 +100,9 @@ class Driver(ABC):
         There is one call at a time. After an error the same messages are published again. So the broker must
         never take a message without those before it: listeners would drop these as repetitions.
 
+        With inboxes, some may be a `Letter`. One whose process is gone is lost. Letters for one inbox keep
+        their order, and so do the others; letters and others may pass each other.
+
         Raises:
             MessageRefused: The broker will never take one of them. The connection stays usable.
             Exception: Any other error; the connection has to be made again.
@@ -66,6 +111,8 @@ class Driver(ABC):
     @abstractmethod
     def messages(self) -> AsyncIterator[Sequence[bytes]]:
         """Yield the messages as they arrive, those that arrived together as one item.
+
+        Each that came to the inbox is a `Letter`.
 
         Asking for the next item acknowledges the last one, if the broker has acknowledgements. It raises
         when the connection is lost or the broker is silent for too long.

@@ -7,10 +7,11 @@ import atexit
 import concurrent.futures
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..engine.awaitables import Sent, SentAndWaiting
+from ..engine.log import printable
 from .driver import Driver, LoginRefused
 from .health import Health, describe, logger
 from .reconnecting import CLOSE_TIMEOUT, Publisher
@@ -44,8 +45,10 @@ class Emitter:
         self._publisher: Publisher | None = None
         self._under_way: set[concurrent.futures.Future[None]] = set()
 
-    def publish(self, fields: dict[str, Any]) -> Sent:
-        """Publish a message. Return when the broker has it; on an event loop, return an awaitable of that.
+    def publish(self, *messages: dict[str, Any]) -> Sent:
+        """Publish messages that belong together, by their fields, with nothing between them.
+
+        Return when the broker has them; on an event loop, return an awaitable of that.
 
         Raises:
             NotPublished: The broker could not be reached within `TIMEOUT`.
@@ -53,7 +56,7 @@ class Emitter:
             MessageRefused: The broker does not take the message.
         """
         self._begin()
-        future = asyncio.run_coroutine_threadsafe(self._publish(fields), self._loop)
+        future = asyncio.run_coroutine_threadsafe(self._publish(messages), self._loop)
         if not _on_a_loop():
             future.result()
             return SentAndWaiting(lambda: asyncio.wrap_future(future))
@@ -76,34 +79,35 @@ class Emitter:
             atexit.register(self._finish, os.getpid())
             self._process = os.getpid()
 
-    async def _publish(self, fields: dict[str, Any]) -> None:
+    async def _publish(self, messages: Sequence[dict[str, Any]]) -> None:
         if self._publisher is None:
             self._publisher = Publisher(self._make_driver(), self._health)
         publisher = self._publisher
-        number = publisher.put(fields, droppable=False)
+        numbers = [publisher.put(fields, droppable=False) for fields in messages]
         try:
-            await asyncio.wait_for(self._accepted(publisher, number), TIMEOUT)
+            await asyncio.wait_for(self._accepted(publisher, numbers), TIMEOUT)
         except asyncio.TimeoutError:
-            publisher.withdraw(number)
+            _withdraw(publisher, numbers)
             error = self._health.last_error
             why = describe(error) if error is not None else "no answer"
             raise NotPublished(
                 f"message queue {self._health.name}: not published within {TIMEOUT} s ({why})"
             ) from None
         except LoginRefused:
-            publisher.withdraw(number)
+            _withdraw(publisher, numbers)
             raise
 
-    async def _accepted(self, publisher: Publisher, number: int) -> None:
+    async def _accepted(self, publisher: Publisher, numbers: Sequence[int]) -> None:
         if not self._health.is_up(publisher.name):
             await asyncio.shield(publisher.first_attempt)
-        await publisher.accepted_for_good(number)
+        for number in numbers:
+            await publisher.accepted_for_good(number)
 
     def _ended(self, future: concurrent.futures.Future[None]) -> None:
         self._under_way.discard(future)
         error = future.exception()
         if error is not None:
-            logger.warning("%s", error)  # perhaps nobody awaits it
+            logger.warning("%s", printable(str(error)))  # perhaps nobody awaits it
 
     def _finish(self, process: int) -> None:
         """At the end of the process, wait for the messages that nobody has awaited."""
@@ -113,6 +117,11 @@ class Emitter:
         if self._publisher is not None:
             stopping = asyncio.run_coroutine_threadsafe(self._publisher.stop(), self._loop)
             concurrent.futures.wait([stopping], 2 * CLOSE_TIMEOUT)
+
+
+def _withdraw(publisher: Publisher, numbers: Sequence[int]) -> None:
+    for number in numbers:
+        publisher.withdraw(number)
 
 
 def _on_a_loop() -> bool:

@@ -8,10 +8,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..codec.values import NotEncodable
+from ..engine.log import printable
+from ..engine.log_lines import LogLines
 
 LINE = 300  # characters of an error that are logged
 IGNORED_INTERVAL = 60.0  # seconds at least between two log lines about messages that were ignored
 logger = logging.getLogger("asyncsock.queues")
+lines = LogLines(logger)
 
 
 class Health:
@@ -26,6 +29,8 @@ class Health:
         self.last_error: Exception | None = None
         self._up: dict[str, bool] = {}
         self._lost_at: float | None = None
+        self._outages = 0
+        self._seconds_out = 0.0  # of those that are over
         self._ignored = 0  # messages since the last line about them
         self._ignored_line_at = -IGNORED_INTERVAL
 
@@ -41,7 +46,8 @@ class Health:
         """Note that a connection is usable."""
         self._up[connection] = True
         if self._lost_at is not None and all(self._up.values()):
-            seconds = time.monotonic() - self._lost_at
+            seconds = self._seconds_lost()
+            self._seconds_out += seconds
             self._lost_at = self.last_error = None
             logger.warning("message queue %s is back after %.1f s", self.name, seconds)
 
@@ -51,6 +57,7 @@ class Health:
         self.last_error = error
         if self._lost_at is None:
             self._lost_at = time.monotonic()
+            self._outages += 1
             logger.warning(
                 "message queue %s is not reachable (%s): trying again until it is",
                 self.name,
@@ -81,14 +88,19 @@ class Health:
         return {
             "queue": self.name,
             **self._up,
-            "seconds_lost": 0.0 if self._lost_at is None else time.monotonic() - self._lost_at,
+            "seconds_lost": self._seconds_lost(),
+            "outages": self._outages,
+            "seconds_out": self._seconds_out + self._seconds_lost(),
             "last_error": None if self.last_error is None else describe(self.last_error),
         }
+
+    def _seconds_lost(self) -> float:
+        return 0.0 if self._lost_at is None else time.monotonic() - self._lost_at
 
 
 def describe(error: Exception) -> str:
     """An error in one line."""
-    return f"{type(error).__name__}: {error}".split("\n")[0].rstrip(": ")
+    return printable(f"{type(error).__name__}: {error}".split("\n")[0].rstrip(": "))
 
 
 def without_password(url: str) -> str:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import re
 import ssl
+import time
 import uuid
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -52,6 +53,9 @@ class KafkaDriver(Driver):
             ``localhost:9092``. A user logs in with ``PLAIN`` unless ``sasl_mechanism`` says
             ``SCRAM-SHA-256`` or ``SCRAM-SHA-512``. ``kafkas://`` is over TLS, with the options of `tls`.
     """
+
+    resumes = True
+    replays = True
 
     def __init__(self, url: str, channel: str) -> None:
         super().__init__(url, channel)
@@ -184,6 +188,9 @@ class KafkaDriver(Driver):
         begins = await self._consumer.beginning_offsets(self._partitions)
         self._ends = await self._consumer.end_offsets(self._partitions)
         first = not self._last
+        if first and self.replay_seconds:
+            self._last = await self._before_replay()
+            first = False
         for partition in self._partitions:
             begin = begins[partition]
             if partition not in self._last:
@@ -199,6 +206,15 @@ class KafkaDriver(Driver):
             if self._last[partition].offset >= self._ends[partition] and partition not in records:
                 self._last[partition] = LastRecord(begins[partition] - 1)
                 self._consumer.seek(partition, begins[partition])
+
+    async def _before_replay(self) -> dict[Any, LastRecord]:
+        """The last records before those that are received although they are older than this listener."""
+        start = int((time.time() - self.replay_seconds) * 1000)
+        found = await self._consumer.offsets_for_times(dict.fromkeys(self._partitions, start))
+        return {
+            partition: LastRecord((at.offset if at is not None else self._ends[partition]) - 1)
+            for partition, at in found.items()
+        }
 
     def _received(self, records: dict[Any, list[Any]]) -> None:
         for partition, messages in records.items():

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
+from datetime import datetime, timedelta, timezone
 from functools import partial
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 import orjson
 
-from .driver import KEEP_MESSAGES, SILENCE, Driver, LoginRefused, MessageRefused, host_and_port, needed
+from .driver import (
+    INBOXES_RETURN,
+    KEEP_MESSAGES,
+    SILENCE,
+    Driver,
+    Letter,
+    LoginRefused,
+    MessageRefused,
+    host_and_port,
+    needed,
+)
 
 KEEP_BYTES, KEEP_SECONDS = 256 * 1024 * 1024, 3600.0  # that a process can be behind and lose nothing
 PORT = 4222
@@ -22,11 +33,19 @@ class NatsDriver(Driver):
 
     A message of NATS holds one or more of ours, one per line: a batch is accepted as a whole or not at all.
     If the server has JetStream, a stream keeps them. An existing stream of the subject is used as it is.
+    An inbox is a subject below that of the channel, and no stream keeps what is sent there.
 
     Args:
         url: ``nats://`` or ``tls://`` with ``host:port``, several hosts separated by commas, and before them
             ``user:password@`` or ``token@`` if the server asks for it.
     """
+
+    has_inboxes = True
+    replays = True
+
+    @property
+    def resumes(self) -> bool:  # type: ignore[override]
+        return self._jetstream is not None
 
     def __init__(self, url: str, channel: str) -> None:
         super().__init__(url, channel)
@@ -53,6 +72,8 @@ class NatsDriver(Driver):
         self._lost: asyncio.Future[None]
         self._stream_created: str | None = None  # when: a later stream may have the same name
         self._position = 0  # in the stream, of the last message received
+        self._was_connected = False
+        self._letters_from = 0.0  # on the loop's clock
 
     async def connect(self, *, subscribe: bool) -> None:
         self._reset()
@@ -80,11 +101,23 @@ class NatsDriver(Driver):
         self._reset()  # the first of two attempts may have failed
         stream = await self._find_stream()
         self._jetstream = client.jetstream(timeout=SILENCE) if stream is not None else None
-        if subscribe and stream is not None:
+        if subscribe:
+            await self._listen(stream)
+        elif self._was_connected:
+            self._letters_from = asyncio.get_running_loop().time() + INBOXES_RETURN
+        self._was_connected = True
+
+    async def _listen(self, stream: dict[str, Any] | None) -> None:
+        if self.inbox is not None:
+            await self._client.subscribe(self._address(self.inbox), cb=self._receive)
+        if stream is not None:
             await self._read_on(stream)
-        elif subscribe:
-            await client.subscribe(self._subject, cb=self._receive)
-            await client.flush(SILENCE)
+        else:
+            await self._client.subscribe(self._subject, cb=self._receive)
+        await self._client.flush(SILENCE)
+
+    def _address(self, inbox: str) -> str:
+        return f"{self._subject}.{inbox}"
 
     def _reset(self) -> None:
         self._failure, self._arrived, self._wake = None, [], asyncio.Event()
@@ -120,8 +153,12 @@ class NatsDriver(Driver):
     async def _read_on(self, stream: dict[str, Any]) -> None:
         """Subscribe to everything after the last message that was received."""
         last = stream["state"]["last_seq"]
+        start: dict[str, Any] = {}
         if self._stream_created is None:
             self._position = last
+            if self.replay_seconds:
+                since = datetime.now(timezone.utc) - timedelta(seconds=self.replay_seconds)
+                start = {"deliver_policy": "by_start_time", "opt_start_time": since.isoformat()}
         elif stream["created"] != self._stream_created or last < self._position:
             self._position = 0  # the stream was deleted and created again
         self._stream_created = stream["created"]
@@ -130,8 +167,7 @@ class NatsDriver(Driver):
         await self._jetstream.add_consumer(
             stream["config"]["name"],
             deliver_subject=inbox,
-            deliver_policy="by_start_sequence",
-            opt_start_seq=self._position + 1,
+            **(start or {"deliver_policy": "by_start_sequence", "opt_start_seq": self._position + 1}),
             filter_subject=self._subject,
             ack_policy="none",
             flow_control=True,
@@ -149,13 +185,28 @@ class NatsDriver(Driver):
             publishing.cancel()
 
     async def _publish(self, messages: Sequence[bytes]) -> None:
-        for batch in self._batches(messages):
+        letters: dict[str, list[bytes]] = {}
+        others = []
+        for message in messages:
+            if isinstance(message, Letter):
+                letters.setdefault(message.inbox, []).append(message)
+            else:
+                others.append(message)
+        for batch in self._batches(others):
             if self._jetstream is not None:
                 await self._jetstream.publish(self._subject, batch)
             else:
                 await self._client.publish(self._subject, batch)
-        if self._jetstream is None:
+        if letters:
+            await self._publish_letters(letters)
+        if letters or self._jetstream is None:
             await self._client.flush(SILENCE)
+
+    async def _publish_letters(self, letters: dict[str, list[bytes]]) -> None:
+        await asyncio.sleep(self._letters_from - asyncio.get_running_loop().time())
+        for inbox, messages in letters.items():
+            for batch in self._batches(messages):
+                await self._client.publish(self._address(inbox), batch)
 
     def _batches(self, messages: Sequence[bytes]) -> Iterator[bytes]:
         limit = self._client.max_payload
@@ -175,14 +226,22 @@ class NatsDriver(Driver):
     async def messages(self) -> AsyncIterator[Sequence[bytes]]:
         # JetStream sends heartbeats. Without it, the client itself pings the server.
         patience = 2 * SILENCE if self._jetstream is not None else None
+        inbox = self.inbox
+        address = self._address(inbox) if inbox is not None else None
         expected = 1
         while True:
-            await asyncio.wait_for(self._wake.wait(), patience)
+            if patience is None:
+                await self._wake.wait()
+            else:
+                await asyncio.wait_for(self._wake.wait(), patience)
             self._wake.clear()
             arrived, self._arrived = self._arrived, []
             lines: list[bytes] = []
             position = self._position
             for message in arrived:
+                if inbox is not None and message.subject == address:
+                    lines += [Letter(line, inbox) for line in message.data.split(b"\n")]
+                    continue
                 if message.headers and "Status" in message.headers:
                     await self._answer(message)
                     continue

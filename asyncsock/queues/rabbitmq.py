@@ -19,6 +19,7 @@ from .driver import (
     QUEUE_EXPIRES,
     WATCH,
     Driver,
+    Letter,
     LoginRefused,
     MessageRefused,
     mute_logger,
@@ -31,7 +32,7 @@ GOODBYE = 0.5  # seconds that the broker has to delete our queue, or aio-pika to
 
 
 class RabbitMQDriver(Driver):
-    """Publishes to a fanout exchange, or receives from a queue at it.
+    """Publishes to a fanout exchange, or receives from a queue at it and at the exchange of all inboxes.
 
     python-socketio's exchange, which has the name of the channel, does not survive a restart of the broker.
     Ours does, and so do the queues at it and what is in them. The two are bound to each other, and RabbitMQ
@@ -42,6 +43,9 @@ class RabbitMQDriver(Driver):
             ``capath``, ``cadata``, ``certfile``, ``keyfile`` and ``no_verify_ssl``; both with ``heartbeat``
             in seconds (0: none) and ``name``.
     """
+
+    has_inboxes = True
+    resumes = True
 
     def __init__(self, url: str, channel: str) -> None:
         super().__init__(url, channel)
@@ -56,6 +60,7 @@ class RabbitMQDriver(Driver):
         except (ValueError, OSError) as error:
             raise ValueError(f"bad RabbitMQ URL: {error}") from None
         self._exchange = f"asyncsock.{channel}"
+        self._inboxes = f"asyncsock.{channel}.inboxes"  # an exchange, too
         self._queue = f"asyncsock.{channel}.{uuid.uuid4().hex}"
         # With the type and encoding that Kombu gives its own messages, and therefore reads.
         self._envelope = aio_pika.Message(
@@ -97,9 +102,12 @@ class RabbitMQDriver(Driver):
         self._connection = await self._aio_pika.connect(self._address, ssl_context=self._tls)
         self._channel = await self._connection.channel(publisher_confirms=False)
         exchange = await self._declare_exchanges()
+        inboxes = await self._channel.declare_exchange(
+            self._inboxes, self._aio_pika.ExchangeType.DIRECT, durable=True
+        )
         await self._open_underlay()
         if subscribe:
-            await self._subscribe(exchange)
+            await self._subscribe(exchange, inboxes)
         else:
             await self._underlay.tx_select()
 
@@ -123,12 +131,14 @@ class RabbitMQDriver(Driver):
         await theirs.bind(ours)
         return ours
 
-    async def _subscribe(self, exchange: Any) -> None:
+    async def _subscribe(self, exchange: Any, inboxes: Any) -> None:
         # A single active consumer: until the broker notices that a connection is lost, the next one gets
         # nothing. So what the lost one has not acknowledged comes first.
         arguments = {"x-expires": QUEUE_EXPIRES, "x-single-active-consumer": True}
         queue = await self._channel.declare_queue(self._queue, durable=True, arguments=arguments)
         await queue.bind(exchange, routing_key="")
+        if self.inbox is not None:
+            await queue.bind(inboxes, routing_key=self.inbox)
         await self._underlay.basic_qos(prefetch_count=AT_ONCE)
         await self._underlay.basic_consume(self._queue, self._arrivals.add)
 
@@ -147,7 +157,10 @@ class RabbitMQDriver(Driver):
         publish = self._underlay.basic_publish
         for message in messages:
             properties = self._envelope.properties  # new ones each time, as they get the message's id
-            await publish(message, exchange=self._exchange, properties=properties, wait=False)
+            exchange, key = self._exchange, ""
+            if isinstance(message, Letter):
+                exchange, key = self._inboxes, message.inbox
+            await publish(message, exchange=exchange, routing_key=key, properties=properties, wait=False)
         await self._underlay.tx_commit()
 
     async def messages(self) -> AsyncIterator[Sequence[bytes]]:
@@ -158,7 +171,7 @@ class RabbitMQDriver(Driver):
                 if not together:
                     await self._finish(self._check_consumer())
                     continue
-                yield [message.body for message in together]
+                yield [self._body(message) for message in together]
                 # Without waiting for the socket, which on a lost connection may never take it.
                 tag = together[-1].delivery_tag
                 await self._finish(underlay.basic_ack(tag, multiple=True, wait=False))
@@ -167,6 +180,12 @@ class RabbitMQDriver(Driver):
             with contextlib.suppress(Exception):
                 await self._channel.queue_delete(self._queue, timeout=GOODBYE)
             raise
+
+    def _body(self, message: Any) -> bytes:
+        body: bytes = message.body
+        if self.inbox is not None and message.exchange == self._inboxes:
+            return Letter(body, self.inbox)
+        return body
 
     async def _check_consumer(self) -> None:
         try:

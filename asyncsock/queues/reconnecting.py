@@ -11,9 +11,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..engine.log import printable
+from ..engine.log_lines import LINES_OF_ERROR
 from . import wire
-from .driver import Driver, LoginRefused, MessageRefused
-from .health import Health, logger
+from .driver import Driver, Letter, LoginRefused, MessageRefused
+from .health import Health, lines, logger
 
 CONNECT_TIMEOUT = 5.0  # seconds
 PUBLISH_TIMEOUT = 5.0  # seconds without any progress after which a broker counts as lost
@@ -51,6 +53,7 @@ class ReconnectingConnection(ABC):
                 delay = FIRST_DELAY
                 self.health.set_up(self.name)
                 self._attempted(None)
+                self.connected()
                 await self._serve()
             except Exception as error:
                 if not self._attempted(error):
@@ -91,6 +94,9 @@ class ReconnectingConnection(ABC):
     async def serve(self) -> None:
         """Use the connection until it is lost."""
 
+    def connected(self) -> None:  # noqa: B027 - publishers have nothing to do
+        """Called when the connection has been made, each time."""
+
     def lost(self) -> None:  # noqa: B027 - listeners have nothing to do
         """Called when the connection is gone, or could not be made."""
 
@@ -106,18 +112,34 @@ class Listener(ReconnectingConnection):
 
     Args:
         receive: Called with the messages that arrived together.
+        connected: Called each time that it begins to listen.
+
+    Attributes:
+        received: How many messages have come, with those of this process that the broker sends back.
     """
 
     name = "listening"
     subscribe = True
     loses_messages = True
 
-    def __init__(self, driver: Driver, health: Health, receive: Callable[[Sequence[bytes]], None]) -> None:
+    def __init__(
+        self,
+        driver: Driver,
+        health: Health,
+        receive: Callable[[Sequence[bytes]], None],
+        connected: Callable[[], None],
+    ) -> None:
         super().__init__(driver, health)
+        self.received = 0
         self._receive = receive
+        self._connected = connected
+
+    def connected(self) -> None:
+        self._connected()
 
     async def serve(self) -> None:
         async for messages in self.driver.messages():
+            self.received += len(messages)
             self._receive(messages)
 
 
@@ -140,6 +162,8 @@ class Publisher(ReconnectingConnection):
 
     Attributes:
         host_id: Identifies this publisher to the listeners of all processes.
+        published: How many messages the broker has taken.
+        dropped: How many it will not get.
     """
 
     name = "publishing"
@@ -149,7 +173,7 @@ class Publisher(ReconnectingConnection):
     def __init__(self, driver: Driver, health: Health) -> None:
         super().__init__(driver, health)
         self.host_id = uuid.uuid4().hex
-        self.dropped = 0
+        self.published = self.dropped = 0
         self._last_number = 0
         self._accepted = 0  # the number of the last message that the broker has, or that was dropped
         self._outbox: deque[Outgoing] = deque()
@@ -159,19 +183,31 @@ class Publisher(ReconnectingConnection):
         self._refused: dict[int, MessageRefused] = {}  # the last ones, by number
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
-    def put(self, fields: dict[str, Any], droppable: bool) -> int:
+    def put(self, fields: dict[str, Any], droppable: bool, inbox: str | None = None) -> int:
         """Publish a message as soon as possible.
+
+        Args:
+            fields: A function of `wire` has made them.
+            droppable: Whether it may be dropped from a full outbox.
+            inbox: The name of the inbox that it is for, instead of for all processes.
 
         Returns:
             Its number, for `accepted` and `withdraw`.
         """
         self._last_number += 1
         message = wire.encode(fields, self.host_id, self._last_number)
+        if inbox is not None:
+            message = Letter(message, inbox)
         self._outbox.append(Outgoing(self._last_number, message, droppable))
         self._bytes += len(message)
         if self._bytes > OUTBOX_BYTES:
             self._drop_oldest()
         self._arrived.set()
+        return self._last_number
+
+    @property
+    def last_number(self) -> int:
+        """The number of the last message."""
         return self._last_number
 
     def __len__(self) -> int:
@@ -192,7 +228,8 @@ class Publisher(ReconnectingConnection):
         if dropped:
             self.dropped += dropped
             logger.warning(
-                "message queue %s: the outbox is full, the %d oldest events were dropped",
+                "message queue %s: the outbox is full, the %d oldest events were dropped: bring the broker "
+                "back",
                 self.health.name,
                 dropped,
             )
@@ -258,6 +295,8 @@ class Publisher(ReconnectingConnection):
                     await self._publish([message])
                 return
             self._refuse(batch[0], error)
+        else:
+            self.published += len(batch)
         self._in_flight = 0
         for message in batch:
             self._accepted = self._outbox.popleft().number
@@ -265,7 +304,13 @@ class Publisher(ReconnectingConnection):
         self._release(self._accepted)
 
     def _refuse(self, message: bytes, error: MessageRefused) -> None:
-        logger.error("message queue %s: %d bytes were dropped: %s", self.health.name, len(message), error)
+        if lines.allow(self.health.name, LINES_OF_ERROR):
+            logger.error(
+                "message queue %s: %d bytes were dropped: %s",
+                self.health.name,
+                len(message),
+                printable(str(error)),
+            )
         self.dropped += 1
         self._refused[self._outbox[0].number] = error
         if len(self._refused) > REMEMBERED_REFUSALS:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from .driver import Driver, needed
 from .manager import QueueManager
@@ -48,6 +49,12 @@ def _zmq() -> type[Driver]:
     return ZmqDriver
 
 
+def _local() -> type[Driver]:
+    from .local import LocalDriver
+
+    return LocalDriver
+
+
 def _kombu() -> type[Driver]:
     from .kombu import KombuDriver
 
@@ -71,6 +78,7 @@ DRIVERS = {
     "nats": _nats,
     "tls": _nats,
     "zmq+tcp": _zmq,
+    "local": _local,
 }
 EXAMPLES = {
     "redis": "redis://:password@localhost:6379/0",
@@ -83,6 +91,7 @@ EXAMPLES = {
     "nats": "nats://user:password@localhost:4222",
     "tls": "tls://user:password@localhost:4222",
     "zmq+tcp": "zmq+tcp://localhost:5555+5556",
+    "local": "local:///run/app",
 }
 BROKEN_LOGIN = "bad URL: the user or the password has a special character"
 
@@ -93,7 +102,8 @@ def from_url(url: str, channel: str = "socketio", write_only: bool = False, json
     Args:
         url: The broker: ``redis://``, ``rediss://``, ``unix://``, ``redis+sentinel://``, ``redis+cluster://``
             (pub/sub), ``redis+streams://``, ``amqp://``, ``amqps://``, ``kafka://``, ``kafkas://``,
-            ``nats://``, ``zmq+tcp://host:sink+source``, or any URL that Kombu understands.
+            ``nats://``, ``zmq+tcp://host:sink+source``, or any URL that Kombu understands. Without a broker,
+            ``local:///directory`` is for the processes of one user on one host.
         channel: The same in all processes that belong together: a channel, exchange, topic or subject.
         write_only: Whether this process only emits, to the clients of others.
         json: The JSON module of a process without a server.
@@ -101,6 +111,7 @@ def from_url(url: str, channel: str = "socketio", write_only: bool = False, json
     Raises:
         ValueError: The URL is malformed, or no driver knows its scheme.
         ImportError: The broker's package is not installed; the message says how to install it.
+        NotImplementedError: This platform does not support ``local://``.
     """
     scheme = _scheme(url)
     driver = DRIVERS.get(scheme)
@@ -114,6 +125,11 @@ def from_url(url: str, channel: str = "socketio", write_only: bool = False, json
         reason = BROKEN_LOGIN if "@" in url and "@" not in urlsplit(url).netloc else error
         raise ValueError(f"{reason} ({_advice(scheme)})") from None
     return QueueManager(url, make_driver, write_only, json)
+
+
+def for_workers(directory: Path, channel: str) -> QueueManager:
+    """A client manager for the workers of a server, which meet in a directory."""
+    return from_url(f"local://{quote(str(directory))}", channel)
 
 
 def _scheme(url: str) -> str:

@@ -1,23 +1,30 @@
 """The messages between processes: python-socketio's JSON envelopes (``socketio.pubsub_manager``, from 5.14).
 
-Two keys are ours, and others ignore them: ``sender`` is who published a message, and ``seq`` numbers the
-messages of a sender.
+Six keys are ours, and others ignore them: ``sender`` is who published a message, ``seq`` numbers the
+messages of a sender, ``inbox`` is where the sender receives what is for it alone, ``volatile`` marks an event
+that may be dropped, ``to`` names the only process that is to take a message, and ``trace`` is what a
+`Carrier` has sent along. To an inbox go acknowledgements, which have the same form as those to all, and data.
+One method is ours, and others ignore it: ``cluster``, for what processes tell each other.
 """
 
 from __future__ import annotations
 
 import json as stdlib_json
-from typing import Any
+import re
+from typing import Annotated, Any
 
 import msgspec
 
-from ..codec.json_codec import JSONCodec, count_places
+from ..codec.json_codec import JSONCodec, check_placeholders
 from ..codec.values import Body, NotEncodable, encode_json
 
 MARK_WITHIN = 80
 BINARY_ARGS = "attachments"  # in a callback message, where python-socketio has no form for binary data
 
+INBOX_NAME = re.compile(r"^[A-Za-z0-9_-]{1,64}\Z")
+
 Room = str | int | float | bool | None
+InboxName = Annotated[str, msgspec.Meta(pattern=INBOX_NAME.pattern)]
 
 
 class Message(msgspec.Struct):
@@ -34,12 +41,20 @@ class Message(msgspec.Struct):
     binary: bool | None = False
     room: Room | list[Room] = None
     skip_sid: Room | list[Room] = None
-    callback: list[Any] | None = None
-    # enter_room, leave_room, disconnect, callback
-    sid: str | None = None
+    callback: tuple[Room | list[Room], str | None, int] | None = None  # what comes back with the answer
+    volatile: bool | None = False
+    # enter_room, leave_room, disconnect, callback; in the last it is the room of the event
+    sid: Room | list[Room] = None
     id: int | None = None
     args: msgspec.Raw = msgspec.Raw(b"[]")
     attachments: list[bytes] | None = None
+    # data and cluster, and an emit with a callback; in the second it is the name of the sender
+    inbox: InboxName | None = None
+    to: InboxName | None = None
+    is_first: bool = True
+    is_last: bool = True
+    # emit and callback
+    trace: Any = None
 
 
 _encode = msgspec.json.Encoder().encode  # writes bytes as base64
@@ -76,13 +91,22 @@ def _decode_slowly(message: bytes) -> Message:
 
 
 def emit_fields(
-    event: str, arguments: Body, namespace: str, room: Any, skip_sid: Any, callback: list[Any] | None
+    event: str,
+    arguments: Body,
+    namespace: str,
+    room: Any,
+    skip_sid: Any,
+    callback: list[Any] | None,
+    inbox: str | None = None,
+    volatile: bool = False,
 ) -> dict[str, Any]:
     """The fields of a message that asks for an event to be emitted.
 
     Args:
         arguments: The arguments of the event, as a JSON array.
         callback: The room, the namespace and the id that come back with the acknowledgement.
+        inbox: Where it may come back to, instead of to all processes.
+        volatile: Whether it is for those clients only that can be sent it at once.
 
     Raises:
         TypeError: The room is of a type that cannot be written.
@@ -90,7 +114,7 @@ def emit_fields(
     data = arguments.data
     if arguments.attachments:
         data = b"[" + data + b"," + _encode(arguments.attachments)[1:]
-    return {
+    fields = {
         "method": "emit",
         "event": _name(event),
         "data": msgspec.Raw(data),
@@ -100,6 +124,11 @@ def emit_fields(
         "skip_sid": _name(skip_sid),
         "callback": _name(callback),
     }
+    if callback is not None and inbox is not None:
+        fields["inbox"] = inbox
+    if volatile:
+        fields["volatile"] = True
+    return fields
 
 
 def client_fields(method: str, namespace: str, sid: Any = None, room: Any = None) -> dict[str, Any]:
@@ -111,11 +140,13 @@ def client_fields(method: str, namespace: str, sid: Any = None, room: Any = None
     return {"method": method, "sid": _name(sid), "room": _name(room), "namespace": _name(namespace)}
 
 
-def callback_fields(host_id: str, sid: str, namespace: str, id: int, arguments: Body) -> dict[str, Any]:
+def callback_fields(
+    host_id: str, sid: Any, namespace: str | None, id: int, arguments: Body
+) -> dict[str, Any]:
     """The fields of a message that brings an acknowledgement to the process that asked for it."""
     fields = {
         "method": "callback",
-        "host_id": host_id,
+        "host_id": _name(host_id),
         "sid": _name(sid),
         "namespace": _name(namespace),
         "id": id,
@@ -123,6 +154,29 @@ def callback_fields(host_id: str, sid: str, namespace: str, id: int, arguments: 
     }
     if arguments.attachments:
         fields[BINARY_ARGS] = arguments.attachments
+    return fields
+
+
+def part_fields(
+    method: str, sender: str | None, data: bytes, *, is_first: bool, is_last: bool, to: str | None = None
+) -> dict[str, Any]:
+    """The fields of a message that brings a part of data.
+
+    Args:
+        method: ``data`` or ``cluster``.
+        sender: The name of the sender, which is that of its inbox.
+        data: The part.
+        to: The only process that is to take it.
+    """
+    fields = {
+        "method": method,
+        "inbox": sender,
+        BINARY_ARGS: [data],
+        "is_first": is_first,
+        "is_last": is_last,
+    }
+    if to is not None:
+        fields["to"] = to
     return fields
 
 
@@ -152,7 +206,7 @@ def event_arguments(message: Message) -> Body:
             attachments = msgspec.convert(parts[1:], list[bytes])
         except msgspec.MsgspecError as error:
             raise ValueError(str(error)) from None
-        count_places(parts[0], len(attachments))
+        check_placeholders(parts[0], len(attachments))
         arguments = encode_json(parts[0]).data
     if not arguments.startswith(b"["):
         raise ValueError("the data of an event is not an array")

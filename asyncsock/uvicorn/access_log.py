@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+import time
 from functools import lru_cache
 from typing import Any
 
 from uvicorn.config import LOGGING_CONFIG
 from uvicorn.logging import AccessFormatter
+
+from ..engine.log import printable
 
 NAME = "uvicorn.access"
 MESSAGE = '%s - "%s %s HTTP/%s" %d'  # with the five arguments that uvicorn's formatter expects
@@ -22,9 +25,10 @@ class AccessLog:
         for handler in self._logger.handlers:
             if type(handler.formatter) is AccessFormatter and handler.formatter._fmt == FORMAT:
                 handler.setFormatter(QuickAccessFormatter(handler.formatter))
+        self._first: logging.LogRecord | None = None  # made when it is needed: by the process that serves
 
     def __call__(self, client: str, method: str, target: str, status: int) -> None:
-        """Log a request of HTTP/1.1.
+        """Log a request of HTTP/1.1. All texts are printable.
 
         Args:
             client: The address and port of the client.
@@ -35,8 +39,29 @@ class AccessLog:
         logger = self._logger
         if logger.isEnabledFor(logging.INFO):
             arguments = (client, method, target, "1.1", status)
-            record = logger.makeRecord(NAME, logging.INFO, __file__, 0, MESSAGE, arguments, None, "__call__")
-            logger.handle(record)
+            is_usual = type(logger) is logging.Logger and logging.getLogRecordFactory() is logging.LogRecord
+            logger.handle(self._like_first(arguments) if is_usual else self._make_record(arguments))
+
+    def _like_first(self, arguments: tuple[object, ...]) -> logging.LogRecord:
+        """A record that differs from the first only in its arguments and its time.
+
+        To find out the process, the thread and the name of the module takes most of the time of a new one.
+        """
+        first = self._first
+        if first is None:
+            first = self._first = self._make_record(arguments)
+            if hasattr(first, "taskName"):  # since Python 3.12; most answers are written outside of tasks
+                first.taskName = None
+        record = logging.LogRecord.__new__(logging.LogRecord)
+        record.__dict__.update(first.__dict__)
+        record.args = arguments
+        now = record.created = time.time()
+        record.msecs = now % 1 * 1000 // 1
+        record.relativeCreated += (now - first.created) * 1000
+        return record
+
+    def _make_record(self, arguments: tuple[object, ...]) -> logging.LogRecord:
+        return self._logger.makeRecord(NAME, logging.INFO, __file__, 0, MESSAGE, arguments, None, "__call__")
 
 
 class QuickAccessFormatter(AccessFormatter):
@@ -55,6 +80,8 @@ class QuickAccessFormatter(AccessFormatter):
         if record.exc_info or record.stack_info or type(arguments) is not tuple or len(arguments) != 5:
             return super().format(record)
         client, method, target, version, status = arguments
+        if not client.isprintable():  # a proxy's header may name it
+            client = printable(client)
         return self._line(record.levelname, self.use_colors, status) % (client, method, target, version)
 
     def _make_line(self, level: str, use_colors: bool, status: int) -> str:

@@ -109,8 +109,8 @@ class FrameWriter(WebSocketTransport):
         self.receiver = None
         self._transport.abort()
 
-    def backlog(self, session: SendingSession) -> int:
-        return (len(self._half) if self._half else 0) + len(self._pong) + super().backlog(session)
+    def unsent(self) -> int:
+        return (len(self._half) if self._half else 0) + len(self._pong)
 
     # For the class that reads
 
@@ -163,7 +163,7 @@ class FrameWriter(WebSocketTransport):
                 pong, self._pong = self._pong, b""
                 self._transport.write(pong)
             elif outbox := self._last_outbox if self._session is None else self._session.outbox:
-                data = _take_frames(outbox)
+                data = self._take_frames(outbox)
                 if len(data) <= WRITE_SIZE:
                     self._transport.write(data)
                 else:
@@ -179,17 +179,18 @@ class FrameWriter(WebSocketTransport):
             self._closed = True
             self._transport.write(self._close)
 
-
-def _take_frames(outbox: list[Packet]) -> bytes:
-    """Take frames out of an outbox: as many as make up one write, or one that is larger than that."""
-    size = 0
-    for count, packet in enumerate(outbox):
-        size += len(packet.frame)
-        if size > WRITE_SIZE:
-            count = count or 1
-            break
-    else:
-        count = len(outbox)
-    taken = [packet.frame for packet in outbox[:count]]
-    del outbox[:count]
-    return taken[0] if count == 1 else b"".join(taken)
+    def _take_frames(self, outbox: list[Packet]) -> bytes:
+        """Take frames out of an outbox: as many as make up one write, or one that is larger than that."""
+        size = 0
+        for count, packet in enumerate(outbox):
+            size += len(packet.frame)
+            if size > WRITE_SIZE:
+                count = count or 1
+                break
+        else:
+            count = len(outbox)
+        taken = outbox[:count]
+        del outbox[:count]
+        if self._session is not None:
+            self._core.slow_clients.took(self._session, taken)
+        return taken[0].frame if count == 1 else b"".join([packet.frame for packet in taken])

@@ -29,6 +29,7 @@ from .probe import (
     check_protocol,
     check_proxy_headers,
 )
+from .signals import server_that_signals_stop
 
 FRAMING = (b"connection", b"content-length", b"transfer-encoding")  # response headers that frame the body
 
@@ -71,6 +72,11 @@ def _install(engine: EngineServer, app: ASGI, send: Send, owns: Callable[[Scope]
     from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
     from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+    served: Any = config.loaded_app
+    believes = type(served) is ProxyHeadersMiddleware
+    if believes:
+        check_attributes("ProxyHeadersMiddleware", served)
+    engine.core.proxies.trusted = served.trusted_hosts if believes else frozenset()
     if config.ws_protocol_class is not WebSocketsSansIOProtocol:
         if config.ws == "auto" and _is_uvicorns(config.ws_protocol_class):
             raise Missing("WebSocketsSansIOProtocol as its default")
@@ -82,9 +88,7 @@ def _install(engine: EngineServer, app: ASGI, send: Send, owns: Callable[[Scope]
     if connection_class is None:
         return "plain ASGI (none of uvicorn's default HTTP classes is in use)"
     proxy_headers: Any = None
-    served: Any = config.loaded_app
-    if type(served) is ProxyHeadersMiddleware:
-        check_attributes("ProxyHeadersMiddleware", served)
+    if believes:
         check_methods(ProxyHeadersMiddleware)
         proxy_headers = copy.copy(served)
         proxy_headers.app = _nothing
@@ -101,6 +105,9 @@ def _install(engine: EngineServer, app: ASGI, send: Send, owns: Callable[[Scope]
         engine, owns, ProxyHeaders(proxy_headers), AccessLog(), config, connection_class
     )
     config.http_protocol_class = installation.protocol
+    server = server_that_signals_stop()
+    if server is not None and server.config is config:
+        installation.serve_others(config=config, server_state=server.server_state, app_state=lifespan.state)
     if config.timeout_graceful_shutdown is not None:
         engine.set_shutdown_grace(float(config.timeout_graceful_shutdown))
     polling = "" if hasattr(connection_class, "answer") else ", but polling through ASGI"

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ..engine.http import Request, Scope
+from ..engine.elsewhere import Elsewhere, Owner
+from ..engine.http import Headers, Request, Scope
 from ..engine.server import EngineServer
 from ..engine.tested_versions import range_of
+from .guard import Guard, has_body
+from .handover import Adopted, hand_over, written
 from .handshake import Handshake, ProxyHeaders, full_path
 from .websocket import Base64WebSocket, UvicornWebSocket, accept_key
 
 if TYPE_CHECKING:
     from .access_log import AccessLog  # not at run time: it imports what a uvicorn may lack
+
+
+# Seconds in which clients may use a connection that ends, so that a request on its way is answered.
+LINGER = 1.0
 
 
 class Installation:
@@ -43,13 +52,122 @@ class Installation:
         self._owns = owns
         self.proxy_headers = proxy_headers
         self.access_log = access_log
+        self.guard = Guard(engine.core, self.default_lines)
         self.server_state: Any = None  # uvicorn's, once there is a connection
         self.shared_attributes: dict[str, Any] | None = None  # of its new connections
         self._default_headers: list[tuple[bytes, bytes]] = []
         self._default_lines = b""
+        self.elsewhere: Elsewhere | None = engine.endpoint.elsewhere
+        self._arguments: dict[str, Any] = {}  # with which uvicorn makes protocol objects
+        self.leaving = False  # whether other workers get all connections
+        self.ends = False  # whether uvicorn has told the connections to end
+
+    # Other workers
+
+    def serve_others(self, **arguments: Any) -> None:
+        """Take connections that other workers hand over, if there are any.
+
+        Args:
+            **arguments: With which uvicorn makes protocol objects.
+        """
+        self._arguments = arguments
+        if self.elsewhere is not None:
+            self.elsewhere.use_door(self)
+
+    async def adopt(self, connection: socket.socket, request: bytes) -> None:
+        """Serve a client that another worker has handed over."""
+        adopted = Adopted(self.protocol(**self._arguments), request)
+        await asyncio.get_running_loop().connect_accepted_socket(lambda: adopted, connection)
+
+    def hand_over_idle(self) -> None:
+        """Hand over the connections on which no request waits for its answer, from now on."""
+        self.leaving = True
+        for http in self._connections():
+            self.hand_over_if_idle(http)
+
+    def hand_over_if_idle(self, http: Any) -> bool:
+        """Hand a connection over, if no request on it waits for its answer; return whether it was."""
+        return self.elsewhere is not None and http.is_idle and self._hand_over(http, self.elsewhere.lighter())
+
+    def connected(self, http: Any) -> None:
+        """Called with each new connection: one that a worker accepts while it leaves goes on to another."""
+        if self.leaving:
+            asyncio.get_running_loop().call_soon(self.hand_over_if_idle, http)
+
+    def hand_over_new(self, http: Any, request: Request, target: bytes, headers: Headers) -> bool:
+        """Hand over the request for a new session to who should have it; return whether it was."""
+        if self.elsewhere is None or request.method != "GET" or request.query.get("sid") or not http.is_idle:
+            return False
+        if has_body(headers):  # of no bytes, as the request is whole; the other would wait for its end
+            return False
+        return self._hand_over(http, self.elsewhere.lighter(), written("GET", target, headers))
+
+    def _hand_over(self, http: Any, worker: Owner | None, request: bytes = b"") -> bool:
+        if worker is None or not hand_over(http, worker, request):
+            return False
+        self.guard.expect(http, None)
+        self.guard.answers.discard(http)
+        return True
+
+    def end(self, http: Any) -> bool:
+        """End a connection between two requests, because uvicorn stops.
+
+        Another worker gets it, or the next answer says that it is the last, or it ends when there is no
+        request for a while.
+
+        Returns:
+            False if uvicorn is to close it, because there are no other processes.
+        """
+        if self.elsewhere is None:
+            return False
+        if not self.ends:
+            self.ends = True
+            asyncio.get_running_loop().call_later(LINGER, self._close_idle)
+            if not self.leaving:  # no signal has stopped uvicorn
+                self.elsewhere.leave()
+                self.engine.tasks.spawn(self.elsewhere.release())
+        if not self.hand_over_if_idle(http):
+            self.requested(http)
+        return True
+
+    def requested(self, http: Any) -> None:
+        """Called with each connection that has a new request: its answer may be the last."""
+        if not self.ends or self.elsewhere is None:
+            return
+        if http.scheme != "http" or self.elsewhere.lighter() is None:
+            http.end_after_answer()
+
+    def _close_idle(self) -> None:
+        ours = self._connections()
+        for http in ours:
+            if http.is_idle and not self.hand_over_if_idle(http):
+                http.transport.close()
+        if ours:
+            asyncio.get_running_loop().call_later(LINGER, self._close_idle)
+
+    def _connections(self) -> list[Any]:
+        """The connections of our class; WebSockets are of others."""
+        connections = self._arguments["server_state"].connections if self._arguments else ()
+        return [http for http in connections if isinstance(http, self._connection_class)]
+
+    def _hand_over_websocket(self, http: Any, method: str, target: bytes) -> bool:
+        """Hand a request for a WebSocket over to the owner of its session, or who should have a new one."""
+        elsewhere = self.elsewhere
+        path, _, query = target.partition(b"?")
+        if elsewhere is None or not self.owns("websocket", method, http.root_path, path):
+            return False
+        sid = Request(method, {}, query, dict).query.get("sid")
+        if sid in self.engine.sessions:
+            return False
+        worker = elsewhere.owner(sid) if sid else elsewhere.lighter()
+        return self._hand_over(http, worker, written(method, target, http.headers))
+
+    # Requests
 
     def protocol(self, **arguments: Any) -> Any:
         """Called by uvicorn to make the protocol object of a new connection."""
+        if not self._arguments:
+            self.serve_others(**arguments)
         try:
             return self._connection_class(self, **arguments)
         except Exception as error:
@@ -78,6 +196,8 @@ class Installation:
             False if uvicorn is to handle the request; nothing has been changed then.
         """
         try:
+            if self._hand_over_websocket(http, method, target):
+                return True
             ready = self._take_over(http, method, target)
         except Exception as error:
             self.failed(error)

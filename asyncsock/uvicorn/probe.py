@@ -13,7 +13,7 @@ import logging
 from typing import Any
 
 ATTRIBUTES: dict[str, tuple[str, ...]] = {
-    "LifespanOn": ("config",),
+    "LifespanOn": ("config", "state"),
     "Config": (
         "encoded_headers",
         "http_protocol_class",
@@ -23,18 +23,22 @@ ATTRIBUTES: dict[str, tuple[str, ...]] = {
         "ws_protocol_class",
     ),
     "ServerState": ("connections", "default_headers"),
-    "ProxyHeadersMiddleware": ("app",),
+    "ProxyHeadersMiddleware": ("app", "trusted_hosts"),
     "AccessFormatter": ("use_colors",),
-    "FlowControl": ("write_paused",),
+    "FlowControl": ("pause_reading", "read_paused", "resume_reading", "write_paused"),
     "H11Protocol": (
         "app_state",
         "client",
+        "conn",
         "connections",
+        "cycle",
         "flow",
         "headers",
         "root_path",
         "scheme",
         "server",
+        "server_state",
+        "timeout_keep_alive_task",
         "transport",
     ),
     "HttpToolsProtocol": (
@@ -47,7 +51,7 @@ ATTRIBUTES: dict[str, tuple[str, ...]] = {
         "flow",
         "headers",
         "limit_concurrency",
-        "logger",
+        "loop",
         "parser",
         "pipeline",
         "root_path",
@@ -55,27 +59,55 @@ ATTRIBUTES: dict[str, tuple[str, ...]] = {
         "scope",
         "server",
         "server_state",
+        "timeout_keep_alive_task",
         "transport",
         "url",
     ),
-    # uvicorn reads these of a HTTPToolsPollRequest of ours too.
-    "RequestResponseCycle": ("keep_alive", "more_body", "response_complete"),
+    # uvicorn reads some of these of a HTTPToolsPollRequest of ours too.
+    "RequestResponseCycle": (
+        "disconnected",
+        "keep_alive",
+        "message_event",
+        "more_body",
+        "response_complete",
+        "response_started",
+        "waiting_for_100_continue",
+    ),
 }
 # With the number of arguments. We call some and override some; uvicorn calls `shutdown`, also on our classes.
 METHODS: dict[str, dict[str, int]] = {
     "ProxyHeadersMiddleware": {"__call__": 3},
     "AccessFormatter": {"format": 1},
-    "H11Protocol": {"handle_websocket_upgrade": 1, "shutdown": 0},
+    "H11Protocol": {
+        "_unset_keepalive_if_required": 0,
+        "connection_lost": 1,
+        "connection_made": 1,
+        "data_received": 1,
+        "handle_events": 0,
+        "handle_websocket_upgrade": 1,
+        "on_response_complete": 0,
+        "pause_writing": 0,
+        "resume_writing": 0,
+        "send_400_response": 1,
+        "shutdown": 0,
+        "timeout_keep_alive_handler": 0,
+    },
     "HttpToolsProtocol": {
         "_should_upgrade": 0,
+        "_unset_keepalive_if_required": 0,
+        "_unsupported_upgrade_warning": 0,
         "connection_lost": 1,
+        "connection_made": 1,
         "data_received": 1,
         "handle_websocket_upgrade": 0,
         "on_body": 1,
         "on_headers_complete": 0,
         "on_message_complete": 0,
         "on_response_complete": 0,
+        "pause_writing": 0,
+        "resume_writing": 0,
         "shutdown": 0,
+        "timeout_keep_alive_handler": 0,
     },
 }
 
@@ -132,9 +164,8 @@ def check_protocol(cls: Any, config: Any) -> None:
     if cls.__name__ == "HttpToolsProtocol":
         protocol.on_message_begin()  # called by httptools, before anything of a request is there
     check_attributes(cls.__name__, protocol)
-    if cls.__name__ == "HttpToolsProtocol":
-        check_attributes("FlowControl", protocol.flow)
-        _check_cycle(inspect.getmodule(cls))
+    check_attributes("FlowControl", protocol.flow)
+    _check_cycle(inspect.getmodule(cls))
 
 
 def _check_cycle(module: Any) -> None:

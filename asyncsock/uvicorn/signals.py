@@ -38,35 +38,52 @@ def close_before_uvicorn_stops(server: Any, engine: EngineServer) -> None:
             signal.signal(number, _chained(server, engine, loop, original))
 
 
+def server_that_signals_stop() -> Any:
+    """The uvicorn server that handles `SIGNALS`; None if they were not given to one."""
+    owner = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+    return owner if hasattr(owner, "server_state") else None
+
+
 def _chained(
     server: Any, engine: EngineServer, loop: asyncio.AbstractEventLoop, original: Any
 ) -> Callable[[int, FrameType | None], None]:
     def handle(number: int, frame: FrameType | None) -> None:
         if engine.closing or loop.is_closed():
             original(number, frame)
+        elif engine.drain.begun:
+            if number != signal.SIGTERM:  # which may come twice: from the parent, and from systemd to all
+                loop.call_soon_threadsafe(engine.drain.end)
         else:
             loop.call_soon_threadsafe(lambda: tasks.append(loop.create_task(stop(number, frame))))
 
     async def stop(number: int, frame: FrameType | None) -> None:
-        await close_then(
-            partial(original, number, frame), server, engine, getattr(original.__self__, "config", None)
-        )
+        await close_then(partial(original, number, frame), server, engine, original.__self__)
 
     tasks: list[asyncio.Task[None]] = []  # the loop alone would not keep them alive
     return handle
 
 
 async def close_then(
-    stop_uvicorn: Callable[[], object], server: Any, engine: EngineServer, config: Any
+    stop_uvicorn: Callable[[], object], server: Any, engine: EngineServer, uvicorn: Any
 ) -> None:
     """Close the sessions, then have uvicorn stop, with what is left of the grace period.
+
+    If no other worker takes what is new, the server first serves on for the time of its `Drain`.
 
     Args:
         stop_uvicorn: Called when the sessions are closed.
         server: The server whose ``shutdown()`` is called.
         engine: The engine under it.
-        config: uvicorn's, if it is known.
+        uvicorn: Its server.
     """
+    engine.drain.begun = True  # before the look at the others: of two that stop at once, one sees that
+    others = engine.endpoint.elsewhere
+    if engine.drain.seconds and (others is None or others.lighter() is None):
+        await engine.drain.wait()
+    if engine.shares_port:  # other workers accept connections, or the next ones will
+        for listener in getattr(uvicorn, "servers", ()):
+            listener.close()
+    config: Any = getattr(uvicorn, "config", None)
     loop = asyncio.get_running_loop()
     deadline = loop.time() + engine.shutdown_grace
     try:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import time
 from typing import Any
 
 from flask import Flask, request
@@ -12,7 +14,14 @@ from asyncsock import SocketIO, emit, join_room
 app = Flask(__name__)
 app.config["SECRET_KEY"] = "benchmark"
 queue = {"message_queue": os.environ["QUEUE"]} if "QUEUE" in os.environ else {}
-socketio = SocketIO(app, **queue)
+socketio = SocketIO(
+    app,
+    connection_state_recovery="RECOVERY" in os.environ,
+    metrics="METRICS" in os.environ,
+    **queue,
+)
+if "ADMIN" in os.environ:
+    socketio.instrument(auth=False, mode=os.environ["ADMIN"])
 MESSAGE = {"data": "x" * 100}
 
 
@@ -21,10 +30,26 @@ def index() -> dict[str, str]:
     return {"hello": "world"}
 
 
+@app.get("/worker")
+def worker() -> str:
+    return str(os.getpid())
+
+
+@socketio.on("worker")
+async def own_worker() -> int:
+    return os.getpid()
+
+
 @socketio.on("go")
 async def go(count: int) -> None:
     for _ in range(count):
         await emit("msg", MESSAGE, broadcast=True)
+
+
+@socketio.on("burst")
+async def burst(count: int) -> None:
+    for _ in range(count):
+        emit("msg", MESSAGE, broadcast=True)  # dropped: the next does not wait for the queue
 
 
 @socketio.on("join")
@@ -47,6 +72,21 @@ async def echo(data: Any) -> Any:
 def echo_def(data: Any) -> Any:
     assert request.sid  # type: ignore[attr-defined]
     return data
+
+
+@socketio.on("slow")
+async def slow() -> None:
+    await asyncio.sleep(30)
+
+
+@socketio.on("slow_def")
+def slow_def() -> None:
+    time.sleep(12)
+
+
+@socketio.on("back")
+async def back(*data: Any) -> None:
+    await emit("back", data)
 
 
 asgi = socketio.asgi_app

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 MODE = os.environ["FLASK_SOCKETIO_MODE"]
 if MODE == "gevent":
@@ -48,6 +49,11 @@ def to_room(room: str) -> None:
 def echo(data: Any) -> Any:
     assert request.sid
     return data
+
+
+@socketio.on("slow_def")
+def slow() -> None:
+    time.sleep(12)
 
 
 if __name__ == "__main__":

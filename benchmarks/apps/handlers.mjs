@@ -13,5 +13,7 @@ export function handle(io) {
     socket.on("room", (room) => io.to(room).emit("msg", MESSAGE));
     socket.on("echo", (data, ack) => ack(data));
     socket.on("echo_def", (data, ack) => ack(data));
+    socket.on("slow", () => new Promise((resolve) => setTimeout(resolve, 30_000)));
+    socket.on("back", (...data) => socket.emit("back", ...data));
   });
 }

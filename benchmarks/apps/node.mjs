@@ -11,6 +11,7 @@ if (process.env.QUEUE) {
   await Promise.all([publisher.connect(), subscriber.connect()]);
   options.adapter = createAdapter(publisher, subscriber);
 }
+if (process.env.RECOVERY) options.connectionStateRecovery = {};
 const io = new Server(options);
 handle(io);
 io.listen(Number(process.env.PORT));

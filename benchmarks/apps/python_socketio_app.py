@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from typing import Any
 
@@ -38,6 +39,16 @@ async def echo(sid: str, data: Any) -> Any:
 @sio.event
 def echo_def(sid: str, data: Any) -> Any:
     return data
+
+
+@sio.event
+async def slow(sid: str) -> None:
+    await asyncio.sleep(30)
+
+
+@sio.event
+async def back(sid: str, *data: Any) -> None:
+    await sio.emit("back", data, to=sid)
 
 
 asgi = socketio.ASGIApp(sio)

@@ -1,10 +1,11 @@
 """A chat: rooms, private messages, who is online, typing notices, delivered ticks, reconnecting.
 
 Run it with ``python examples/chat/app.py`` or ``uvicorn --app-dir examples/chat app:asgi``,
-then open the page in two browsers.
+then open the page in two browsers. With CHAT_FILE=/tmp/chat and ``--workers 4`` it runs on four cores.
 
-Everything lives in the memory of this one process, is bounded, and is gone when it stops. It is one file, so
-that it can be read from top to bottom and copied.
+Who is online, and in which rooms, is the server's presence: each page tracks its person. What was said lately
+is bounded, and in a SQLite database: in memory, so that it is gone when the process stops, or in a file for
+workers, which share no memory. The program is one file, so that it can be read from top to bottom and copied.
 """
 
 from __future__ import annotations
@@ -13,19 +14,30 @@ import os
 import random
 import re
 import secrets
+import sqlite3
 import threading
 import time
-from collections import OrderedDict, deque
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
-from flask import Flask, redirect, render_template, request, session, url_for
+from flask import Flask, json, redirect, render_template, request, session, url_for
 from werkzeug.wrappers import Response
 
-from asyncsock import ConnectionRefusedError, SocketIO, emit, join_room, leave_room
+from asyncsock import (
+    ConnectionRefusedError,
+    SocketIO,
+    emit,
+    join_room,
+    leave_room,
+    presence,
+    rooms,
+    track,
+    untrack,
+)
 
 MAX_NAME = 24  # characters, for people and rooms
 MAX_TEXT = 2000  # characters in a message
@@ -60,158 +72,121 @@ app = Flask(__name__)
 # With a key that stays the same, people are still logged in after a restart.
 app.config["SECRET_KEY"] = os.environ.get("SECRET_KEY", "only good enough for trying it out")
 app.config["SESSION_COOKIE_SAMESITE"] = "Lax"
-socketio = SocketIO(app, serve_client=local_client)
+# Whoever reloads the page is back within three seconds, and the others do not see them leave and come.
+socketio = SocketIO(app, serve_client=local_client, presence={"leave_after": 3})
 asgi = socketio.asgi_app
 
 
-# --- What the chat knows -------------------------------------------------------------------------------
+# --- What was said -------------------------------------------------------------------------------------
 
 
 class Refused(Exception):
     """Something a person may not do; its text is what they are told."""
 
 
-@dataclass
-class Person:
-    id: str
-    name: str
-    tabs: dict[str, set[str]] = field(default_factory=dict)  # each open page (its sid) and the rooms it is in
-
-    def card(self) -> dict[str, str]:
-        return {"id": self.id, "name": self.name}
+TABLES = """
+CREATE TABLE IF NOT EXISTS messages (number INTEGER PRIMARY KEY, conversation TEXT, id TEXT, message TEXT);
+CREATE INDEX IF NOT EXISTS of_conversation ON messages (conversation, id);
+"""
 
 
-class Chat:
-    """Who is here, which rooms there are, and what was said lately.
+class History:
+    """What was said lately in each conversation.
 
-    Coroutine handlers run on the event loop, `def` handlers and Flask's views in threads, and all of them
-    come here. So each method holds a lock, and only briefly: nothing is awaited or read from a disk inside.
+    Coroutine handlers run on the event loop and `def` handlers in threads, and all of them come here. So each
+    method is one transaction, and a brief one: nothing is awaited inside, and nothing waits for a disk.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, file: str | None) -> None:
         self._lock = threading.Lock()
-        self._people: dict[str, Person] = {}  # by id, those with a page open
-        self._topics: dict[str, str] = dict(STARTING_ROOMS)
-        self._histories: OrderedDict[str, deque[dict[str, Any]]] = OrderedDict()
+        self._db = sqlite3.connect(
+            file or ":memory:", timeout=10, isolation_level=None, check_same_thread=False
+        )
+        self._db.execute("PRAGMA synchronous = OFF")  # what is said is not worth a wait for the disk
+        with self._transaction():
+            for statement in TABLES.strip().split("\n"):
+                self._db.execute(statement)
 
-    def is_taken(self, name: str, person_id: str | None) -> bool:
-        """Whether somebody else is here by that name; upper and lower case make no difference."""
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
         with self._lock:
-            return self._is_taken(name, person_id)
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
 
-    def _is_taken(self, name: str, person_id: str | None) -> bool:
-        people = self._people.values()
-        return any(other.id != person_id and other.name.casefold() == name.casefold() for other in people)
+    def _rows(self, query: str, *values: Any) -> list[Any]:
+        return self._db.execute(query, values).fetchall()
 
-    def arrive(self, person_id: str, name: str, sid: str) -> None:
-        with self._lock:
-            if self._is_taken(name, person_id):
-                raise Refused(f"Somebody else is here as {name} now.")
-            self._people.setdefault(person_id, Person(person_id, name)).tabs[sid] = set()
+    def recent(self, conversation: str) -> list[dict[str, Any]]:
+        with self._transaction():
+            said = "SELECT message FROM messages WHERE conversation = ? ORDER BY number"
+            return [json.loads(message) for (message,) in self._rows(said, conversation)]
 
-    def depart(self, person_id: str, sid: str) -> None:
-        with self._lock:
-            person = self._people.get(person_id)
-            if person is None:
-                return
-            left = person.tabs.pop(sid, set())
-            if not person.tabs:
-                del self._people[person_id]
-            for room in left:
-                self._forget_if_empty(room)
-
-    def enter(self, person_id: str, sid: str, room: str) -> None:
-        with self._lock:
-            rooms = self._rooms_of(person_id, sid)
-            if room not in self._topics:
-                if len(self._topics) >= MAX_ROOMS:
-                    raise Refused(f"There are {MAX_ROOMS} rooms already, so this one cannot be added.")
-                self._topics[room] = f"Opened by {self._people[person_id].name}"
-            rooms.add(room)
-
-    def leave(self, person_id: str, sid: str, room: str) -> None:
-        with self._lock:
-            self._rooms_of(person_id, sid).discard(room)
-            self._forget_if_empty(room)
-
-    def people(self) -> list[dict[str, str]]:
-        with self._lock:
-            cards = [person.card() for person in self._people.values()]
-        return sorted(cards, key=lambda card: card["name"].casefold())
-
-    def rooms(self) -> list[dict[str, Any]]:
-        with self._lock:
-            inside = [set().union(*person.tabs.values()) for person in self._people.values()]
-            return [
-                {"name": name, "topic": topic, "people": sum(name in rooms for rooms in inside)}
-                for name, topic in self._topics.items()
-            ]
-
-    def recent(self, person_id: str, sid: str, to: str) -> list[dict[str, Any]]:
-        with self._lock:
-            return list(self._histories.get(self._conversation(person_id, sid, to), ()))
-
-    def check(self, person_id: str, sid: str, to: str) -> None:
-        """Raise Refused where this page may not write to `to`."""
-        with self._lock:
-            self._conversation(person_id, sid, to)
-
-    def record(
-        self, person_id: str, sid: str, to: str, nonce: str, text: str, kind: str
-    ) -> tuple[dict[str, Any], bool]:
-        """Keep a message; returns it and whether it is new.
-
-        A page that lost its connection before the ack sends the message again, so `nonce`, which the page
-        chose, tells whether this is such a second time.
-        """
-        with self._lock:
-            conversation = self._conversation(person_id, sid, to)
-            if to.startswith("person:") and to.removeprefix("person:") not in self._people:
-                raise Refused("They are not online any more.")
-            if conversation not in self._histories and len(self._histories) >= KEPT_CONVERSATIONS:
-                self._histories.popitem(last=False)
-            history = self._histories.setdefault(conversation, deque(maxlen=KEPT_MESSAGES))
-            self._histories.move_to_end(conversation)
-            message_id = f"{person_id}/{nonce}"
-            for message in history:
-                if message["id"] == message_id:
-                    return message, False
-            message = {
-                "id": message_id,
-                "from": self._people[person_id].card(),
-                "to": to,
-                "text": text,
-                "kind": kind,
-                "at": round(time.time() * 1000),
-            }
-            history.append(message)
+    def record(self, conversation: str, message: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+        """Keep a message, unless there is one of that id already; returns it and whether it is new."""
+        with self._transaction():
+            same = "SELECT message FROM messages WHERE conversation = ? AND id = ?"
+            for (known,) in self._rows(same, conversation, message["id"]):
+                return json.loads(known), False
+            self._db.execute(
+                "INSERT INTO messages (conversation, id, message) VALUES (?, ?, ?)",
+                (conversation, message["id"], json.dumps(message)),
+            )
+            self._forget_old(conversation)
             return message, True
 
-    def _rooms_of(self, person_id: str, sid: str) -> set[str]:
-        person = self._people.get(person_id)
-        if person is None or sid not in person.tabs:
-            raise Refused("This page is not connected any more.")
-        return person.tabs[sid]
+    def forget(self, conversation: str) -> None:
+        with self._transaction():
+            self._db.execute("DELETE FROM messages WHERE conversation = ?", (conversation,))
 
-    def _conversation(self, person_id: str, sid: str, to: str) -> str:
-        rooms = self._rooms_of(person_id, sid)
-        kind, _, name = to.partition(":")
-        if kind == "room":
-            if name not in rooms:
-                raise Refused(f"You are not in the room {name}.")
-            return to
-        if kind == "person" and name != person_id:
-            return "|".join(sorted((person_id, name)))
-        raise Refused("There is nobody by that address.")
-
-    def _forget_if_empty(self, room: str) -> None:
-        tabs = (rooms for person in self._people.values() for rooms in person.tabs.values())
-        if room not in STARTING_ROOMS and not any(room in rooms for rooms in tabs):
-            self._topics.pop(room, None)
-            self._histories.pop(f"room:{room}", None)
+    def _forget_old(self, conversation: str) -> None:
+        """Keep the latest messages of a conversation, and the latest conversations."""
+        self._db.execute(
+            "DELETE FROM messages WHERE number IN"
+            " (SELECT number FROM messages WHERE conversation = ? ORDER BY number DESC LIMIT -1 OFFSET ?)",
+            (conversation, KEPT_MESSAGES),
+        )
+        self._db.execute(
+            "DELETE FROM messages WHERE conversation IN (SELECT conversation FROM messages"
+            " GROUP BY conversation ORDER BY MAX(number) DESC LIMIT -1 OFFSET ?)",
+            (KEPT_CONVERSATIONS,),
+        )
 
 
-chat = Chat()
+said = History(os.environ.get("CHAT_FILE"))
+
+
+# --- Who is here ---------------------------------------------------------------------------------------
+# `track` shows everybody a person, under their id, with what is in `meta`: their name and the rooms that this
+# page is in. Two tabs of one person are there once. The pages get `presence_state` and `presence_diff`.
+
+
+def is_taken(name: str, person_id: str | None) -> bool:
+    """Whether somebody else is here by that name; upper and lower case make no difference."""
+    return any(
+        person != person_id and tab["name"].casefold() == name.casefold()
+        for person, tabs in socketio.presence().items()
+        for tab in tabs
+    )
+
+
+def open_rooms() -> set[str]:
+    """The rooms that are always there, and those that somebody is in."""
+    return set(STARTING_ROOMS).union(*(tab["rooms"] for tabs in presence().values() for tab in tabs))
+
+
+def own_rooms() -> list[str]:
+    """The chat rooms that this page is in: see "Events" for how the server calls them."""
+    return [room.removeprefix("room:") for room in rooms() if room.startswith("room:")]
+
+
+async def show() -> None:
+    """Show everybody who this is and where; again when that has changed."""
+    await track(session["id"], {"name": session["name"], "rooms": own_rooms()})
 
 
 def checked_name(value: Any, what: str) -> str:
@@ -241,7 +216,13 @@ def checked_text(data: Any) -> str:
 
 def page(error: str | None = None, typed: str = "") -> str:
     me = {"id": session["id"], "name": session["name"]} if "id" in session else None
-    config = {"me": me, "maxText": MAX_TEXT, "maxName": MAX_NAME, "keep": KEPT_MESSAGES}
+    config = {
+        "me": me,
+        "maxText": MAX_TEXT,
+        "maxName": MAX_NAME,
+        "keep": KEPT_MESSAGES,
+        "rooms": list(STARTING_ROOMS.items()),
+    }
     return render_template(
         "chat.html", config=config, me=me, error=error, typed=typed, cdn=None if local_client else CDN_CLIENT
     )
@@ -262,7 +243,7 @@ def login() -> Response | tuple[str, int]:
     typed = request.form.get("name", "")
     try:
         name = checked_name(typed, "yourself")
-        if chat.is_taken(name, session.get("id")):
+        if is_taken(name, session.get("id")):
             raise Refused(f"Somebody is here as {name} already. Please pick another name.")
     except Refused as refusal:
         return page(error=str(refusal), typed=typed[: MAX_NAME * 2]), 422
@@ -291,10 +272,8 @@ async def connect(auth: Any = None) -> None:
     # A coroutine: it only touches memory and emits.
     if "id" not in session:
         raise ConnectionRefusedError("You are not logged in any more.")
-    try:
-        chat.arrive(session["id"], session["name"], request.sid)
-    except Refused as refusal:
-        raise ConnectionRefusedError(str(refusal)) from None
+    if is_taken(session["name"], session["id"]):
+        raise ConnectionRefusedError(f"Somebody else is here as {session['name']} now.")
     await join_room(f"person:{session['id']}")
     # A page that comes back says which rooms it was in; a new one starts in the lobby.
     wanted = auth.get("rooms") if isinstance(auth, dict) else None
@@ -306,30 +285,30 @@ async def connect(auth: Any = None) -> None:
             continue  # no place for that room any more: the page sees that it is not in the answer
         if room not in joined:
             joined.append(room)
-    await tell_everyone()
-    await emit("welcome", {"joined": joined})
+    await show()
+    workers = socketio.server.workers()
+    await emit("welcome", {"joined": joined, "worker": workers["name"], "of": 1 + len(workers["others"])})
 
 
 @socketio.on("disconnect")
 async def left(reason: Any = None) -> None:
-    if "id" in session:
-        chat.depart(session["id"], request.sid)
-        await tell_everyone()
+    # Who closes the page may be back in a moment. Who has logged out is not: nobody waits for them.
+    if reason == socketio.reason.CLIENT_DISCONNECT:
+        await untrack()
 
 
 @socketio.on("join")
 async def join(data: Any = None) -> dict[str, Any]:
     joined = await enter(data)
-    await tell_everyone()
+    await show()
     return {"joined": joined}
 
 
 @socketio.on("leave")
 async def leave(data: Any = None) -> dict[str, Any]:
     room = checked_name(data, "the room")
-    chat.leave(session["id"], request.sid, room)
     await leave_room(f"room:{room}")
-    await tell_everyone()
+    await show()
     return {"left": room}
 
 
@@ -344,15 +323,15 @@ async def say(data: Any = None) -> dict[str, Any]:
 
 @socketio.on("history")
 async def history(data: Any = None) -> dict[str, Any]:
-    # A coroutine: the history is in memory. With a database it would await an asynchronous driver.
-    return {"messages": chat.recent(session["id"], request.sid, str(data))}
+    # A coroutine: the history is in memory, or as good as. With a database server it would await a driver.
+    return {"messages": said.recent(conversation(str(data)))}
 
 
 @socketio.on("typing")
 async def typing(data: Any = None) -> None:
     # A coroutine: it comes often and answers nobody.
     to, me = str(data), {"id": session["id"], "name": session["name"]}
-    chat.check(me["id"], request.sid, to)
+    conversation(to)  # which raises if this page may not write there
     await emit("typing", {"from": me, "to": to}, to=to, include_self=False)
 
 
@@ -383,23 +362,43 @@ def refused(error: Exception) -> dict[str, str]:
 
 
 async def enter(name: Any) -> str:
-    room = checked_name(name, "the room")
-    chat.enter(session["id"], request.sid, room)
+    room, known = checked_name(name, "the room"), open_rooms()
+    if room not in known:
+        if len(known) >= MAX_ROOMS:
+            raise Refused(f"There are {MAX_ROOMS} rooms already, so this one cannot be added.")
+        said.forget(f"room:{room}")  # by those who had a room of that name before
     await join_room(f"room:{room}")
     return room
 
 
-async def tell_everyone() -> None:
-    await emit("here", {"people": chat.people(), "rooms": chat.rooms()}, broadcast=True)
+def conversation(to: str) -> str:
+    """The name of the conversation that this page has at an address, as the history knows it."""
+    kind, _, name = to.partition(":")
+    if kind == "room":
+        if to not in rooms():
+            raise Refused(f"You are not in the room {name}.")
+        return to
+    if kind == "person" and name != session["id"]:
+        return "|".join(sorted((session["id"], name)))
+    raise Refused("There is nobody by that address.")
 
 
 def keep(data: dict[str, Any], text: str, kind: str) -> tuple[dict[str, Any], list[str], bool]:
-    """Record a message; returns it, the Socket.IO rooms it goes to, and whether it is new."""
+    """Record a message; returns it, the Socket.IO rooms it goes to, and whether it is new.
+
+    A page that lost its connection before the ack sends the message again, so `nonce`, which the page chose,
+    tells whether this is such a second time.
+    """
     to, nonce = str(data.get("to")), str(data.get("nonce"))[:64]
-    message, is_new = chat.record(session["id"], request.sid, to, nonce, text, kind)
+    where = conversation(to)
+    if to.startswith("person:") and to.removeprefix("person:") not in presence():
+        raise Refused("They are not online any more.")
+    me = {"id": session["id"], "name": session["name"]}
+    now = round(time.time() * 1000)
+    new = {"id": f"{me['id']}/{nonce}", "from": me, "to": to, "text": text, "kind": kind, "at": now}
+    message, is_new = said.record(where, new)
     # A private message also goes to the other tabs of the one who wrote it.
-    rooms = [to, f"person:{session['id']}"] if to.startswith("person:") else [to]
-    return message, rooms, is_new
+    return message, [to, f"person:{me['id']}"] if to.startswith("person:") else [to], is_new
 
 
 def roll(dice: str) -> str:

@@ -1,6 +1,6 @@
 """One server of a cluster, of any kind, that does what its clients ask for.
 
-The environment says which: ``KIND`` is a key of `MAKERS`, ``QUEUE`` the broker's URL.
+The environment says which: ``KIND`` is a key of `MAKERS`, ``QUEUE`` the broker's URL, or empty.
 As an ASGI application it is ``tests.apps.cluster:asgi``; Flask-SocketIO runs as a program on ``PORT``.
 """
 
@@ -75,6 +75,10 @@ def put_unusual(_sid: str, event: str, target: str, names: list[str]) -> Any:
     return server.emit(event, {name: unusual[name] for name in names}, to=target)
 
 
+def where(_sid: str) -> Any:
+    return {"process": os.getpid()}
+
+
 def health(_sid: str) -> Any:
     return server.queue_health()
 
@@ -104,7 +108,7 @@ def kick(_sid: str, target: str) -> Any:
     return server.disconnect(target)
 
 
-for handler in (put, put_large, put_unusual, health, ask_later, ask, enter, leave, close, kick):
+for handler in (put, put_large, put_unusual, where, health, ask_later, ask, enter, leave, close, kick):
     for namespace in NAMESPACES:
         server.on(handler.__name__, fitting(handler), namespace=namespace)
 

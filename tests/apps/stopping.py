@@ -44,6 +44,14 @@ async def numbers(sid: str, count: int) -> None:
 
 
 @server.event
+async def dismiss(sid: str, seconds: float, count: int) -> None:
+    """End the client's session after a while, with events before its end."""
+    await asyncio.sleep(seconds)
+    await numbers(sid, count)
+    await server.eio.disconnect(server.manager.eio_sid_from_sid(sid, "/"))
+
+
+@server.event
 def disconnect(sid: str, reason: str) -> None:
     print(f"gone {sid} {reason}", flush=True)
 

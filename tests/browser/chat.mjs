@@ -9,22 +9,13 @@ import assert from "node:assert/strict";
 import path from "node:path";
 import process from "node:process";
 import readline from "node:readline";
-import { chromium } from "playwright-core";
+
+import { broken, launch, newPage } from "./pages.mjs";
 
 const folder = process.argv[2];
 let url;
 const DESKTOP = { viewport: { width: 1280, height: 800 } };
 const PHONE = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true };
-const FLAGS = [
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
-const PATIENCE = 15_000; // milliseconds for any one condition
 
 const lines = readline.createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 async function server(order) {
@@ -34,24 +25,20 @@ async function server(order) {
 
 // ---- A person and their page ----
 
-const broken = []; // errors that any page's own script threw
-
 class Person {
   static async arrive(browser, options = DESKTOP) {
-    const context = await browser.newContext({ locale: "en-GB", ...options });
-    context.setDefaultTimeout(PATIENCE);
-    const person = new Person(await context.newPage());
+    const person = new Person(await newPage(browser, options));
     await person.goto();
     return person;
   }
 
   constructor(page) {
     this.page = page;
-    page.on("pageerror", (error) => broken.push(error));
     this.text = page.getByRole("textbox", { name: "Message", exact: true });
     this.log = page.getByRole("log");
     this.rooms = page.getByRole("navigation", { name: "Rooms" });
     this.people = page.getByRole("navigation", { name: "People" });
+    this.worker = page.getByText(/^on worker .{4}$/);
     this.banner = page.getByRole("status").filter({ hasText: "Connection lost" });
   }
 
@@ -140,6 +127,7 @@ const scenarios = {
     await ada.people.getByRole("button", { name: "Grace" }).waitFor();
     await grace.button("Rooms and people").click();
     await grace.people.getByRole("button", { name: "Ada" }).waitFor();
+    assert.equal(await grace.page.getByText("on worker").count(), 0, "there is only one");
     await grace.page.keyboard.press("Escape");
     await ada.says("Hello <b>Grace</b>");
     await grace.reads("Hello <b>Grace</b>");
@@ -344,6 +332,38 @@ const scenarios = {
     }
   },
 
+  // On two workers, with people on both.
+  async workers(browser) {
+    const people = [await Person.arrive(browser), await Person.arrive(browser, PHONE)];
+    const [ada, grace] = people;
+    await ada.logIn("Ada");
+    await grace.logIn("Grace");
+    const own = await ada.worker.textContent();
+    while (await grace.worker.textContent() === own) {
+      await grace.page.reload();
+      await grace.sees("#lobby");
+    }
+    await ada.people.getByRole("button", { name: "Grace" }).waitFor();
+    const other = await Person.arrive(browser);
+    await other.tryToLogIn("grace");
+    await other.alert("Somebody is here as grace already");
+    await ada.says("Said on one worker");
+    await grace.reads("Said on one worker");
+    await grace.says("Read on the other");
+    await ada.reads("Read on the other");
+    await grace.page.reload();
+    await grace.reads("Said on one worker");
+    await ada.people.getByRole("button", { name: "Grace" }).click();
+    await ada.says("Only for you");
+    await grace.button(/Rooms and people/).click();
+    await grace.people.getByRole("button", { name: /Ada.*1 unread/ }).waitFor();
+    await grace.page.waitForFunction(() => document.activeElement.closest("aside"));
+    await grace.shot("worker-phone");
+    await ada.shot("worker-desktop");
+    await grace.button("Log out").click();
+    await ada.people.getByRole("button", { name: /Grace.*offline/ }).waitFor();
+  },
+
   // What to look at.
   async pictures(browser) {
     const ada = await Person.arrive(browser);
@@ -421,7 +441,7 @@ async function play(browser, scenario) {
   }
 }
 
-const browser = await chromium.launch({ executablePath: process.env.CHROMIUM, args: FLAGS, headless: true });
+const browser = await launch();
 for (let line = await lines.next(); !line.done; line = await lines.next()) {
   const order = JSON.parse(line.value);
   url = order.url;

@@ -6,25 +6,17 @@
 import assert from "node:assert/strict";
 import path from "node:path";
 import process from "node:process";
-import { chromium } from "playwright-core";
+
+import { broken, launch, newPage } from "./pages.mjs";
 
 const [scenario, url, folder] = process.argv.slice(2);
-const PATIENCE = 15_000; // milliseconds for any one condition
 const DESKTOP = { viewport: { width: 1280, height: 800 } };
 const PHONE = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true };
 const DARK = { ...DESKTOP, colorScheme: "dark" };
-const broken = []; // errors that any page's own script threw
-
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM,
-  args: ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"],
-});
+const browser = await launch();
 
 async function open(options) {
-  const context = await browser.newContext({ locale: "en-GB", ...options });
-  context.setDefaultTimeout(PATIENCE);
-  const page = await context.newPage();
-  page.on("pageerror", (error) => broken.push(error));
+  const page = await newPage(browser, options);
   await page.goto(url);
   return page;
 }

@@ -1,13 +1,12 @@
-"""nginx, configured as docs/nginx.conf says, in front of two servers that share a Redis."""
+"""nginx, configured as docs/nginx.conf says, in front of two servers of one group."""
 
 from __future__ import annotations
 
 import asyncio
 import re
-import shutil
-import subprocess
+import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,32 +16,15 @@ from socketio.exceptions import ConnectionError as NotConnected
 
 from tests.support.broker_process import HOST, low_port
 from tests.support.brokers import Redis
+from tests.support.nginx import nginx
 from tests.support.python_socketio_client import Client, arrived, connected
-from tests.support.required_parts import require
-from tests.support.server_process import ROOT, START_TIMEOUT, Server, serve, stop, wait_for_port
+from tests.support.raw_clients import upgrade_request
+from tests.support.server_process import ROOT, Server, serve, stop
+from tests.support.worker_processes import clients_of_both
 
 DOCUMENT = ROOT / "docs" / "deployment.md"
 DOCUMENTED = ROOT / "docs" / "nginx.conf"
 UNIT = ROOT / "docs" / "asyncsock@.service"
-ADDRESSES = [f"127.0.{number}.1" for number in range(1, 9)]  # ip_hash looks at the first three numbers
-
-# What an nginx needs that is not the system's. It leads and serves in one process, which we can end.
-MAIN = """
-daemon off;
-master_process off;
-pid {folder}/pid;
-error_log stderr;
-events {{}}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    include {folder}/site.conf;
-}}
-"""
 
 
 class Deployed(NamedTuple):
@@ -56,13 +38,7 @@ class Deployed(NamedTuple):
         return self.nginx.url
 
 
-def nginx_program() -> str:
-    program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
-    require(program, "nginx")
-    return str(program)
-
-
-def configure(folder: Path, port: int, servers: list[Server]) -> Path:
+def documented_site(port: int, servers: list[Server]) -> str:
     """The documented configuration with our ports."""
     site = DOCUMENTED.read_text()
     assert re.findall(r"127\.0\.0\.1:\d+", site) == ["127.0.0.1:5001", "127.0.0.1:5002"]
@@ -70,9 +46,7 @@ def configure(folder: Path, port: int, servers: list[Server]) -> Path:
         site = site.replace(f"127.0.0.1:{number};", f"127.0.0.1:{server.port};")
     site, listens = re.subn("listen 80;", f"listen {HOST}:{port};", site)
     assert listens == 1
-    (folder / "site.conf").write_text(site)
-    (folder / "nginx.conf").write_text(MAIN.format(folder=folder))
-    return folder / "nginx.conf"
+    return site
 
 
 @pytest.fixture(scope="module")
@@ -82,22 +56,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def deployed(folder: Path) -> Iterator[Deployed]:
-    program = nginx_program()
     with ExitStack() as stack:
-        redis = stack.enter_context(Redis())
-        environment = {"QUEUE": redis.url, "CHANNEL": "behind nginx"}
+        environment = {"QUEUE": f"local://{folder}/group", "CHANNEL": "behind nginx"}
         servers = [stack.enter_context(serve("tests.apps.deployed:asgi", env=environment)) for _ in range(2)]
         port = low_port()
-        line = [program, "-e", "stderr", "-p", str(folder), "-c", str(configure(folder, port, servers))]
-        checked = subprocess.run([*line, "-t"], capture_output=True, text=True)
-        assert checked.returncode == 0, checked.stderr
-        log_path = folder / "log"
-        with log_path.open("wb") as log:
-            process = subprocess.Popen(line, stdout=log, stderr=log, start_new_session=True)
-        stack.callback(stop, process)
-        nginx = Server(process, port, log_path)
-        wait_for_port(nginx, START_TIMEOUT)
-        yield Deployed(nginx, servers)
+        yield Deployed(stack.enter_context(nginx(folder, port, documented_site(port, servers))), servers)
 
 
 @pytest.mark.parametrize("file", [DOCUMENTED, UNIT], ids=lambda file: file.name)
@@ -118,15 +81,6 @@ async def client_from(
         yield client
 
 
-async def address_at(deployed: Deployed, server: Server) -> str:
-    """A client address that nginx brings to a server."""
-    for address in ADDRESSES:
-        async with client_from(address, deployed, "websocket") as client:
-            if (await client.call("where"))["process"] == server.process.pid:
-                return address
-    raise AssertionError(f"nginx sends none of {ADDRESSES} to port {server.port}")
-
-
 @pytest.mark.parametrize("mode", ["websocket", "polling", "upgrade"])
 async def test_clients_come_in_through_nginx(deployed: Deployed, mode: str) -> None:
     async with client_from("127.0.0.1", deployed, mode) as client:
@@ -137,19 +91,15 @@ async def test_clients_come_in_through_nginx(deployed: Deployed, mode: str) -> N
         assert await client.call("transport") == ("polling" if mode == "polling" else "websocket")
 
 
-async def test_polling_clients_stay_with_their_process_and_hear_those_of_the_other(
+async def test_polling_clients_hear_each_other_through_nginx_that_knows_no_sessions(
     deployed: Deployed,
 ) -> None:
-    async with (
-        client_from(await address_at(deployed, deployed.servers[0]), deployed, "polling") as first,
-        client_from(await address_at(deployed, deployed.servers[1]), deployed, "polling") as second,
-    ):
-        heard = [first.arrivals("said"), second.arrivals("said")]
-        for text in range(5):
-            await first.emit("say", text)
-            assert [await arrived(queue) for queue in heard] == [(text,)] * 2
-        processes = [(await client.call("where"))["process"] for client in (first, second)]
-        assert processes == [server.process.pid for server in deployed.servers]
+    async with AsyncExitStack() as stack:
+        clients = await clients_of_both(deployed.nginx, stack, "polling")
+        heard = [client.arrivals("said") for client in clients]
+        for number in range(10):
+            await clients[number % 2].emit("say", number)
+            assert [await arrived(queue) for queue in heard] == [(number,)] * 2
 
 
 @pytest.mark.parametrize("mode", ["websocket", "polling"])
@@ -175,6 +125,45 @@ async def test_a_page_of_the_same_site_may_connect_and_one_of_another_may_not(
             pass
 
 
+def limit(directive: str) -> int:
+    """The number in a directive of the documented configuration."""
+    found = re.search(rf"^ *{directive}\D*(\d+)", DOCUMENTED.read_text(), re.MULTILINE)
+    assert found is not None
+    return int(found[1])
+
+
+def connection_from(address: str, deployed: Deployed, stack: ExitStack) -> socket.socket:
+    """A connection to nginx that comes from a loopback address."""
+    made = socket.create_connection((HOST, deployed.nginx.port), timeout=10, source_address=(address, 0))
+    return stack.enter_context(made)
+
+
+def status_of(connection: socket.socket, request: bytes) -> int:
+    connection.sendall(request)
+    return int(connection.recv(65536).split(b" ", 2)[1])
+
+
+def test_an_address_with_too_many_websockets_gets_429_and_another_is_served(deployed: Deployed) -> None:
+    asked = upgrade_request("/socket.io/")
+    with ExitStack() as stack:
+        for _ in range(limit("limit_conn connections")):
+            assert status_of(connection_from("127.0.10.1", deployed, stack), asked) == 101
+        assert status_of(connection_from("127.0.10.1", deployed, stack), asked) == 429
+        assert status_of(connection_from("127.0.11.1", deployed, stack), asked) == 101
+
+
+def test_an_address_with_too_many_requests_gets_429_and_another_is_served(deployed: Deployed) -> None:
+    asked = b"HEAD /where HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    with ExitStack() as stack:
+        flooding = connection_from("127.0.12.1", deployed, stack)
+        flooding.sendall(asked * 10 * limit("limit_req zone=requests burst"))
+        answers = b""
+        while b" 429 " not in answers:
+            answers += flooding.recv(65536)
+        assert answers.startswith(b"HTTP/1.1 200 ")
+        assert status_of(connection_from("127.0.13.1", deployed, stack), asked) == 200
+
+
 async def test_the_health_view_tells_that_the_queue_is_away(deployed: Deployed) -> None:
     async with aiohttp.ClientSession() as session:
         async with session.get(f"{deployed.url}/health") as response:
@@ -191,22 +180,21 @@ async def test_the_health_view_tells_that_the_queue_is_away(deployed: Deployed) 
                 assert (await response.json())["queue"]["last_error"]
 
 
-async def test_clients_of_a_process_that_is_stopped_find_the_other(deployed: Deployed) -> None:
+async def process_of(client: Client) -> int:
+    process: int = (await client.call("where"))["process"]
+    return process
+
+
+async def test_clients_of_a_server_that_is_stopped_find_the_other(deployed: Deployed) -> None:
     """The last test here: it ends a server."""
     stopped, left = deployed.servers
-    address = await address_at(deployed, stopped)
     options = {"reconnection": True, "reconnection_delay": 0.05, "randomization_factor": 0}
-    connector = aiohttp.TCPConnector(local_addr=(address, 0))
-    async with aiohttp.ClientSession(connector=connector) as session:
-        client = Client(deployed.url, mode="websocket", http_session=session, **options)
-        joined = client.arrivals("connect")
-        await client.connect()
-        try:
-            await arrived(joined)
-            await asyncio.to_thread(stop, stopped.process)
-            await arrived(joined)
-            assert (await client.call("where"))["process"] == left.process.pid
-        finally:
-            await client.close()
-    async with client_from(address, deployed, "polling") as client:
-        assert (await client.call("where"))["process"] == left.process.pid
+    async with AsyncExitStack() as stack:
+        clients = await clients_of_both(deployed.nginx, stack, "websocket", client_options=options)
+        (moving,) = [client for client in clients if await process_of(client) == stopped.process.pid]
+        joined = moving.arrivals("connect")
+        await asyncio.to_thread(stop, stopped.process)
+        await arrived(joined)
+        assert await process_of(moving) == left.process.pid
+    async with client_from("127.0.0.1", deployed, "polling") as client:
+        assert await process_of(client) == left.process.pid

@@ -320,11 +320,11 @@ async def test_many_packets_are_handed_out_in_answers_that_the_client_can_take(
 
 
 @pytest.mark.parametrize("hanging", [True, False], ids=["a poll waits", "no poll waits"])
-@pytest.mark.parametrize(("time", "sizes"), [(PYTHON, [16, 16, 9]), (JAVASCRIPT, [41])])
+@pytest.mark.parametrize(("time", "sizes"), [(PYTHON, [16, 16, 8, 1]), (JAVASCRIPT, [40, 1])])
 async def test_many_packets_left_at_the_end_are_handed_out_in_such_answers_too(
     engine: Server, hanging: bool, time: str, sizes: list[int]
 ) -> None:
-    """The close packet is the last of them [Message]."""
+    """The close packet is the last of them, and comes alone [Message]."""
     async with Polling(engine) as polling:
         await polling.open()
         sent = [f"4{number}" for number in range(40)]
@@ -715,6 +715,16 @@ async def test_a_probe_may_be_repeated(engine: Server) -> None:
             assert [await receive(ws), await receive(ws)] == ["3probe", "3probe"]
             await ws.send("5")
             await expect_alive(ws)
+
+
+async def test_probes_without_end_end_the_upgrade(engine: Server) -> None:
+    async with Polling(engine) as polling:
+        await polling.open()
+        async with websocket(engine, sid=polling.sid) as ws:
+            for _ in range(11):
+                await ws.send("2probe")
+            assert await close_code(ws) == 1002
+        await polling.send("4hello")  # the session stays on polling
 
 
 async def test_a_pong_with_data_answers_a_ping(beating_engine: Server) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
 
 from asyncsock.engine.frames import FrameReader
+from fuzz import frames as fuzzed_frames
 
 LIMIT = 100_000
 
@@ -21,6 +23,7 @@ LIMIT = 100_000
 class Recorder:
     """Keeps what a reader reports."""
 
+    stopped = False
     messages: list[str | bytes] = field(default_factory=list)
     answers: bytes = b""
     ended: list[tuple[str, int]] = field(default_factory=list)
@@ -46,7 +49,9 @@ def read(*chunks: bytes, limit: int = LIMIT) -> Recorder:
     for chunk in chunks:
         if recorder.ended:
             break
-        reader.feed(chunk, recorder)
+        more = reader.feed(chunk, recorder)
+        while more and not recorder.ended:
+            more = reader.go_on(recorder)
     return recorder
 
 
@@ -93,6 +98,10 @@ def test_one_byte_at_a_time_gives_the_same_messages() -> None:
     data = b"".join([frame(Opcode.TEXT, b"a" * size) for size in (0, 1, 125, 126, 1000)])
     recorder = read(*[data[i : i + 1] for i in range(len(data))])
     assert recorder.messages == ["a" * size for size in (0, 1, 125, 126, 1000)]
+
+
+def test_any_bytes_are_read_as_the_websockets_library_reads_them() -> None:
+    assert fuzzed_frames.batch(Random("the same each time")) > 1000
 
 
 @given(st.lists(st.binary(min_size=1, max_size=200), max_size=10))
@@ -198,3 +207,16 @@ def test_the_module_needs_no_event_loop() -> None:
     with pytest.raises(RuntimeError):
         asyncio.get_running_loop()
     assert read(frame(Opcode.TEXT, b"x")).messages == ["x"]
+
+
+def test_pings_and_pongs_within_a_fragmented_message_are_no_part_of_it() -> None:
+    between = frame(Opcode.PING, b"ping") + frame(Opcode.PONG, b"pong")
+    parts = [b"x" * (LIMIT - 1), b"y"]
+    recorder = read(frame(Opcode.TEXT, parts[0], fin=False) + between + frame(Opcode.CONT, parts[1]))
+    assert recorder.messages == [b"".join(parts).decode()]
+    assert recorder.answers == b"\x8a\x04ping"
+
+
+def test_a_ping_whose_size_is_written_in_two_bytes_gets_its_payload_back() -> None:
+    ping = b"\x89\xfe\x00\x05" + bytes(4) + b"hello"
+    assert read(ping).answers == b"\x8a\x05hello"

@@ -243,6 +243,20 @@ async def test_without_async_handlers_messages_are_handled_in_turn() -> None:
     assert steps == [f"{what} {number}" for number in (1, 2, 3) for what in ("begin", "end")]
 
 
+async def test_without_async_handlers_nothing_is_kept_of_messages_that_are_handled() -> None:
+    server = EngineServer(async_handlers=False)
+
+    @server.on("message")
+    async def message(sid: str, data: str) -> None:
+        pass
+
+    poller = await Poller(server).open()
+    await poller.post("41", "42", "43")
+    while server.tasks:
+        await asyncio.sleep(0)
+    assert not server.tasks._last_in_turn
+
+
 async def test_without_async_handlers_clients_do_not_wait_for_each_other() -> None:
     server = EngineServer(async_handlers=False)
     never, second = asyncio.Event(), asyncio.Event()

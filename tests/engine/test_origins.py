@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from asyncsock import ASGIApp
 from asyncsock.engine import EngineServer
 from tests.support.asgi_in_process import (
     HANDSHAKE,
@@ -14,6 +15,8 @@ from tests.support.asgi_in_process import (
     request,
 )
 from tests.support.engineio_in_process import FOREIGN, PATH, ask, handshake
+from tests.support.raw_clients import RawSocket, upgrade_request
+from tests.support.uvicorn_in_process import running
 
 
 async def test_a_request_without_an_origin_is_served() -> None:
@@ -117,6 +120,71 @@ async def test_the_host_that_a_proxy_tells_makes_its_origin_the_own_one() -> Non
 async def test_what_a_proxy_tells_makes_no_other_origin_the_own_one() -> None:
     answer = await ask(EngineServer(), origin=FOREIGN, x_forwarded_host="public.example")
     assert answer.status == 400
+
+
+# Proxies that are believed
+
+HTTPS = "https://example.org"
+PUBLIC = "https://public.example"
+BY_PROXY = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "public.example"}
+
+
+@pytest.mark.parametrize(
+    ("client", "status"),
+    [
+        (("127.0.0.1", 50000), 200),
+        (("::1", 50000), 200),
+        (None, 200),  # a Unix socket
+        (("203.0.113.7", 0), 200),  # as middleware that believes proxies has it
+        (("203.0.113.7", 50000), 400),
+        (("unix:", 50000), 400),
+    ],
+    ids=str,
+)
+async def test_a_proxy_is_believed_on_this_machine_or_if_middleware_believes_it(
+    client: Any, status: int
+) -> None:
+    for headers in ({"X-Forwarded-Proto": "https", "Origin": HTTPS}, {**BY_PROXY, "Origin": PUBLIC}):
+        app = EngineServer().handle_request
+        assert (await request(app, "GET", PATH, HANDSHAKE, headers, client=client)).status == status
+
+
+@pytest.mark.parametrize("more", [{}, {"X-Forwarded-For": "203.0.113.7"}], ids=["", "address"])
+@pytest.mark.parametrize(
+    ("options", "status"),
+    [
+        ({}, 200),
+        ({"forwarded_allow_ips": "*"}, 200),
+        ({"forwarded_allow_ips": "10.9.8.7"}, 400),
+        ({"proxy_headers": False}, 400),
+    ],
+    ids=["default", "all", "another", "none"],
+)
+@pytest.mark.parametrize("way", [{}, {"http": "h11"}, {"ws": "wsproto"}], ids=["httptools", "h11", "wsproto"])
+async def test_uvicorns_options_decide_which_proxy_is_believed(
+    way: dict[str, Any], options: dict[str, Any], status: int, more: dict[str, str]
+) -> None:
+    app = ASGIApp(EngineServer(), socketio_path="engine.io")
+    headers = {**BY_PROXY, **more, "Origin": PUBLIC}
+    async with running(app, **way, **options) as local:
+        async with await RawSocket.connect(local) as raw:  # type: ignore[arg-type]
+            await raw.send(upgrade_request(PATH, {}, headers))
+            assert (await raw.response_head())[0] == (101 if status == 200 else status)
+        async with await RawSocket.connect(local) as raw:  # type: ignore[arg-type]
+            lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+            await raw.send(f"GET {PATH}?{HANDSHAKE} HTTP/1.1\r\nHost: inner\r\n{lines}\r\n".encode())
+            assert (await raw.response_head())[0] == status
+
+
+async def test_the_log_says_which_proxy_is_not_believed(caplog: pytest.LogCaptureFixture) -> None:
+    headers = {"X-Forwarded-Proto": "https", "Origin": HTTPS}
+    app = EngineServer().handle_request
+    await request(app, "GET", PATH, HANDSHAKE, headers, client=("10.0.0.5", 50000))
+    (record,) = caplog.records
+    assert record.getMessage().endswith(
+        "(the server's own is 'http://example.org'; the server does not believe the X-Forwarded headers of"
+        " 10.0.0.5: uvicorn does with --forwarded-allow-ips)"
+    )
 
 
 # Hosts and origins that are one origin however they are written (RFC 6454 section 4): the scheme and the host

@@ -11,10 +11,13 @@ import uvicorn
 
 from asyncsock import ASGIApp, AsyncServer
 from asyncsock.codec import json_codec
-from asyncsock.engine.packet import Packet
+from asyncsock.engine import EngineServer
+from asyncsock.engine.packet import Packet, text_packet
 from asyncsock.uvicorn.websocket import UvicornWebSocket
+from tests.support.engineio_in_process import Poller
 from tests.support.many_clients import connect_clients
 from tests.support.server_process import free_port
+from tests.support.socketio_in_process import until
 
 CLIENTS = 1000
 
@@ -22,7 +25,7 @@ CLIENTS = 1000
 @pytest.fixture
 async def port(server: AsyncServer) -> AsyncIterator[int]:
     number = free_port()
-    config = uvicorn.Config(ASGIApp(server), port=number, log_level="warning", loop="none")
+    config = uvicorn.Config(ASGIApp(server), port=number, log_config=None, loop="none")
     running = uvicorn.Server(config)
     running.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
     task = asyncio.create_task(running._serve())
@@ -126,3 +129,16 @@ async def test_a_sender_that_awaits_in_a_long_loop_lets_the_server_write(
         largest = max(largest, *[len(session.outbox) for session in server.eio.sessions.values()])
     await client.has(5000)
     assert largest <= 256
+
+
+async def test_a_poll_is_not_answered_with_nothing_where_an_earlier_one_took_the_packets() -> None:
+    engine = EngineServer()
+    client = await Poller(engine).open()
+    session = engine.sessions[client.sid]
+    session.put(text_packet(b"4one"))
+    assert await client.get() == ["4one"]
+    poll = asyncio.ensure_future(client.get())
+    await until(lambda: session.transport._poll is not None)  # type: ignore[attr-defined]
+    session.transport.flush(session)  # as if the session had been noted before the first poll
+    session.put(text_packet(b"4two"))
+    assert await poll == ["4two"]

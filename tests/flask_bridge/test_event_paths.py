@@ -17,8 +17,11 @@ from hypothesis import strategies as st
 from werkzeug.test import create_environ
 
 from asyncsock import SocketIO
+from asyncsock.flask_bridge.extension import HANDLER_THREADS
 from tests.support.flask_programs import KINDS, MESSAGE, NAMESPACES, Program, Setup, request
+from tests.support.raw_clients import within
 from tests.support.recorded_sessions import open_session, settled, take_the_long_way
+from tests.support.socketio_in_process import connected, until
 
 USUAL = "coroutines"
 SETUPS = {
@@ -219,6 +222,34 @@ async def test_a_coroutine_starts_after_the_function_before_it_and_while_that_ru
         await settled(socketio.server)
     assert starts == ["first", "second", "third"]
     assert b"431[true]" in transport.sent
+    socketio.server.threads.shutdown()
+
+
+async def test_functions_that_block_for_one_client_leave_threads_to_those_of_another() -> None:
+    socketio = SocketIO(flask.Flask("program"))
+    release = threading.Event()
+    begun = []
+
+    def block(number: int) -> int:
+        begun.append(number)
+        release.wait(30)
+        return number
+
+    for namespace in NAMESPACES:
+        socketio.on("block", namespace)(block)
+        socketio.on("answer", namespace)(lambda: "answered")
+    async with connected(socketio.server, *NAMESPACES) as hostile, connected(socketio.server) as other:
+        for number in range(40):
+            for namespace in ("", "/room,"):
+                hostile.send(f'42{namespace}{number}["block",{number}]')
+        half = HANDLER_THREADS // 2
+        await within(until(lambda: len(begun) >= half and socketio.server.threads._waiting))
+        assert await within(other.ask("answer")) == ["answered"]
+        assert len(begun) == half
+        release.set()
+        answers = [await within(hostile.receive()) for _ in range(80)]
+    assert begun == [number for number in range(40) for _ in NAMESPACES]
+    assert len(set(answers)) == 80
     socketio.server.threads.shutdown()
 
 

@@ -20,7 +20,9 @@ import httpx
 import pytest
 
 import asyncsock
+from asyncsock.flask_bridge import runner
 from tests.support.python_socketio_client import WAIT, Client, arrived, connected
+from tests.support.raw_clients import close_code, receive, websocket
 from tests.support.required_parts import require
 from tests.support.server_process import ROOT, Server, serve
 
@@ -143,7 +145,6 @@ def an_application() -> tuple[flask.Flask, asyncsock.SocketIO]:
     ("option", "message"),
     [
         ("no_such_option", "no option 'no_such_option'"),
-        ("workers", "uvicorn module:asgi --workers"),
         ("reload", "use_reloader"),
     ],
 )
@@ -163,6 +164,26 @@ def test_run_refuses_another_application() -> None:
     _, socketio = an_application()
     with pytest.raises(ValueError, match="another application"):
         socketio.run(flask.Flask("two"))
+
+
+@pytest.mark.parametrize(("options", "size"), [({}, 5000), ({"ws_max_size": 7000}, 7000)], ids=str)
+def test_run_has_uvicorn_decompress_messages_up_to_the_engines_limit(
+    options: dict[str, int], size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    monkeypatch.setattr(runner, "_run_until_signal", lambda server: sizes.append(server.config.ws_max_size))
+    app = flask.Flask("app")
+    asyncsock.SocketIO(app, max_http_buffer_size=5000).run(app, **options)
+    assert sizes == [size]
+
+
+@pytest.mark.parametrize("protocol", ["websockets", "wsproto"])
+async def test_a_compressed_message_that_is_too_large_ends_its_connection(protocol: str) -> None:
+    with run(ws=protocol) as server:
+        async with websocket(server, "/socket.io/") as connection, websocket(server, "/socket.io/") as other:
+            await connection.send("4" + "2" * 2_000_000)
+            assert await close_code(connection) == 1009
+            assert (await receive(other)).startswith("0")
 
 
 # stop()

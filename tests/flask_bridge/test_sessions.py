@@ -14,6 +14,7 @@ from flask import current_app, g, session
 from flask.sessions import SecureCookieSessionInterface, SessionInterface, SessionMixin
 
 from asyncsock.flask_bridge.context import ConnectionContext
+from asyncsock.flask_bridge.threads import ThreadPool
 from tests.support.replayed_contexts import (
     both_kinds,
     environ,
@@ -254,10 +255,49 @@ async def test_a_slow_store_of_one_connection_does_not_hold_another(app: flask.F
     await slow
 
 
-async def test_a_store_is_asked_in_the_executor_that_was_given(app: flask.Flask, store: Store) -> None:
-    with ThreadPoolExecutor(1) as pool:
+@pytest.mark.parametrize("blocks", ["saving", "teardown"])
+async def test_what_blocks_after_the_events_of_one_connection_does_not_hold_another(
+    app: flask.Flask, store: Store, monkeypatch: pytest.MonkeyPatch, blocks: str
+) -> None:
+    release, begun = threading.Event(), threading.Semaphore(0)
+
+    def block(*args: Any) -> None:
+        if request.event["message"] == "slow":
+            begun.release()
+            release.wait(10)
+
+    if blocks == "saving":
+        monkeypatch.setattr(store, "save_session", block)
+    else:
+
+        @app.teardown_appcontext
+        async def teardown(error: BaseException | None) -> None:
+            pass
+
+        app.teardown_request(block)
+
+    async def handle(connection: ConnectionContext, message: str) -> None:
+        async with event(connection, message):
+            session["x"] = 1
+
+    with ThreadPool(4) as pool:
+        slow, quick = [
+            ConnectionContext(app, environ(), manage_session=False, threads=pool) for _ in range(2)
+        ]
+        tasks = [asyncio.create_task(handle(slow, "slow")) for _ in range(10)]
+        for _ in range(2):
+            assert await asyncio.to_thread(begun.acquire, timeout=10)
+        for _ in range(10):
+            await asyncio.wait_for(handle(quick, "quick"), 10)
+        assert not any(task.done() for task in tasks)
+        release.set()
+        await asyncio.gather(*tasks)
+
+
+async def test_a_store_is_asked_in_the_threads_that_were_given(app: flask.Flask, store: Store) -> None:
+    with ThreadPool(1) as pool:
         ident = pool.submit(threading.get_ident).result()
-        async with event(ConnectionContext(app, environ(), manage_session=False, executor=pool)):
+        async with event(ConnectionContext(app, environ(), manage_session=False, threads=pool)):
             session["x"] = 1
     assert store.opened == store.saved == [ident]
 

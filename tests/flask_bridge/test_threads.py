@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 import gc
 import logging
 import subprocess
@@ -17,10 +18,11 @@ from concurrent.futures import CancelledError, Future, wait
 import pytest
 from asgiref.sync import sync_to_async
 
-from asyncsock.flask_bridge.threads import ThreadPool
+from asyncsock.flask_bridge.threads import Share, ThreadPool
 from tests.support.server_process import ROOT
 
 TIMEOUT = 10.0
+CLIENTS, JOBS = "abcdefgh", 20
 
 
 @pytest.fixture
@@ -163,6 +165,7 @@ def test_nothing_of_a_finished_call_is_kept(pool: ThreadPool) -> None:
     thing = Thing()
     gone = weakref.ref(thing)
     pool.submit(repr, thing).result(TIMEOUT)
+    pool.start(functools.partial(repr, thing), Share())
     del thing
     wait_until_idle(pool)
     gc.collect()
@@ -201,6 +204,107 @@ def test_work_is_still_done_when_no_further_thread_can_start(
     go_on.set()
     assert first.result(TIMEOUT) is True
     assert second.result(TIMEOUT) == 2
+
+
+class Work:
+    """Jobs for clients that block until they are released.
+
+    Attributes:
+        begun: The client and the number of each job that has begun.
+    """
+
+    def __init__(self, pool: ThreadPool) -> None:
+        self.begun: list[tuple[str, int]] = []
+        self._pool = pool
+        self._shares = {client: Share() for client in CLIENTS}
+        self._changed = threading.Condition()
+        self._released: set[tuple[str, int]] = set()
+
+    def give(self, client: str, numbers: range) -> None:
+        for number in numbers:
+            self._pool.start(functools.partial(self._run, (client, number)), self._shares[client])
+
+    def release(self, *jobs: tuple[str, int]) -> None:
+        with self._changed:
+            self._released.update(jobs)
+            self._changed.notify_all()
+
+    def release_all(self) -> None:
+        self.release(*[(client, number) for client in CLIENTS for number in range(JOBS)])
+
+    def wait_for(self, *jobs: tuple[str, int]) -> None:
+        """Wait until these jobs have begun, and see that no others have."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: len(self.begun) >= len(jobs), TIMEOUT), self.begun
+            assert sorted(self.begun) == sorted(jobs)
+
+    def _run(self, job: tuple[str, int]) -> None:
+        with self._changed:
+            self.begun.append(job)
+            self._changed.notify_all()
+            assert self._changed.wait_for(lambda: job in self._released, TIMEOUT)
+
+
+def test_a_client_whose_jobs_block_leaves_threads_to_others() -> None:
+    with ThreadPool(8) as pool:
+        work = Work(pool)
+        work.give("a", range(JOBS))
+        of_a = [("a", number) for number in range(4)]
+        work.wait_for(*of_a)
+        work.give("b", range(JOBS))
+        of_b = [("b", number) for number in range(2)]
+        work.wait_for(*of_a, *of_b)
+        work.give("c", range(JOBS))
+        work.wait_for(*of_a, *of_b, ("c", 0))
+        assert pool.submit(int, "1").result(TIMEOUT) == 1
+        assert len(work.begun) == 7
+        work.release_all()
+        pool.shutdown()
+    assert sorted(work.begun) == [(client, number) for client in "abc" for number in range(JOBS)]
+
+
+def test_a_client_with_no_thread_gets_the_next_one_before_those_that_have_one() -> None:
+    with ThreadPool(2) as pool:
+        work = Work(pool)
+        for client in "ab":
+            work.give(client, range(JOBS))
+        work.wait_for(("a", 0), ("b", 0))
+        for client in "cd":
+            work.give(client, range(2))
+        for released, begins in ((("b", 0), ("c", 0)), (("c", 0), ("d", 0))):
+            expected = [*work.begun, begins]
+            work.release(released)
+            work.wait_for(*expected)
+        work.release_all()
+
+
+def test_clients_take_turns_and_each_clients_jobs_begin_in_their_order() -> None:
+    begun: list[str] = []
+    shares = {client: Share() for client in CLIENTS}
+    hold = threading.Event()
+    with ThreadPool(1) as pool:
+        pool.submit(hold.wait, TIMEOUT)
+        for job in ("a0", "a1", "a2", "a3", "b0", "b1", "c0", "b2"):
+            pool.start(functools.partial(begun.append, job), shares[job[0]])
+        hold.set()
+    assert begun == ["a0", "b0", "c0", "a1", "b1", "a2", "b2", "a3"]
+
+
+def test_no_job_for_a_client_is_lost_when_jobs_are_given_from_many_threads() -> None:
+    begun: dict[str, list[int]] = {client: [] for client in CLIENTS}
+    with ThreadPool(4) as pool:
+
+        def give(client: str) -> None:
+            share = Share()
+            for number in range(1000):
+                pool.start(functools.partial(begun[client].append, number), share)
+
+        givers = [threading.Thread(target=give, args=(client,)) for client in CLIENTS]
+        for giver in givers:
+            giver.start()
+        for giver in givers:
+            giver.join()
+    assert {client: len(numbers) for client, numbers in begun.items()} == dict.fromkeys(CLIENTS, 1000)
 
 
 def wait_until_idle(pool: ThreadPool) -> None:

@@ -5,12 +5,21 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import pytest
 
+from asyncsock.cluster import cluster, members
 from tests.support.apache_kafka import ApacheKafka, installed
 from tests.support.broker_process import Own
 from tests.support.brokers import Kafka, Nats, RabbitMQ, Redis, ZmqProxy
+
+
+class LocalDirectory(NamedTuple):
+    """What stands for a broker where there is none."""
+
+    url: str
 
 
 @pytest.fixture(scope="session")
@@ -48,6 +57,13 @@ def zmq_proxy() -> Iterator[ZmqProxy]:
         yield proxy
 
 
+@pytest.fixture(scope="session")
+def local_broker() -> Iterator[LocalDirectory]:
+    """A directory that tests share in place of a broker."""
+    with TemporaryDirectory(prefix="asyncsock-test-") as folder:
+        yield LocalDirectory(f"local://{folder}")
+
+
 @pytest.fixture
 def apache_kafka() -> Iterator[ApacheKafka]:
     """Apache Kafka, the test's own. No package that the tests may install has it, so CI skips it too."""
@@ -68,3 +84,12 @@ def own() -> Iterator[Own[object]]:
 def channel() -> str:
     """A channel name that no other test uses on the shared brokers."""
     return f"channel-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that is silent for one second is given up."""
+    monkeypatch.setattr(members, "LOOK", 0.1)
+    monkeypatch.setattr(cluster, "LOOK", 0.1)
+    monkeypatch.setattr(members, "SILENCE", 1.0)
+    monkeypatch.setattr(cluster, "SIGN_OF_LIFE", 0.3)

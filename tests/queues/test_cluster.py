@@ -21,7 +21,7 @@ from tests.support.server_process import Server, serve
 SHARED_CHANNEL = f"cluster-{uuid.uuid4().hex[:8]}"
 # The broker, the kind of the near server and of the far one. Others have servers for Redis and RabbitMQ,
 # blocking ones also for Kombu and ZeroMQ, and for Kafka one that listens but cannot publish.
-BROKERS = ("redis", "streams", "rabbitmq", "kafka", "nats", "zmq", "kombu")
+BROKERS = ("redis", "streams", "rabbitmq", "kafka", "nats", "zmq", "kombu", "local")
 OTHERS = [
     *[("redis", "flask-socketio"), ("redis", "python-socketio")],
     *[("rabbitmq", "flask-socketio"), ("rabbitmq", "python-socketio")],

@@ -10,6 +10,7 @@ import pytest
 
 from asyncsock.queues import LoginRefused, MessageRefused
 from asyncsock.queues import nats as driver_module
+from asyncsock.queues.driver import Letter
 from asyncsock.queues.nats import NatsDriver
 from tests.support.broker_process import Own
 from tests.support.brokers import Nats
@@ -169,6 +170,17 @@ async def test_without_jetstream_messages_arrive_all_the_same(plain: Nats, chann
             await publisher.publish(numbered(100, first=first))
         for listener in (one, another):
             assert await listener.until(envelope(999)) == numbered(1000)
+
+
+async def test_without_jetstream_letters_arrive_too(plain: Nats, channel: str):
+    listener = NatsDriver(plain.url, channel)
+    listener.inbox = "one"
+    async with listening(listener) as one, publishing(NatsDriver(plain.url, channel)) as publisher:
+        await publisher.publish([b"for all", Letter(b"for one", "one")])
+        got = await one.until(b"for one")
+        if b"for all" not in got:
+            got += await one.until(b"for all")
+        assert {each: isinstance(each, Letter) for each in got} == {b"for all": False, b"for one": True}
 
 
 @pytest.mark.parametrize("broker_type", [Nats, NatsWithout])

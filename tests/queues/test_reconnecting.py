@@ -51,7 +51,10 @@ async def test_an_outage_is_said_once_though_the_listener_is_back_first(
     caplog.set_level(logging.WARNING, "asyncsock.queues")
     health = Health("scripted://broker")
     publishing, listening = Scripted(), Scripted()
-    publisher, listener = Publisher(publishing, health), Listener(listening, health, lambda messages: None)
+    publisher, listener = (
+        Publisher(publishing, health),
+        Listener(listening, health, lambda messages: None, lambda: None),
+    )
     for driver in (publishing, listening):
         await driver.attempt.acquire()
         driver.attempts.put_nowait(None)

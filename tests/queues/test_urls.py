@@ -50,6 +50,9 @@ MALFORMED = {
     "nats://localhost:port": "nats://user:password@localhost:4222",
     "nats://localhost:4222/subject": "nats://host:port",
     "tls://localhost:port": "tls://user:password@localhost:4222",
+    "local://run/app": "local:///directory",
+    "local:///": "local:///directory",
+    "local:///run/app?mode=700": "local:///directory",
     "zmq+tcp://localhost:5555": "zmq+tcp://host:sinkport+sourceport",
     "zmq+tcp://localhost:sink+source": "zmq+tcp://host:sinkport+sourceport",
     "localhost": "message_queue='localhost' is not a URL; one is for example redis://",
@@ -171,7 +174,7 @@ async def test_a_broker_that_is_away_at_the_start_is_one_warning_without_the_pas
 ) -> None:
     caplog.set_level("INFO")
     monkeypatch.setattr("asyncsock.queues.reconnecting.CONNECT_TIMEOUT", 1.0)
-    monkeypatch.setattr("asyncsock.queues.manager.DRAIN_TIMEOUT", 0.1)
+    monkeypatch.setattr("asyncsock.queues.connected_rooms.DRAIN_TIMEOUT", 0.1)
     attempts: list[str] = []
     set_down = Health.set_down
 

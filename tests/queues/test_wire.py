@@ -158,8 +158,14 @@ def test_an_acknowledgement_that_looks_like_a_placeholder_comes_back_as_it_was(n
     assert codec.load(body) == [lookalike]
 
 
-@pytest.mark.parametrize("number", [1, -1, "0", None, 0.5, {}])
-def test_an_event_with_a_placeholder_for_no_attachment_is_refused(number: Any) -> None:
+@pytest.mark.parametrize("number", [0, 5, "a", None])
+def test_an_event_whose_data_look_like_placeholders_comes_as_it_was_sent(number: Any) -> None:
+    data = ({"_placeholder": True, "num": number}, [{"_placeholder": True, "num": number}])
+    assert codec.load(wire.event_arguments(wire.decode(emitted("event", data)))) == list(data)
+
+
+@pytest.mark.parametrize("number", [0, 1, -1, "0", None, 0.5, {}])
+def test_an_event_with_a_placeholder_for_no_attachment_of_its_own_is_refused(number: Any) -> None:
     data = [[{"_placeholder": True, "num": 0}, {"_placeholder": True, "num": number}], "eA=="]
     encoded = json.dumps({"method": "emit", "event": "event", "binary": True, "data": data}).encode()
     with pytest.raises(ValueError, match="placeholder|attachments"):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from typing import Any
 
 import pytest
 from socketio.exceptions import TimeoutError
 
-from asyncsock import AsyncServer
+from asyncsock import AsyncServer, callbacks
+from asyncsock.connection import NO_CALLBACKS
+from asyncsock.rooms import Rooms
 from tests.support.log_records import errors, recorded
 from tests.support.raw_clients import within
 from tests.support.socketio_in_process import connected, until
@@ -170,6 +173,97 @@ async def test_an_answer_after_the_timeout_does_no_harm(
         client.send("431[5]")
         assert await client.ask("flush") == []
     assert errors(caplog) == []
+
+
+def kept(server: AsyncServer, sid: str) -> list[Any]:
+    """The callbacks that wait for acknowledgements of a client, in either client manager."""
+    if isinstance(server.manager, Rooms):
+        return list(server.manager.clients[sid].callbacks.values())
+    return list(server.manager.callbacks.get(sid, {}).values())
+
+
+async def test_a_call_that_times_out_leaves_no_callback(any_server: AsyncServer) -> None:
+    async with connected(any_server) as client:
+        with pytest.raises(TimeoutError):
+            await any_server.call("question", to=client.sid, timeout=0)
+        with pytest.raises(TimeoutError):
+            await asyncio.to_thread(any_server.call, "question", to=client.sid, timeout=0)
+        assert kept(any_server, client.sid) == []
+
+
+async def test_a_call_that_is_cancelled_leaves_no_callback(any_server: AsyncServer) -> None:
+    async with connected(any_server) as client:
+        call = asyncio.ensure_future(any_server.call("question", to=client.sid))
+        await client.receive()
+        assert len(kept(any_server, client.sid)) == 1
+        call.cancel()
+        await asyncio.wait([call])
+        assert kept(any_server, client.sid) == []
+
+
+async def test_a_call_to_a_room_keeps_no_callbacks_of_members_who_are_late(
+    any_server: AsyncServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    any_server.on("flush", lambda sid: None)
+    async with connected(any_server) as one, connected(any_server) as two:
+        for client in (one, two):
+            await any_server.enter_room(client.sid, "room")
+        call = asyncio.ensure_future(any_server.call("question", to="room"))
+        assert [await one.receive(), await two.receive()] == ['421["question"]'] * 2
+        two.send("431[2]")
+        assert await within(call) == 2
+        assert kept(any_server, one.sid) == kept(any_server, two.sid) == []
+        one.send("431[1]")
+        assert await one.ask("flush") == []
+    assert errors(caplog) == []
+
+
+async def test_what_a_client_never_acknowledges_is_kept_up_to_a_bound(
+    any_server: AsyncServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(callbacks, "MOST_CALLBACKS", 3)
+    monkeypatch.setattr(callbacks, "_dropped_line_at", -callbacks.DROPPED_INTERVAL)
+    answers: list[Any] = []
+    any_server.on("flush", lambda sid: None)
+    async with connected(any_server) as client, connected(any_server) as other:
+        for number in range(10):
+            await any_server.emit("question", to=client.sid, callback=partial(answers.append, number))
+            await any_server.emit(
+                "question", to=other.sid, callback=partial(answers.append, f"other {number}")
+            )
+            await other.receive()
+            other.send(f"43{number + 1}[]")
+            await other.ask("flush")
+        assert len(kept(any_server, client.sid)) == 3
+        for id in range(1, 11):
+            client.send(f"43{id}[]")
+        for _ in range(10):
+            await client.receive()
+        await client.ask("flush")
+    assert [answer for answer in answers if isinstance(answer, int)] == [7, 8, 9]
+    assert len(answers) == 13  # the other client has answered all
+    assert len([line for line in recorded(caplog, logging.WARNING) if "are dropped" in line]) == 1
+
+
+async def test_ten_thousand_answers_in_a_burst_all_count(server: AsyncServer) -> None:
+    answers: list[Any] = []
+    server.on("flush", lambda sid: None)
+    async with connected(server) as client:
+        for _ in range(10_000):
+            server.emit("question", to=client.sid, callback=answers.append)
+        for id in range(1, 10_001):
+            client.send(f"43{id}[{id}]")
+        for _ in range(10_000):
+            await client.receive()
+        await client.ask("flush")
+    assert answers == list(range(1, 10_001))
+
+
+async def test_events_without_a_callback_keep_nothing(server: AsyncServer) -> None:
+    async with connected(server) as client:
+        await server.emit("hello")
+        await server.emit("hello", to=client.sid)
+        assert server.manager.clients[client.sid].callbacks is NO_CALLBACKS
 
 
 async def test_call_needs_a_client(server: AsyncServer) -> None:

@@ -57,6 +57,51 @@ async def test_leaving_a_room_that_one_is_not_in_does_nothing(any_server: AsyncS
         await any_server.leave_room("nobody", "room")
 
 
+NO_ROOMS = [["a"], {"a": 1}, {"a"}, ["a", ["b"]], [None], ([],), bytearray(b"a")]
+
+
+@pytest.mark.parametrize("room", NO_ROOMS, ids=repr)
+@pytest.mark.parametrize("from_thread", [False, True])
+async def test_a_room_that_is_not_hashable_is_an_error_that_names_the_argument(
+    any_server: AsyncServer, room: Any, from_thread: bool
+) -> None:
+    async with connected(any_server) as client:
+        for call in (
+            lambda: any_server.enter_room(client.sid, room),
+            lambda: any_server.leave_room(client.sid, room),
+            lambda: any_server.close_room(room),
+        ):
+            with pytest.raises(TypeError, match="room="):
+                await (asyncio.to_thread(call) if from_thread else call())
+
+
+@pytest.mark.parametrize(
+    "to", [{"a": 1}, ["a", ["b"]], ["a", {"b": 1}], [["a"]], b"a", bytearray(b"a")], ids=repr
+)
+@pytest.mark.parametrize("from_thread", [False, True])
+async def test_recipients_that_are_no_rooms_are_an_error_that_names_the_argument(
+    any_server: AsyncServer, to: Any, from_thread: bool
+) -> None:
+    def emit() -> Any:
+        return any_server.emit("hello", to=to)
+
+    async with connected(any_server) as client:
+        with pytest.raises(TypeError, match="to="):
+            await (asyncio.to_thread(emit) if from_thread else emit())
+        assert await client.events() == []
+    with pytest.raises(TypeError, match="to="):
+        await emit()  # also where nobody is connected
+
+
+async def test_a_list_of_rooms_reaches_the_members_of_each_once(any_server: AsyncServer) -> None:
+    async with connected(any_server) as one, connected(any_server) as two, connected(any_server) as three:
+        for client, rooms in ((one, "ab"), (two, "b")):
+            for room in rooms:
+                await any_server.enter_room(client.sid, room)
+        await any_server.emit("hello", to=["a", "b"])
+        assert [len(await client.events()) for client in (one, two, three)] == [1, 1, 0]
+
+
 async def test_a_room_that_is_closed_is_empty(any_server: AsyncServer) -> None:
     async with connected(any_server) as one, connected(any_server) as two:
         await any_server.enter_room(one.sid, "room")

@@ -74,11 +74,6 @@ async def test_transport_tells_a_clients_transport(any_server: AsyncServer) -> N
         assert any_server.transport(client.sid) == "websocket"
 
 
-def test_instrument_is_one_clear_error(server: AsyncServer) -> None:
-    with pytest.raises(NotImplementedError, match=r"instrument\(\)"):
-        server.instrument(auth=False)
-
-
 def test_attach_is_an_error_that_names_asgi_app(server: AsyncServer) -> None:
     with pytest.raises(NotImplementedError, match="ASGIApp"):
         server.attach(object())

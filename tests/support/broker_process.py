@@ -26,6 +26,10 @@ STOP_TIMEOUT = 30.0
 Self = TypeVar("Self", bound="Broker")
 Opened = TypeVar("Opened")
 Own = Callable[[AbstractContextManager[Opened]], Opened]  # the fixture `own`
+# Of the ports each process of the tests has its own, and gives out each once.
+SHARE = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+SHARES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+_given: set[int] = set()
 
 
 def low_port() -> int:
@@ -34,13 +38,16 @@ def low_port() -> int:
     A client that redials a dead broker at a port of that range can meet itself, and then blocks the port.
     """
     while True:
-        port = random.SystemRandom().randrange(15000, 32000)
+        port = random.SystemRandom().randrange(15000 + SHARE, 32000, SHARES)
+        if port in _given:
+            continue
         with socket.socket() as probe:
             try:
                 probe.bind((HOST, port))
             except OSError:
                 continue
-            return port
+        _given.add(port)
+        return port
 
 
 class Group:

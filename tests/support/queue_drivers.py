@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -39,6 +39,23 @@ class Listening:
             assert arrived.done(), f"{last!r} did not come, but {self._got}"
         got, self._got = self._got, []
         return got
+
+
+class Silent(Driver):
+    """A broker that brings nothing."""
+
+    async def connect(self, subscribe: bool) -> None:
+        pass
+
+    async def publish(self, messages: Sequence[bytes]) -> None:
+        pass
+
+    async def messages(self) -> AsyncIterator[Sequence[bytes]]:
+        await asyncio.Event().wait()
+        yield []
+
+    async def close(self) -> None:
+        pass
 
 
 @asynccontextmanager

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import uvicorn
@@ -19,6 +20,7 @@ class Local:
 
     port: int
     connections: set[Any]  # those that are open
+    connection: Callable[[], Any]  # makes a protocol object, as for a new connection
 
     @property
     def url(self) -> str:
@@ -51,7 +53,11 @@ async def running(app: Any, ws: str = "auto", **options: Any) -> AsyncIterator[L
         await asyncio.sleep(0.001)
     try:
         assert server.started
-        yield Local(server.servers[0].sockets[0].getsockname()[1], server.server_state.connections)
+        loop, state = asyncio.get_running_loop(), server.server_state
+        make = partial(
+            config.http_protocol_class, config=config, server_state=state, app_state={}, _loop=loop
+        )
+        yield Local(server.servers[0].sockets[0].getsockname()[1], state.connections, make)
     finally:
         server.stop.set()
         await within(task)

@@ -7,9 +7,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
+from tests.support.python_socketio_client import Client, connected
 from tests.support.server_process import ROOT, START_TIMEOUT, Server, free_port, stop, wait_for_port
 
 SUPERVISORS = {
@@ -57,3 +59,18 @@ def wait_for_workers(server: Server, workers: int, started: str) -> None:
     while server.log().count(started) < workers:
         assert time.monotonic() < deadline, server.log()
         time.sleep(0.05)
+
+
+async def clients_of_both(
+    server: Server, stack: AsyncExitStack, mode: str = "websocket", **options: Any
+) -> list[Client]:
+    """A client of each of two workers, whose application tells ``where`` its handlers run."""
+    clients: dict[int, Client] = {}
+    for _ in range(200):
+        client = await stack.enter_async_context(connected(server.url, mode=mode, **options))
+        process = (await client.call("where"))["process"]
+        if clients.setdefault(process, client) is not client:
+            await client.disconnect()
+        if len(clients) == 2:
+            return list(clients.values())
+    raise AssertionError("one worker serves them all")

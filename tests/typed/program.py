@@ -8,7 +8,17 @@ from typing import Any
 from flask import Flask
 from typing_extensions import assert_type
 
-from asyncsock import ASGIApp, AsyncServer, Namespace, SocketIO, emit, join_room
+from asyncsock import (
+    ASGIApp,
+    AsyncServer,
+    Namespace,
+    RemoteSocket,
+    SocketIO,
+    emit,
+    join_room,
+    presence,
+    track,
+)
 from asyncsock.engine import EngineServer
 
 Echo = Callable[[str, int], Coroutine[Any, Any, str]]
@@ -30,6 +40,13 @@ async def echo(text: str, times: int) -> str:
 def joined(room: str) -> list[str]:
     join_room(room)
     return [room]
+
+
+@socketio.on("come")
+async def come(room: str) -> list[str]:
+    await track("ada", {"name": "Ada"}, room)
+    assert_type(socketio.presence(room), dict[str, list[Any]])
+    return list(presence(room))
 
 
 @socketio.event
@@ -70,7 +87,21 @@ class Chat(Namespace):
 socketio.on_namespace(Chat("/rooms"))
 socketio.on_event("echo again", echo)
 
+
+@socketio.on_server_side("echo")
+async def echo_of_another_process(text: str, times: int) -> str:
+    found: list[RemoteSocket] = await socketio.fetch_sockets(to="room")
+    await socketio.sockets_join("room", to=[each.sid for each in found])
+    return text * times
+
+
 server = AsyncServer(ping_interval=25)
+
+
+@server.on_server_side("joined")
+def joined_another_process(room: str) -> list[str]:
+    server.disconnect_sockets(to=room)
+    return [room]
 
 
 @server.on("echo")
@@ -105,8 +136,8 @@ async def message(sid: str, number: int) -> str:
 def check() -> None:
     """assert_type is told what each is, and pyright and mypy say where it is something else."""
     as_echo: list[Echo] = [echo, plain_event, called_event, server_echo, server_chat_echo]
-    as_echo += [server_event, server_chat_event, message]
-    as_joined: list[Joined] = [joined, chat_event]
+    as_echo += [server_event, server_chat_event, message, echo_of_another_process]
+    as_joined: list[Joined] = [joined, chat_event, joined_another_process]
     as_failed: list[Failed] = [failed, chat_failed, failed_anywhere]
     assert_type(joined("a"), list[str])
     assert_type(chat_event("a"), list[str])

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 from collections.abc import AsyncIterator
+from itertools import count
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from uvicorn.logging import AccessFormatter
 
 from asyncsock import ASGIApp
 from asyncsock.engine import EngineServer
-from asyncsock.uvicorn.access_log import FORMAT, MESSAGE, QuickAccessFormatter
+from asyncsock.uvicorn.access_log import FORMAT, MESSAGE, AccessLog, QuickAccessFormatter
 from asyncsock.uvicorn.httptools import HTTPToolsConnection
 from tests.support.asgi_in_process import other
 from tests.support.raw_clients import RawSocket, within
@@ -429,6 +430,42 @@ async def test_the_access_log_is_uvicorns(
     assert len(app.scopes) == 2
     assert len(ours) == 2
     assert ours == uvicorns
+
+
+def test_each_access_record_has_what_a_new_one_has(caplog: pytest.LogCaptureFixture) -> None:
+    log = AccessLog()
+    with caplog.at_level(logging.INFO, "uvicorn.access"):
+        for status in (200, 404):
+            before = logging.makeLogRecord({})
+            log("127.0.0.1:5000", "GET", "/", status)
+            after = logging.makeLogRecord({})
+            ours = caplog.records[-1]
+            assert ours.getMessage() == f'127.0.0.1:5000 - "GET / HTTP/1.1" {status}'
+            assert vars(ours).keys() - {"message", "asctime"} == vars(after).keys()
+            for name in ("thread", "threadName", "process", "processName", "exc_info", "stack_info"):
+                assert getattr(ours, name) == getattr(after, name)
+            assert before.created <= ours.created <= after.created
+            assert int(ours.msecs) == int(ours.created % 1 * 1000)
+            assert before.relativeCreated - 1 <= ours.relativeCreated <= after.relativeCreated + 1
+            assert (ours.module, ours.levelname) == ("access_log", "INFO")
+
+
+def test_a_record_factory_of_the_program_makes_each_access_record(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = count()
+
+    def numbered(*args: Any, **kwargs: Any) -> logging.LogRecord:
+        record = logging.LogRecord(*args, **kwargs)
+        record.number = next(numbers)
+        return record
+
+    log = AccessLog()
+    monkeypatch.setattr(logging, "_logRecordFactory", numbered)
+    with caplog.at_level(logging.INFO, "uvicorn.access"):
+        for _ in range(2):
+            log("127.0.0.1:5000", "GET", "/", 200)
+    assert [record.number for record in caplog.records] == [0, 1]  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("colours", [True, False])

@@ -14,7 +14,18 @@ class SendingSession(Protocol):
     sid: str
     outbox: list[Packet]
     is_open: bool
+    behind: bool
     transport: Transport
+
+    @property
+    def address(self) -> str:
+        """The address that its client has connected from."""
+
+    def stop(self) -> None:
+        """Leave unread what the client sends, because it is behind."""
+
+    def ready(self) -> None:
+        """Read on, if the client is not read because it was behind."""
 
     def cut(self, reason: str) -> None:
         """End the session and drop its connection."""
@@ -40,6 +51,11 @@ class Transport:
         self.paused = False  # whether the client has not yet taken what was written last
         self._drained: asyncio.Future[None] | None = None
 
+    @property
+    def is_writable(self) -> bool:
+        """Whether a packet would be sent at once."""
+        return not self.paused
+
     def flush(self, session: SendingSession) -> None:
         """Send the session's outbox, or leave it and send it as soon as that is possible."""
         raise NotImplementedError
@@ -58,9 +74,12 @@ class Transport:
         """Drop the connection and what has not been sent."""
         raise NotImplementedError
 
-    def backlog(self, session: SendingSession) -> int:
-        """Bytes that wait for the client to read."""
-        return sum([len(packet.frame) for packet in session.outbox])
+    def stop_reading(self) -> None:
+        """Read no more from the client, until the session lets its readers go on: see `Session.wait`."""
+
+    def unsent(self) -> int:
+        """Bytes that wait for the client to read and are not in the outbox any more."""
+        return 0
 
     def unfinished(self) -> int:
         """Bytes that have arrived of a message that is not whole yet, where that can be known."""
@@ -85,6 +104,7 @@ class NoTransport(Transport):
     """The transport of a session that has ended: it takes everything and sends nothing."""
 
     __slots__ = ()
+    is_writable = False
 
     def flush(self, session: SendingSession) -> None:
         session.outbox.clear()

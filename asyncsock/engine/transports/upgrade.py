@@ -11,20 +11,21 @@ from .polling import Polling
 from .websocket import WebSocketTransport
 
 UPGRADE_TIMEOUT = 10.0  # seconds to finish an upgrade, as Node's server allows
+MOST_PROBES = 10  # that are answered; clients send one
 NOOP_INTERVAL = 0.1  # seconds; the official client does not expect an earlier NOOP
 
 
 class Upgrade:
     """A WebSocket that asks to replace the polling transport of a session."""
 
-    __slots__ = ("_core", "_polling", "_probed", "_session", "_timeout", "_timer", "_websocket")
+    __slots__ = ("_core", "_polling", "_probes", "_session", "_timeout", "_timer", "_websocket")
 
     def __init__(self, core: Core, session: Session, polling: Polling, websocket: WebSocketTransport) -> None:
         self._core = core
         self._session = session
         self._polling = polling
         self._websocket = websocket
-        self._probed = False
+        self._probes = 0
         loop = asyncio.get_running_loop()
         self._timeout = loop.call_later(UPGRADE_TIMEOUT, self._refuse)
         self._timer: asyncio.TimerHandle | None = None
@@ -32,12 +33,12 @@ class Upgrade:
 
     def receive(self, message: str | bytes) -> None:
         """Take the probe, then the ``upgrade`` packet; anything else ends the attempt."""
-        if message == "2probe":
+        if message == "2probe" and self._probes < MOST_PROBES:
             self._websocket.send_now(PROBE_ANSWER)
-            if not self._probed:
-                self._probed = True
+            if not self._probes:
                 self._release_later()
-        elif message == "5" and self._probed:
+            self._probes += 1
+        elif message == "5" and self._probes:
             self._complete()
         else:
             self._refuse()
@@ -63,9 +64,11 @@ class Upgrade:
         session = self._session
         self._core.slow_clients.settled(session)
         session.transport = self._websocket
+        self._core.upgraded += 1
         self._core.logger.info("session %s moved to a WebSocket", session.sid)
         self._websocket.attach(session)
         self._polling.replaced()
+        self._core.application.upgraded(session)
         if session.outbox:
             self._websocket.flush(session)
 

@@ -7,15 +7,19 @@ import logging
 
 from ..core import Core
 from ..http import Receive, Send
-from ..packet import Packet, in_base64
+from ..limits import MESSAGE_SIZE
+from ..packet import Packet, in_base64, size_of
 from ..reasons import TRANSPORT_CLOSE
 from ..session import Session
+from ..turns import SLICE, UNIT_BITS
 from .base import Receiver, SendingSession, Transport
 
 logger = logging.getLogger("asyncsock.engine")
 
 MESSAGE_TOO_BIG = 1009
 POLICY_VIOLATION = 1008
+
+BATCH = 1000  # packets that are taken out of an outbox at once
 
 
 class WebSocketTransport(Transport):
@@ -66,6 +70,7 @@ class ASGIWebSocket(WebSocketTransport):
         "_now",
         "_reader",
         "_session",
+        "_turn",
         "_wakeup",
         "_writer",
     )
@@ -78,6 +83,7 @@ class ASGIWebSocket(WebSocketTransport):
         self._now: list[Packet] = []  # packets that are in no session's outbox
         self._batch: list[Packet] = []  # what the writer has taken and not yet sent, in reverse order
         self._close_code = 0
+        self._turn: asyncio.Future[None] | None = None  # what the reader waits for, until it may go on
         self._wakeup = asyncio.Event()
         self._reader: asyncio.Task[None] | None = None
         self._writer: asyncio.Task[None] | None = None
@@ -128,10 +134,24 @@ class ASGIWebSocket(WebSocketTransport):
             if task is not None:
                 task.cancel()
 
-    def backlog(self, session: SendingSession) -> int:
-        return super().backlog(session) + sum([len(packet.frame) for packet in self._batch])
+    def unsent(self) -> int:
+        return size_of(self._batch)
+
+    def take_turn(self) -> None:
+        """Let the reader go on."""
+        session = self._session
+        if session is not None and session.stopped:
+            session.wait(self)
+        elif self._turn is not None and not self._turn.done():
+            self._turn.set_result(None)
+
+    async def _wait_for_turn(self) -> None:
+        self._turn = asyncio.get_running_loop().create_future()
+        self._core.turns.add(self)
+        await self._turn
 
     async def _read(self, receive: Receive) -> None:
+        left = SLICE
         while True:
             event = await receive()
             if event["type"] == "websocket.disconnect":
@@ -139,11 +159,16 @@ class ASGIWebSocket(WebSocketTransport):
             text = event.get("text")
             message: str | bytes = event["bytes"] if text is None else text
             size = len(message) if isinstance(message, bytes) or message.isascii() else len(message.encode())
+            self._core.bytes_received += size
             session = self._session
             if session is not None and size > session.terms.max_payload:
-                session.reject(f"a message of {size} bytes", MESSAGE_TOO_BIG)
+                session.reject(f"a message of {size} bytes", MESSAGE_TOO_BIG, MESSAGE_SIZE)
             elif self.receiver is not None:
                 self.receiver.receive(message)
+            left -= 1 + (size >> UNIT_BITS)
+            if left <= 0 or (session is not None and session.stopped):
+                await self._wait_for_turn()
+                left = SLICE
 
     async def _write(self, send: Send) -> None:
         try:
@@ -171,11 +196,14 @@ class ASGIWebSocket(WebSocketTransport):
                 self._reader.cancel()
 
     def _take_batch(self) -> bool:
-        """Take what there is to send; return whether that is anything."""
+        """Take what is to be sent next; return whether there is anything."""
         packets, self._now = self._now, []
-        if self._session is not None:
-            packets += self._session.outbox
-            self._session.outbox.clear()
+        session = self._session
+        if session is not None:
+            taken = session.outbox[:BATCH]
+            del session.outbox[:BATCH]
+            self._core.slow_clients.took(session, taken)
+            packets += taken
         self._batch = (in_base64(packets) if self._base64 else packets)[::-1]
         return bool(packets)
 

@@ -1,0 +1,1 @@
+"""Who is in which room, in every process: keys that handlers have tracked clients with."""
