@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterable, MutableMapping
+from functools import lru_cache
 from types import TracebackType
 from typing import Any, TypeAlias
 
@@ -15,6 +17,9 @@ ExcInfo: TypeAlias = tuple[type[BaseException], BaseException, TracebackType | N
 logger = logging.getLogger("asyncsock.wsgi")
 lines = LogLines(logger)
 
+# PEP 3333 and RFC 9112: three digits, a space, and a reason, which may be missing. A status below 200 only
+# announces an answer; RFC 9110 knows none above 599.
+STATUS = re.compile(r"([2-5][0-9]{2})(?: .*)?", re.DOTALL)
 NO_BODY = (204, 304)
 HOP_BY_HOP = frozenset(
     b"connection keep-alive proxy-authenticate proxy-authorization te trailer trailers "
@@ -54,15 +59,18 @@ class Response:
                 exc_info = None  # break the cycle traceback -> frame -> exc_info
         elif self._start is not None:
             raise AssertionError("start_response() was called a second time without exc_info")
-        code = int(status[:3])
+        code = _code(status)
         left = None
         encoded = []
         for name, value in headers:
             key = name.lower().encode("latin-1")
             if key == b"content-length":
                 left = int(value)
+                if left < 0:
+                    raise ValueError(f"the Content-Length {value!r} is negative")
                 if code in NO_BODY:
                     continue
+                value = str(left)  # int() takes more spellings than a client does
             elif key in HOP_BY_HOP:
                 continue
             encoded.append((key, value.encode("latin-1")))
@@ -132,3 +140,18 @@ class Response:
             return [body]
         self.headers_sent = True
         return [self._start, body]
+
+
+@lru_cache(maxsize=128)
+def _code(status: str) -> int:
+    """The number of a status.
+
+    Raises:
+        ValueError: It is none that an answer can have.
+    """
+    match = STATUS.fullmatch(status)
+    if match is None:
+        raise ValueError(
+            f"the status {status!r} is none of an answer: it is 200 to 599, a space and a reason"
+        )
+    return int(match[1])

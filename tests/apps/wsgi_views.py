@@ -357,6 +357,9 @@ def plain(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterab
     if case in ("204", "304"):
         start_response(f"{case} Whatever", [*length, ("ETag", '"x"')])
         return Closing([b"1234567890"])
+    if case.startswith("status/"):
+        start_response(case.removeprefix("status/"), [])
+        return [b"answered"]
     if case == "header":
         start_response("200 OK", [("X-Split", "a\r\nX-Injected: 1")])
         return [b"x"]

@@ -470,6 +470,13 @@ def test_a_misuse_of_start_response_is_a_500(http: httpx.Client, server: Server,
     server.wait_for_log("start_response()")
 
 
+@pytest.mark.parametrize("status", ["100 Continue", "1000", "999 Unknown"])
+def test_a_status_that_is_none_of_an_answer_is_a_500(http: httpx.Client, server: Server, status: str) -> None:
+    assert http.get(f"/plain/status/{status}").status_code == 500
+    server.wait_for_log(f"the status '{status}' is none of an answer")
+    assert http.get("/hello").text == "Hello, World!"
+
+
 def test_an_error_in_close_is_logged_and_the_response_stands(http: httpx.Client, server: Server) -> None:
     assert http.get("/plain/raise-close").text == "1234567890"
     server.wait_for_log("ValueError: an error in close")
