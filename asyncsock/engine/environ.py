@@ -5,11 +5,16 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Iterable, MutableMapping
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 # The key of a scope under which its receive and send functions are; the environ names them as engineio does.
 CHANNEL = "asyncsock.channel"
 _SCHEMES = {"ws": "http", "wss": "https"}
+try:
+    SOFTWARE = f"asyncsock/{version('asyncsock')}"
+except PackageNotFoundError:  # not installed, but packed into a program
+    SOFTWARE = "asyncsock"
 _SINGLE = frozenset(("CONTENT_TYPE", "CONTENT_LENGTH"))
 
 # Header name as ASGI gives it -> environ key, "" for a header that must not get in.
@@ -83,6 +88,7 @@ def build_environ(scope: MutableMapping[str, Any]) -> dict[str, Any]:
         "QUERY_STRING": query,
         "SERVER_NAME": name,
         "SERVER_PORT": str(port),
+        "SERVER_SOFTWARE": SOFTWARE,
         "SERVER_PROTOCOL": "HTTP/" + scope.get("http_version", "1.1"),
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": scheme,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib.metadata import version
 from typing import Any
 from wsgiref.validate import check_environ  # type: ignore[attr-defined]
 
@@ -43,6 +44,7 @@ def test_an_http_request_has_what_pep_3333_asks_for() -> None:
     assert (environ["SERVER_NAME"], environ["SERVER_PORT"]) == ("127.0.0.1", "5000")
     assert (environ["REMOTE_ADDR"], environ["REMOTE_PORT"]) == ("192.0.2.7", "40000")
     assert environ["SERVER_PROTOCOL"] == "HTTP/1.1"
+    assert environ["SERVER_SOFTWARE"] == f"asyncsock/{version('asyncsock')}"
     assert environ["HTTP_HOST"] == "example.org"
     assert environ["wsgi.version"] == (1, 0)
     assert environ["wsgi.url_scheme"] == "http"
