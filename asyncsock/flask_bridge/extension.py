@@ -34,6 +34,7 @@ from .server import FlaskServer
 from .server_side import make_server_side_handler
 from .testing import AsyncSocketIOTestClient, SocketIOTestClient
 from .threads import ThreadPool
+from .wsgi import VIEW_THREADS
 
 HANDLER_THREADS = 64
 
@@ -51,6 +52,9 @@ class SocketIO(Registry, Sender):
         path: The path of the Socket.IO endpoint, ``'socket.io'`` by default. Also ``resource``.
         async_mode: None, ``'asgi'``, ``'asyncio'`` or ``'threading'``, which all mean asyncio here.
         serve_client: The path of a ``socket.io.min.js`` to serve as ``/socket.io/socket.io.js``.
+        view_threads: The most views that run at once, 64 by default; further requests wait. A response that is
+            streamed by a generator takes a thread until it ends, one by an asynchronous generator takes none.
+            Of several SocketIO objects of an application, that of the first counts.
         **options: The options of `asyncsock.AsyncServer` and `asyncsock.engine.EngineServer`.
 
     Example:
@@ -86,8 +90,8 @@ class SocketIO(Registry, Sender):
 
         Raises:
             RuntimeError: Python is monkey-patched by eventlet or gevent.
-            ValueError: The application has another SocketIO object on this path, or ``async_mode`` means
-                eventlet or gevent.
+            ValueError: The application has another SocketIO object on this path, ``async_mode`` means
+                eventlet or gevent, or ``view_threads`` is not at least 1.
             TypeError: An option is misspelt. Any other that does not exist is ignored with a warning.
         """
         refuse_monkey_patching()
@@ -96,6 +100,9 @@ class SocketIO(Registry, Sender):
         self.server_options.update(options)
         options = dict(self.server_options)
         refuse_other_loops(options.pop("async_mode", None))
+        view_threads = options.pop("view_threads", VIEW_THREADS)
+        if view_threads < 1:
+            raise ValueError("view_threads must be at least 1")
         if app is not None and options.get("json") is flask.json:
             options["json"] = ApplicationJSON(app)
         queue, channel = options.pop("message_queue", None), options.pop("channel", "flask-socketio")
@@ -115,7 +122,7 @@ class SocketIO(Registry, Sender):
         if self._server is not None:
             self._server.leave_registry()
         self._server = FlaskServer(self, app, manage_session, threads, **options)
-        flask_app = None if others else FlaskApp(app)
+        flask_app = None if others else FlaskApp(app, view_threads)
         self._server.measure_app(flask_app)
         self._asgi_app = ASGIApp(
             self._server,

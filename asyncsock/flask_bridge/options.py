@@ -18,6 +18,7 @@ OWN_OPTIONS = {
     "path",
     "resource",
     "serve_client",
+    "view_threads",
 }
 
 

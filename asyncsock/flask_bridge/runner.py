@@ -288,7 +288,11 @@ def _debug(asgi_app: ASGIApp, app: Flask, evalex: bool, host: str) -> None:
     debugged = DebuggedApplication(app, evalex=evalex)
     if hasattr(debugged, "trusted_hosts"):  # from Werkzeug 3.0.3
         debugged.trusted_hosts.append(host)
-    asgi_app.other_asgi_app = FlaskApp(debugged)
+    flask_app = asgi_app.other_asgi_app
+    if isinstance(flask_app, FlaskApp):
+        flask_app.wsgi_app = debugged
+    else:
+        asgi_app.other_asgi_app = FlaskApp(debugged)
 
 
 def _default_port(app: Flask) -> int:

@@ -25,7 +25,7 @@ from .wsgi_response import Message, Response, lines, logger
 
 WsgiCallable: TypeAlias = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
-
+VIEW_THREADS = 64
 FILE_CHUNK = 256 * 1024
 # A key of the environ: whether the request may be handed over.
 HANDS_OVER = "asyncsock.hands_over"
@@ -61,7 +61,7 @@ class WsgiApp:
         asgi = WsgiApp(flask_app, threads=100)
     """
 
-    def __init__(self, wsgi_app: WsgiCallable, threads: int = 64) -> None:
+    def __init__(self, wsgi_app: WsgiCallable, threads: int = VIEW_THREADS) -> None:
         self.wsgi_app = wsgi_app
         self.pool = ThreadPool(threads, "asyncsock-view")
         self.answered = Tally()
