@@ -68,6 +68,7 @@ MODULES = {
     ),
     "flask_bridge": (
         "application_json",
+        "async_streams",
         "context",
         "handlers",
         "options",

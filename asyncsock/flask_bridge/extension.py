@@ -52,9 +52,9 @@ class SocketIO(Registry, Sender):
         path: The path of the Socket.IO endpoint, ``'socket.io'`` by default. Also ``resource``.
         async_mode: None, ``'asgi'``, ``'asyncio'`` or ``'threading'``, which all mean asyncio here.
         serve_client: The path of a ``socket.io.min.js`` to serve as ``/socket.io/socket.io.js``.
-        view_threads: The most views that run at once, 64 by default; further requests wait. A response that is
-            streamed by a generator takes a thread until it ends, one by an asynchronous generator takes none.
-            Of several SocketIO objects of an application, that of the first counts.
+        view_threads: The most views that run at once, 64 by default; further requests wait. A response that a
+            generator streams takes a thread until it ends, one by an asynchronous generator takes none. Of
+            several SocketIO objects of an application, that of the first counts.
         **options: The options of `asyncsock.AsyncServer` and `asyncsock.engine.EngineServer`.
 
     Example:

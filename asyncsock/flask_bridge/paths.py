@@ -12,7 +12,7 @@ from flask import Flask
 from ..engine.http import Message, Receive, Scope, Send
 from .checks import START
 from .sender import Sender
-from .wsgi import HANDS_OVER, HandOver, WsgiApp, WsgiCallable
+from .wsgi import HANDS_OVER, STREAMS, HandOver, WsgiApp, WsgiCallable
 
 WSGI = (
     "Socket.IO cannot be served here: this is a WSGI server, such as `flask run` or gunicorn starts, and "
@@ -60,7 +60,7 @@ def _registered(app: Flask) -> dict[str, Any]:
 
 
 class _SocketPaths:
-    """WSGI middleware for requests to a SocketIO object, which cannot be served over WSGI.
+    """WSGI middleware for what WSGI cannot serve: requests to a SocketIO object, and asynchronous bodies.
 
     Under an ASGI server, `ASGIApp` takes the requests for its path. Others get here if the program's own
     middleware, which is around this one, has changed their path; they are handed over. Under a WSGI server,
@@ -80,7 +80,11 @@ class _SocketPaths:
                     if environ.get(HANDS_OVER):
                         raise HandOver(_Below(socketio, environ))
                     return self._refuse(start_response)
-        return self._wsgi_app(environ, start_response)
+        result = self._wsgi_app(environ, start_response)
+        if hasattr(result, "__aiter__") and STREAMS in environ:
+            environ[STREAMS](result)  # past the program's middleware, which can iterate ordinarily only
+            return ()
+        return result
 
     def _refuse(self, start_response: Callable[..., Any]) -> list[bytes]:
         if not self._logged:  # clients come again every few seconds

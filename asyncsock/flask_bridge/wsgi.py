@@ -12,14 +12,15 @@ from queue import SimpleQueue
 from typing import IO, Any, TypeAlias
 
 from asgiref.sync import SyncToAsync
-from flask import has_request_context, request
 from werkzeug import wsgi as werkzeug_wsgi
 
 from ..engine.environ import build_environ
 from ..engine.http import ASGI, Receive, Scope, Send
 from ..engine.log import shown
 from ..engine.tally import Tally
+from ..engine.tasks import CANCELLATIONS
 from .threads import ThreadPool
+from .view_loop import ViewLoop
 from .wsgi_input import PART_SIZE, ClientDisconnected, RequestBody
 from .wsgi_response import Message, Response, lines, logger
 
@@ -27,8 +28,9 @@ WsgiCallable: TypeAlias = Callable[[dict[str, Any], Callable[..., Any]], Iterabl
 
 VIEW_THREADS = 64
 FILE_CHUNK = 256 * 1024
-# A key of the environ: whether the request may be handed over.
+# Keys of the environ: whether the request may be handed over; what takes an asynchronous iterable of a body.
 HANDS_OVER = "asyncsock.hands_over"
+STREAMS = "asyncsock.streams"
 
 
 class HandOver(BaseException):
@@ -109,6 +111,7 @@ class _Request:
     The thread leads. It asks the task for one thing at a time (`ask`: the next piece of the body, or sending
     a piece of the response) and waits for the answer: that is the back-pressure, both ways. The thread
     leaves the end of the response with the task and does not wait (`end`); a small response is only an end.
+    A body that is an asynchronous iterator is left with the task as well, and the thread is free.
     """
 
     def __init__(self, app: WsgiCallable, scope: Scope, receive: Receive, send: Send) -> None:
@@ -125,6 +128,7 @@ class _Request:
         self.asking = threading.Lock()  # a view may read its body in threads of its own
         self.last: list[Message] | None = None  # the end of the response
         self.successor: ASGI | None = None
+        self.streamed: Response | None = None  # whose body the task is to send
         self.status = "none"  # of the response, if there was one
         self.error: BaseException | None = None  # raised by the task, which breaks off the connection
         self.finished = False  # the thread is done
@@ -161,6 +165,8 @@ class _Request:
                 self.wanted = self.loop.create_future()
                 if not self.finished:
                     await self.wanted
+            if self.streamed is not None:
+                await self.stream(self.streamed)
             if isinstance(self.error, Exception):
                 raise self.error
             if self.error is not None:  # SystemExit would end the event loop
@@ -248,6 +254,36 @@ class _Request:
         # If there is a body, asking for it earlier would tell the client to send it (100 Continue).
         self.watch_client()
 
+    async def stream(self, response: Response) -> None:
+        """Send the body in another task, which is cancelled when the client leaves."""
+        self.body_ended = True  # nobody reads the request's any more: what still comes of it is dropped
+        sending = self.loop.create_task(self.send_stream(response))
+        self.watch_client()
+        assert self.watch is not None
+        try:
+            await asyncio.wait([sending, self.watch], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sending.cancel()
+            await asyncio.wait([sending])
+
+    async def send_stream(self, response: Response) -> None:
+        try:
+            await response.stream(self.send_or_leave)
+        except ClientDisconnected:
+            pass
+        except CANCELLATIONS:
+            raise
+        except BaseException as error:
+            self.error = error
+
+    async def send_or_leave(self, message: Message) -> None:
+        try:
+            await self.send(message)
+        except OSError:
+            self.gone = True
+        if self.gone:
+            raise ClientDisconnected()
+
     def watch_client(self) -> None:
         if self.may_receive() and (self.watch is None or self.watch.done()):
             self.watch = self.loop.create_task(self.receive_while_sending())
@@ -260,7 +296,7 @@ class _Request:
         # What asgiref.sync_to_async sets in a thread, so that Flask's async views run on the server's loop.
         # That wrapper itself would take longer than the rest of this bridge.
         local = SyncToAsync.threadlocal
-        local.main_event_loop = _ViewLoop(self)
+        local.main_event_loop = ViewLoop(self)
         local.main_event_loop_pid = os.getpid()
         response = Response(self.scope["method"], self.send_and_wait, self.end)
         try:
@@ -284,6 +320,8 @@ class _Request:
         finally:
             local.main_event_loop = None
             self.status = response.status
+            if response.rest is not None and not response.ended and self.error is None:
+                self.streamed = response
             self.body = None  # it refers to this object
             if self.last is None:
                 self.end([])
@@ -296,6 +334,7 @@ class _Request:
         environ["wsgi.input_terminated"] = True
         environ["wsgi.file_wrapper"] = FileWrapper
         environ[HANDS_OVER] = True
+        environ[STREAMS] = functools.partial(setattr, response, "rest")
         if _has_body(environ):
             self.body = RequestBody(functools.partial(self.ask, self.next_part))
             environ["wsgi.input"] = self.body.buffered()
@@ -342,33 +381,6 @@ class _Request:
 
     def __str__(self) -> str:
         return f"{shown(self.scope['method'])} {shown(self.scope['path'])}"
-
-
-class _ViewLoop:
-    """The server's event loop, on which asgiref runs an async view from the view's thread.
-
-    An async view cannot wait for its request's body there, so the body is fetched before it starts.
-    """
-
-    def __init__(self, request: _Request) -> None:
-        self._request = request
-
-    def call_soon_threadsafe(self, callback: Callable[..., Any], *args: Any) -> asyncio.Handle:
-        if self._request.body is not None:
-            _prefetch(self._request.body)
-        return self._request.loop.call_soon_threadsafe(callback, *args)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._request.loop, name)
-
-
-def _prefetch(body: RequestBody) -> None:
-    limit = None
-    if has_request_context():
-        limit = request.max_content_length
-        if limit is not None and (request.content_length or 0) > limit:
-            return  # Flask answers 413 when the view reads it
-    body.prefetch(limit)
 
 
 def _has_body(environ: dict[str, Any]) -> bool:

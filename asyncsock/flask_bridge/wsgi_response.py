@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterable, MutableMapping
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, MutableMapping
 from functools import lru_cache
 from types import TracebackType
 from typing import Any, TypeAlias
@@ -34,6 +34,10 @@ class Response:
         method: the request's method.
         send: takes the messages of one piece of the response, and returns when they are sent.
         end: takes the last messages of the response, and does not wait. It is called once.
+
+    Attributes:
+        rest: An asynchronous iterable of the body, which `stream` sends; the application may set it until its
+            own iterable ends.
     """
 
     def __init__(
@@ -42,6 +46,7 @@ class Response:
         self.method = method
         self.ended = False
         self.headers_sent = False
+        self.rest: AsyncIterable[bytes | str] | None = None
         self._send = send
         self._end = end
         self._start: Message | None = None
@@ -83,21 +88,18 @@ class Response:
         """Send a piece of the body, and return when the server has taken it."""
         if self._start is None:
             raise RuntimeError("the WSGI application sent data before it called start_response()")
-        if self._left is not None:
-            if len(chunk) > self._left and not self._bodiless and lines.allow("long responses"):
-                logger.warning("A response is longer than its Content-Length; the rest is not sent")
-            chunk = chunk[: self._left]
-            self._left -= len(chunk)
-            if self._left == 0:
-                # The client has all now, and need not wait for what the application does afterwards.
-                if not self.ended:
-                    self.end(chunk)
-                return
+        chunk = self._due(chunk)
+        if self._left == 0:
+            # The client has all now, and need not wait for what the application does afterwards.
+            if not self.ended:
+                self.end(chunk)
+            return
         self._send(self._messages(chunk, more=True))
 
     def respond(self, result: Iterable[bytes]) -> None:
-        """Send what the application returned, piece by piece as it comes."""
-        if isinstance(result, (list, tuple)) and self._start is not None and not self.headers_sent:
+        """Send what the application returned, piece by piece as it comes. The `rest` is left to `stream`."""
+        is_whole = isinstance(result, (list, tuple)) and self.rest is None
+        if is_whole and self._start is not None and not self.headers_sent:
             result = [b"".join(result)]
             if self._left is None:
                 self._left = len(result[0])
@@ -114,9 +116,48 @@ class Response:
             return
         if self._start is None:
             raise RuntimeError("the WSGI application did not call start_response()")
+        if self.rest is None:
+            self._check_end()
+            self.end()
+
+    async def stream(self, send: Callable[[Message], Awaitable[None]]) -> None:
+        """Send the rest, on the event loop. The headers go first, as the body may begin much later.
+
+        Args:
+            send: returns when the server has taken a message.
+        """
+        assert self.rest is not None
+        chunks = aiter(self.rest)
+        try:
+            for message in self._messages(b"", more=True):
+                await send(message)
+            async for chunk in chunks:
+                due = self._due(chunk.encode() if isinstance(chunk, str) else chunk)
+                [message] = self._messages(due, more=self._left != 0)
+                await send(message)
+                if self._left == 0:
+                    return
+        finally:
+            aclose = getattr(chunks, "aclose", None)
+            if aclose is not None:
+                await aclose()
+        self._check_end()
+        [message] = self._messages(b"", more=False)
+        await send(message)
+
+    def _due(self, chunk: bytes) -> bytes:
+        """As much of a chunk as the Content-Length leaves room for."""
+        if self._left is None:
+            return chunk
+        if len(chunk) > self._left and not self._bodiless and lines.allow("long responses"):
+            logger.warning("A response is longer than its Content-Length; the rest is not sent")
+        due = chunk[: self._left]
+        self._left -= len(due)
+        return due
+
+    def _check_end(self) -> None:
         if self._left:
             raise RuntimeError(f"the response ended {self._left} bytes short of its Content-Length")
-        self.end()
 
     def fail(self) -> None:
         """Answer 500. Only if nothing of the response has been sent."""
