@@ -22,13 +22,18 @@ from .options import RecoveryOptions
 PROBE_TIME = 1.0  # seconds that a client has to show that it is still connected when somebody has its pid
 PARTING_TIME = 5.0  # seconds that the disconnect handler of a client has before it can come back
 LOOK_AGAIN = 0.01  # seconds
+MOST_SEARCHES = 3  # for one claim: others may claim the same client meanwhile, and get it first
 
 
 class Elsewhere(Protocol):
     """The clients of other processes."""
 
-    async def search(self, key: bytes) -> None:
-        """Have the client whose private id has a digest parked here, if another process has it."""
+    async def search(self, key: bytes, offset: str | None) -> bool:
+        """Have the client whose private id has a digest parked here, if another process has it.
+
+        Returns:
+            Whether it has come. It may have gone on meanwhile.
+        """
 
     def taken(self, key: bytes) -> None:
         """Have the others forget a client that has come back here."""
@@ -188,21 +193,27 @@ class Recovery:
         parked.rooms = dict.fromkeys(parked.rooms, number)
         self.park(parked, seconds)
 
-    async def fetch(self, key: bytes) -> Parked | None:
-        """The client whose private id has a digest, once it is parked; None if it cannot come back."""
-        known = self._known.get(key)
-        if isinstance(known, Client):
-            await self._part_with(known)
-        return self.parked_as(key)
+    async def fetch(self, key: bytes, offset: str | None) -> Parked | None:
+        """The same as `parked_for`, once the client is parked, if its connection is lost."""
+        await self._until_lost(key)
+        return self.parked_for(key, offset)
 
-    def knows(self, key: bytes) -> bool:
-        """Whether there is a client whose private id has a digest, connected or not."""
-        return key in self._known
+    def is_connected(self, key: bytes) -> bool:
+        """Whether a client whose private id has a digest is connected, as far as is known."""
+        return isinstance(self._known.get(key), Client)
 
     def parked_as(self, key: bytes) -> Parked | None:
         """The client whose private id has a digest, if it is parked."""
         known = self._known.get(key)
         return known if isinstance(known, Parked) else None
+
+    def parked_for(self, key: bytes, offset: str | None) -> Parked | None:
+        """The same if it can come back with an offset.
+
+        If it cannot, it has been elsewhere since, and this is what it was before.
+        """
+        parked = self.parked_as(key)
+        return parked if parked is not None and self._after(parked, offset) is not None else None
 
     def parked(self) -> list[Parked]:
         """All clients that may come back."""
@@ -289,16 +300,22 @@ class Recovery:
 
     async def seek(self, claim: Claim, session: Session) -> None:
         """Have the client that a claim is about parked here, if it can come back on a session."""
-        key = claim.key
-        known = self._known.get(key)
-        if isinstance(known, Parked) and known.is_copy and self._after(known, claim) is None:
-            self.forget(known)  # it has been back elsewhere since
-            known = None
-        if known is None and self.elsewhere is not None and not self._core.closing:
-            await self.elsewhere.search(key)
-            known = self._known.get(key)  # or another connection of the client was quicker
-        if isinstance(known, Client) and known.connection.session is not session:
-            await self._part_with(known)
+        key, offset = claim.key, claim.offset
+        for _ in range(MOST_SEARCHES):
+            await self._until_lost(key, session)
+            if self.is_connected(key) or self.parked_for(key, offset) is not None:
+                return
+            if self.elsewhere is None or self._core.closing or not await self.elsewhere.search(key, offset):
+                return
+
+    async def _until_lost(self, key: bytes, session: Session | None = None) -> None:
+        """Wait until a client is not connected, unless its connection is alive, or that of a session."""
+        while isinstance(client := self._known.get(key), Client):
+            if client.connection.session is session:
+                return
+            await self._part_with(client)
+            if self._known.get(key) is client:
+                return
 
     async def _part_with(self, client: Client) -> None:
         """Wait until a client is parked, unless its connection is alive."""
@@ -324,9 +341,9 @@ class Recovery:
                 return
             await asyncio.sleep(LOOK_AGAIN)
 
-    def _after(self, parked: Parked, claim: Claim) -> int | None:
+    def _after(self, parked: Parked, offset: str | None) -> int | None:
         """The number of the last event that a client needs not; None if not all later ones are kept."""
-        state, offset = parked.state, claim.offset
+        state = parked.state
         number = state.after
         if parked.spans:
             if parked.missed_elsewhere(offset) is None:
@@ -348,7 +365,7 @@ class Recovery:
         parked = self._known.get(key)
         if not isinstance(parked, Parked) or parked.namespace != namespace or parked.until < _now():
             return None
-        after = self._after(parked, claim)
+        after = self._after(parked, claim.offset)
         if after is None:
             return None
         self.forget(parked)

@@ -59,6 +59,7 @@ class Bundle(msgspec.Struct):
         sent_at: When it was made, in seconds since 1970.
         is_for_all: Whether others have got it too.
         unknown: The clients that were asked for and are not there.
+        given: Those of them that the sender has given to another process lately, and which.
     """
 
     events: list[MovedEvent]
@@ -69,12 +70,27 @@ class Bundle(msgspec.Struct):
     sent_at: float = 0.0
     is_for_all: bool = False
     unknown: list[bytes] = []
+    given: list[tuple[bytes, str]] = []
+
+
+class WantedClient(msgspec.Struct, array_like=True):
+    """A client that is asked for.
+
+    Attributes:
+        key: The digest of its private id.
+        offset: The offset with which it wants to come back.
+        follows: Whether it may be on its way to who is asked, which answers when it has come.
+    """
+
+    key: bytes
+    offset: str | None
+    follows: bool
 
 
 class Wanted(msgspec.Struct):
-    """Who are asked for: the digests of private ids."""
+    """Who are asked for."""
 
-    keys: list[bytes]
+    clients: list[WantedClient]
 
 
 class Taken(msgspec.Struct):

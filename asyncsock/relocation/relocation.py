@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Coroutine, Iterable
-from typing import Any
+from math import inf
+from typing import Any, TypeVar
 
 from ..cluster import Cluster
 from ..engine.log import printable, shown
@@ -15,7 +16,7 @@ from ..queues.health import logger
 from ..queues.manager import QueueManager
 from ..recovery.clients import Parked, Span
 from ..recovery.recovery import Recovery
-from .messages import BUNDLE, TAKEN, WANTED, Bundle, Taken, Wanted
+from .messages import BUNDLE, TAKEN, WANTED, Bundle, Taken, Wanted, WantedClient
 from .packing import NO_EPOCH, Pack, Packer, Unpack, unpack
 
 SEARCH_TIME = 5.0  # seconds that other processes have to find a client
@@ -25,24 +26,45 @@ SHOWN_TIME = 10.0  # seconds that a client is still shown that another process h
 MOST_GONE = 10_000
 LOOK_AGAIN = 0.005  # seconds
 
+T = TypeVar("T")
+
 
 class Search:
-    """Who is asked for a client, and has not answered."""
+    """A client that other processes are asked for.
 
-    def __init__(self, asked: Iterable[str]) -> None:
-        self.asked = set(asked)
-        self.found: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    Args:
+        names: The processes.
+
+    Attributes:
+        offset: The offset with which it wants to come back.
+        found: Whether it has come, once that is known.
+    """
+
+    def __init__(self, offset: str | None, names: Iterable[str]) -> None:
+        self.offset = offset
+        self.found: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._asked = Counter(names)  # how many answers each of them owes
+
+    def asks(self, name: str) -> None:
+        """Note that a process is asked, perhaps once more."""
+        self._asked[name] += 1
 
     def is_not_at(self, name: str) -> None:
-        """Note that a process does not have it."""
-        self.asked.discard(name)
-        if not self.asked:
-            self.end()
+        """Note that a process has answered that it does not have it."""
+        self._asked[name] -= 1
+        if self._asked[name] <= 0:
+            self.left(name)
 
-    def end(self) -> None:
+    def left(self, name: str) -> None:
+        """Note that a process will not answer any more."""
+        del self._asked[name]
+        if not self._asked:
+            self.end(False)
+
+    def end(self, found: bool) -> None:
         """Note that nobody need be waited for."""
         if not self.found.done():
-            self.found.set_result(None)
+            self.found.set_result(found)
 
 
 class Relocation:
@@ -72,17 +94,19 @@ class Relocation:
         self._tasks = tasks
         self._pack = pack
         self._unpack = unpack
-        self._running: set[asyncio.Task[None]] = set()  # not among the server's, which end before these may
-        self._searching: dict[bytes, asyncio.Task[None]] = {}
+        self._running: set[asyncio.Task[Any]] = set()  # not among the server's, which end before these may
+        self._searching: dict[bytes, asyncio.Task[bool]] = {}
         self._searches: dict[bytes, Search] = {}
-        self._wanted: list[bytes] = []  # to be asked for at the end of this tick
+        self._wanted: list[WantedClient] = []  # to be asked for at the end of this tick
         self._taken: list[bytes] = []  # to be told at the end of this tick
         self._adopting: dict[bytes, asyncio.Task[None]] = {}
         self._gone: OrderedDict[bytes, None] = OrderedDict()  # clients that are back elsewhere
+        self._given: OrderedDict[bytes, tuple[str, float]] = OrderedDict()  # to which process, and when
         self._has_logged = False
         cluster.on(WANTED, Wanted, self._asked)
         cluster.on(BUNDLE, Bundle, self._received, is_lasting=True)
         cluster.on(TAKEN, Taken, self._forget, is_lasting=True)
+        cluster.on_joined.append(self._joined)
         cluster.on_left.append(self._left)
         recovery.elsewhere = self
 
@@ -94,39 +118,43 @@ class Relocation:
 
     # Asking others
 
-    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def _spawn(self, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = asyncio.get_running_loop().create_task(coroutine)
         self._running.add(task)
         task.add_done_callback(self._ended)
         return task
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _ended(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)
         error = None if task.cancelled() else task.exception()
         if error is not None:
             self._tasks.failed(error)
 
-    async def search(self, key: bytes) -> None:
+    async def search(self, key: bytes, offset: str | None) -> bool:
         """Have a client parked here if another process has it; see `Elsewhere`."""
         searching = self._searching.get(key)
         if searching is None:
-            searching = self._searching[key] = self._spawn(self._search(key))
+            searching = self._searching[key] = self._spawn(self._search(key, offset))
             searching.add_done_callback(lambda _: self._searching.pop(key))
         await asyncio.wait([searching])  # who waits may be cancelled, and what is on its way here comes
+        return searching.result()
 
-    async def _search(self, key: bytes) -> None:
+    async def _search(self, key: bytes, offset: str | None) -> bool:
         await self._cluster.settle()
         await self._until_adopted(key)
+        if self._recovery.is_connected(key) or self._recovery.parked_for(key, offset) is not None:
+            return True
         members = self._cluster.members()
-        if self._recovery.knows(key) or not members:
-            return
-        search = self._searches[key] = Search(members)
+        if not members:
+            return False
+        search = self._searches[key] = Search(offset, members)
         if not self._wanted:
             asyncio.get_running_loop().call_soon(self._ask)
-        self._wanted.append(key)
+        self._wanted.append(WantedClient(key, offset, self._given_to(key) is not None))
         await asyncio.wait([search.found], timeout=SEARCH_TIME)
         del self._searches[key]
         await self._until_adopted(key)
+        return search.found.done() and search.found.result()
 
     async def _until_adopted(self, key: bytes) -> None:
         """Wait for a client that has come from another process, and is not parked here yet."""
@@ -138,9 +166,17 @@ class Relocation:
         wanted, self._wanted = self._wanted, []
         self._cluster.tell(WANTED, Wanted(wanted))
 
+    def _joined(self, name: str) -> None:
+        for key, search in self._searches.items():
+            self._ask_also(key, search, name)
+
+    def _ask_also(self, key: bytes, search: Search, name: str, follows: bool = False) -> None:
+        search.asks(name)
+        self._cluster.tell(WANTED, Wanted([WantedClient(key, search.offset, follows)]), name)
+
     def _left(self, name: str, _in_order: bool) -> None:
         for search in list(self._searches.values()):
-            search.is_not_at(name)
+            search.left(name)
 
     def _received(self, sender: str, bundle: Bundle) -> None:
         clients = []
@@ -169,7 +205,9 @@ class Relocation:
         for parked, seconds in clients:
             key = parked.state.key
             assert key is not None
-            if not (self._recovery.knows(key) or (parked.is_copy and key in self._gone)):
+            search = self._searches.get(key)
+            if self._has_place_for(parked, key):
+                self._given.pop(key, None)
                 rooms = set(parked.places)
                 events = [
                     (0, event.body)
@@ -181,13 +219,33 @@ class Relocation:
                 if events:
                     parked.spans.append(Span(NO_EPOCH, 0, 0, events))
                 self._recovery.adopt(parked, seconds)
-            search = self._searches.get(key)
-            if search is not None:
-                search.end()
+            if search is not None and self._recovery.parked_for(key, search.offset) is not None:
+                search.end(True)
         for key in bundle.unknown:
-            search = self._searches.get(key)
-            if search is not None:
+            if (search := self._searches.get(key)) is not None:
                 search.is_not_at(sender)
+        for key, name in bundle.given:
+            if (search := self._searches.get(key)) is not None:
+                self._follow(key, search, sender, name)
+
+    def _has_place_for(self, parked: Parked, key: bytes) -> bool:
+        """Whether a client is not here, or only as it was before it was elsewhere: then that is forgotten."""
+        if self._recovery.is_connected(key) or (parked.is_copy and key in self._gone):
+            return False
+        here, search = self._recovery.parked_as(key), self._searches.get(key)
+        if here is not None:
+            if search is None or self._recovery.parked_for(key, search.offset) is not None:
+                return False
+            self._recovery.forget(here)
+        return True
+
+    def _follow(self, key: bytes, search: Search, sender: str, name: str) -> None:
+        """Look for a client where a process has given it to, which may not have got it yet."""
+        if name != self._cluster.name:
+            self._ask_also(key, search, name, follows=True)
+        elif self._given_to(key) is None:
+            return  # it is on its way here
+        search.is_not_at(sender)
 
     async def _catch_up(self, bundle: Bundle) -> None:
         """Wait until what another process has seen has come here too, so that it is not sent twice."""
@@ -208,40 +266,69 @@ class Relocation:
 
     def _asked(self, sender: str, wanted: Wanted) -> None:
         here: list[Parked] = []
-        unknown: list[bytes] = []
-        for key in wanted.keys:
-            known = self._recovery.parked_as(key)
-            if known is not None:
-                here.append(known)
-            elif self._recovery.knows(key) or key in self._adopting:
-                self._spawn(self._fetch(sender, key))
+        absent: list[bytes] = []
+        for client in wanted.clients:
+            key = client.key
+            parked = self._recovery.parked_for(key, client.offset)
+            if parked is not None:
+                here.append(parked)
+            elif (
+                self._recovery.is_connected(key)
+                or key in self._adopting
+                or (client.follows and key in self._searching)
+            ):
+                self._spawn(self._fetch(sender, client))
             else:
-                unknown.append(key)
-        self._answer(sender, here, unknown)
+                absent.append(key)
+        self._answer(sender, here, absent)
 
-    async def _fetch(self, sender: str, key: bytes) -> None:
-        """Answer for a client whose connection may still be there, or that has just come from elsewhere."""
+    async def _fetch(self, sender: str, client: WantedClient) -> None:
+        """Answer for a client whose connection may still be there, or that is on its way here."""
+        key = client.key
+        if client.follows and key in self._searching:
+            await asyncio.wait([self._searching[key]])
         await self._until_adopted(key)
-        parked = await self._recovery.fetch(key)
+        parked = await self._recovery.fetch(key, client.offset)
         if parked is not None:
             self._answer(sender, [parked], [])
         else:
             self._answer(sender, [], [key])
 
-    def _answer(self, sender: str, here: list[Parked], unknown: list[bytes]) -> None:
-        for bundle in self._pack_all(here, unknown):
+    def _answer(self, sender: str, here: list[Parked], absent: list[bytes]) -> None:
+        packed: set[bytes] = set()
+        for bundle in self._pack_all(here):
+            packed.update(client.key for client in bundle.clients)
             self._cluster.tell(BUNDLE, bundle, sender)
-        if unknown:
-            self._cluster.tell(BUNDLE, Bundle([], [], {}, unknown=unknown), sender)
         for parked in here:
-            self._recovery.forget(parked)
-            # Until then the process that has asked shows it, or it has not come back there.
-            asyncio.get_running_loop().call_later(SHOWN_TIME, self._presence.gone, parked.sid)
+            key = parked.state.key
+            assert key is not None
+            if key in packed:
+                self._give(parked, key, sender)
+            else:
+                absent.append(key)
+        if absent:
+            given = [(key, name) for key in absent if (name := self._given_to(key)) is not None]
+            unknown = list(set(absent).difference(key for key, _ in given))
+            self._cluster.tell(BUNDLE, Bundle([], [], {}, unknown=unknown, given=given), sender)
 
-    def _pack_all(self, clients: list[Parked], unknown: list[bytes]) -> Iterable[Bundle]:
+    def _give(self, parked: Parked, key: bytes, name: str) -> None:
+        """Note that a client is with another process from now on."""
+        loop = asyncio.get_running_loop()
+        self._recovery.forget(parked)
+        self._given[key] = name, loop.time()
+        self._given.move_to_end(key)
+        if len(self._given) > MOST_GONE:
+            self._given.popitem(last=False)
+        # Until then the process that has asked shows it, or it has not come back there.
+        loop.call_later(SHOWN_TIME, self._presence.gone, parked.sid)
+
+    def _given_to(self, key: bytes) -> str | None:
+        """The process that has been given a client lately, after it was here."""
+        name, given_at = self._given.get(key, ("", -inf))
+        return name if asyncio.get_running_loop().time() - given_at < SEARCH_TIME else None
+
+    def _pack_all(self, clients: list[Parked]) -> Iterable[Bundle]:
         def failed(parked: Parked, error: Exception) -> None:
-            assert parked.state.key is not None
-            unknown.append(parked.state.key)
             if not self._has_logged:
                 self._has_logged = True
                 text = "client %s, and perhaps others, cannot come back to another process: %s"
@@ -261,7 +348,7 @@ class Relocation:
         queue = self._cluster.queue
         if queue is None or not (self._cluster.members() or queue.replays):
             return
-        for bundle in self._pack_all(self._recovery.parked(), []):
+        for bundle in self._pack_all(self._recovery.parked()):
             bundle.is_for_all = True
             self._cluster.tell(BUNDLE, bundle)
 
@@ -281,5 +368,5 @@ class Relocation:
             if len(self._gone) > MOST_GONE:
                 self._gone.popitem(last=False)
             parked = self._recovery.parked_as(key)
-            if parked is not None:
+            if parked is not None and parked.is_copy:
                 self._recovery.forget(parked)

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from asyncsock import AsyncServer
-from tests.support.cluster_in_process import met, servers, started
+from tests.support.cluster_in_process import eventually, met, servers, started
 from tests.support.returning_visitors import InProcess, Visitor, in_process
 
 COUNT = 3  # processes
@@ -175,3 +175,44 @@ async def test_processes_are_replaced_one_after_the_other_meanwhile(seed: int) -
                     await asyncio.sleep(0)
             for traveller in travellers:
                 await traveller.get_all(sent, choose.randrange(COUNT))
+
+
+async def test_a_client_is_found_that_claims_at_a_process_while_another_one_asks_for_it(
+    group: list[AsyncServer],
+) -> None:
+    for place in (2, 0):  # 0 is where it is
+        async with AsyncExitStack() as stack:
+            visitor = await Visitor(group[0], in_process(group[0]), stack, "/").come()
+            sid = visitor.sid  # nobody reads at this connection any more, so that nothing answers the probe
+            await visitor.begin(await in_process(group[1])(stack))  # nor here
+            await visitor.begin(await in_process(group[place])(stack))
+            await visitor.until_connected()
+            assert visitor.recovered
+            assert visitor.sid == sid
+
+
+@pytest.mark.parametrize("place", [1, 3])
+async def test_a_client_comes_back_as_it_was_last_and_not_as_another_process_remembers_it(place: int) -> None:
+    with TemporaryDirectory(prefix="asyncsock-test-") as folder:
+        options = {"connection_state_recovery": True}
+        async with servers(f"local://{folder}", "channel", 4, **options) as group, AsyncExitStack() as stack:
+            visitor = await Visitor(group[0], in_process(group[0]), stack, "/").come()
+            sid = visitor.sid
+            await visitor.lose()
+            await group[0].shutdown()
+            for server in group[1:]:
+                await eventually(lambda recovery=server._recovery: recovery.parked())
+            links = [await in_process(server)(stack) for server in group[1:3]]
+            for link in links:  # each takes it before it hears that the other one has
+                await visitor.begin(link)
+            await visitor.until_connected()
+            await links[0].lose()
+            group[2].emit("event")
+            assert (await visitor.event())[0] == "event"
+            await visitor.lose()
+            visitor.server, visitor._open = group[place], in_process(group[place])
+            group[2].emit("missed")
+            await visitor.come()
+            assert visitor.recovered
+            assert visitor.sid == sid
+            assert await visitor.events() == [["missed"]]
