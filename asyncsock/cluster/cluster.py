@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import msgspec
@@ -20,6 +21,8 @@ from .questions import Question, Questions
 
 ASK_TIMEOUT = 15.0  # seconds: whoever is asked and dies has been given up by then
 FIRST_HELLOS = 0.3  # seconds in which others answer the hello of a process that is new
+LATE_HELLOS = 3.0  # more seconds for those that are known to listen: on a busy machine they may need them
+LOOK_AGAIN = 0.01  # seconds
 HELLO, ALIVE, GOODBYE, KILLED = "cluster.hello", "cluster.alive", "cluster.goodbye", "cluster.killed"
 
 M = TypeVar("M")
@@ -60,7 +63,8 @@ class Cluster:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._looks_since_sign = 0
-        self._is_settled = asyncio.Event()  # when those who are there have had the time to say so
+        self._is_heard = asyncio.Event()  # when those who are there have usually said so
+        self._is_settled = False
 
     @property
     def name(self) -> str:
@@ -80,7 +84,8 @@ class Cluster:
             return
         self._loop = loop
         self._members.clear()
-        self._is_settled = asyncio.Event()
+        self._is_heard = asyncio.Event()
+        self._is_settled = False
         self.queue.on_told(self)
         self._look_later()
 
@@ -120,7 +125,7 @@ class Cluster:
             self._members.forgive()
             self._unheard = set(self._members.names)
             self._greet()
-            self._loop.call_later(FIRST_HELLOS, self._is_settled.set)
+            self._loop.call_later(FIRST_HELLOS, self._is_heard.set)
 
     def _greet(self, to: str | None = None, *, wants_answer: bool = True) -> None:
         listener = self.queue.listener_name if self.queue is not None else ""
@@ -301,11 +306,20 @@ class Cluster:
 
     async def settle(self) -> None:
         """Right after the start, wait until the others may have said that they are there."""
-        if self._loop is not None and not self._is_settled.is_set():
-            try:
-                await asyncio.wait_for(self._is_settled.wait(), FIRST_HELLOS)
-            except asyncio.TimeoutError:
-                self._is_settled.set()  # the queue is not there
+        if self._loop is None or self._is_settled:
+            return
+        end = self._loop.time() + FIRST_HELLOS + LATE_HELLOS
+        with suppress(asyncio.TimeoutError):  # the queue is not there
+            await asyncio.wait_for(self._is_heard.wait(), FIRST_HELLOS)
+        while self._loop is not None and self._awaits_hellos() and self._loop.time() < end:  # noqa: ASYNC110 - seldom, and short
+            await asyncio.sleep(LOOK_AGAIN)
+        self._is_settled = True
+
+    def _awaits_hellos(self) -> bool:
+        """Whether others listen that have not said who they are."""
+        if self.queue is None:
+            return False
+        return any(self._members.of_listener(name) is None for name in self.queue.other_listeners)
 
     def _answer(self, sender: str, envelope: Envelope) -> None:
         if not sender:

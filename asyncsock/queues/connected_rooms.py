@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -191,6 +191,11 @@ class ConnectedRooms(Rooms):
     def listener_name(self) -> str:
         """How other processes call this one's listener, where they know that: see `Driver`."""
         return self._listener.driver.listener_name if self._publisher is not None else ""
+
+    @property
+    def other_listeners(self) -> Collection[str]:
+        """The same of the other processes that listen, where this one knows that."""
+        return self._publisher.driver.listeners() if self._publisher is not None else ()
 
     @property
     def replays(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Generator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -121,6 +121,10 @@ class Driver(ABC):
     @abstractmethod
     async def close(self) -> None:
         """Close the connection, in any state."""
+
+    def listeners(self) -> Collection[str]:
+        """The names of the listeners that this publisher is connected to, where it knows them."""
+        return ()
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -182,6 +182,9 @@ class LocalDriver(Driver):
     def _remove(self, name: str) -> None:
         with suppress(OSError):
             os.unlink(self._directory / name)
+
+    def listeners(self) -> Collection[str]:
+        return self._peers.keys()
 
     # Both ends
 

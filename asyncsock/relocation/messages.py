@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from ..presence.messages import Written
+from ..queues.wire import InboxName
 
 WANTED, BUNDLE, TAKEN = "recovery.wanted", "recovery.bundle", "recovery.taken"
 
@@ -70,7 +71,7 @@ class Bundle(msgspec.Struct):
     sent_at: float = 0.0
     is_for_all: bool = False
     unknown: list[bytes] = []
-    given: list[tuple[bytes, str]] = []
+    given: list[tuple[bytes, InboxName]] = []
 
 
 class WantedClient(msgspec.Struct, array_like=True):

@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from asyncsock import AsyncServer
+from asyncsock.cluster.cluster import FIRST_HELLOS
 from tests.support.cluster_in_process import eventually, met, servers, started
 from tests.support.returning_visitors import InProcess, Visitor, in_process
 
@@ -216,3 +217,37 @@ async def test_a_client_comes_back_as_it_was_last_and_not_as_another_process_rem
             assert visitor.recovered
             assert visitor.sid == sid
             assert await visitor.events() == [["missed"]]
+
+
+async def test_a_process_that_has_just_started_finds_clients_of_one_that_is_slow_to_answer() -> None:
+    with TemporaryDirectory(prefix="asyncsock-test-") as folder:
+        url, options = f"local://{folder}", {"connection_state_recovery": True}
+        async with started(url, "channel", **options) as first, AsyncExitStack() as stack:
+            visitor = await Visitor(first, in_process(first), stack, "/").come()
+            sid = visitor.sid
+            await visitor.lose()
+            told = first.cluster.told
+            loop = asyncio.get_running_loop()
+            first.cluster.told = lambda *args: loop.call_later(2 * FIRST_HELLOS, told, *args)  # type: ignore[method-assign]
+            second = await stack.enter_async_context(started(url, "channel", **options))
+            visitor.server, visitor._open = second, in_process(second)
+            await visitor.come()
+            assert visitor.recovered
+            assert visitor.sid == sid
+
+
+async def test_a_client_that_cannot_be_sent_to_another_process_stays_where_it_was(
+    group: list[AsyncServer], caplog: pytest.LogCaptureFixture
+) -> None:
+    async with AsyncExitStack() as stack:
+        visitor, other = [Visitor(group[0], in_process(group[0]), stack, "/") for _ in range(2)]
+        await visitor.come()
+        await group[0].save_session(visitor.sid, {"file": object()})
+        await visitor.lose()
+        other.pid = visitor.pid
+        await other.begin(await in_process(group[1])(stack))
+        await other.until_connected()
+        assert not other.recovered
+        assert f"client {visitor.sid}, and perhaps others, cannot come back to another" in caplog.text
+        await visitor.come()
+        assert visitor.recovered
