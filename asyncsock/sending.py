@@ -76,8 +76,32 @@ class RoomSender(AsyncManager):
         self.table = RoomTable()
         self.rooms = self.table.rooms
         self.recovery: Recovery | None = None
-        self.watcher: Watcher | None = None
-        self.counter: Counter | None = None
+        self._watcher: Watcher | None = None
+        self._counter: Counter | None = None
+        self._send: Callable[..., Sent] = self._send_unseen
+
+    @property
+    def watcher(self) -> Watcher | None:
+        return self._watcher
+
+    @watcher.setter
+    def watcher(self, watcher: Watcher | None) -> None:
+        self._watcher = watcher
+        self._choose_send()
+
+    @property
+    def counter(self) -> Counter | None:
+        return self._counter
+
+    @counter.setter
+    def counter(self, counter: Counter | None) -> None:
+        self._counter = counter
+        self._choose_send()
+
+    def _choose_send(self) -> None:
+        # Chosen here, so that events that nobody sees cost not even a look at who does.
+        is_seen = self._watcher is not None or self._counter is not None
+        self._send = self._send_seen if is_seen else self._send_unseen
 
     @counts_as_coroutine
     def emit(
@@ -159,7 +183,25 @@ class RoomSender(AsyncManager):
             return SENT
         return self._send(encoded, namespace, room, skip_sid, recipients, callback, volatile)
 
-    def _send(
+    def _send_seen(
+        self,
+        body: Body,
+        namespace: str,
+        room: Any,
+        skip_sid: Any,
+        recipients: dict[str, Target],
+        callback: Callable[..., Any] | None,
+        volatile: bool,
+    ) -> Sent:
+        if volatile:
+            recipients = _writable(recipients)
+        if self._watcher is not None:
+            self._watcher.sent(namespace, body, recipients)
+        if self._counter is not None:
+            callback = self._counter.sends(body, len(recipients), callback)
+        return self._send_unseen(body, namespace, room, skip_sid, recipients, callback, volatile)
+
+    def _send_unseen(
         self,
         body: Body,
         namespace: str,
@@ -171,11 +213,7 @@ class RoomSender(AsyncManager):
     ) -> Sent:
         fanout = self.server.eio.outboxes
         if volatile:
-            recipients = {sid: target for sid, target in recipients.items() if target.transport.is_writable}
-        if self.watcher is not None:
-            self.watcher.sent(namespace, body, recipients)
-        if self.counter is not None:
-            callback = self.counter.sends(body, len(recipients), callback)
+            recipients = _writable(recipients)
         if callback is None:
             if self.recovery is None:
                 packets = self.server.codec.assemble(EVENT, namespace, body)
@@ -209,3 +247,8 @@ class RoomSender(AsyncManager):
         result = callback(*data)
         if inspect.isawaitable(result):
             await result
+
+
+def _writable(recipients: dict[str, Target]) -> dict[str, Target]:
+    """Those of the recipients that a packet would be sent to at once."""
+    return {sid: target for sid, target in recipients.items() if target.transport.is_writable}

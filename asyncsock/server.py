@@ -323,8 +323,11 @@ class AsyncServer(
         if self._verbose:
             to_whom = shown(str(room or "all"))
             self.logger.info('emitting event "%s" to %s [%s]', shown(event), to_whom, shown(namespace))
-        send = self._emit_here if threading.get_ident() == self._loop.thread else self._emit_elsewhere
-        return send(
+        if threading.get_ident() == self._loop.thread:
+            return self._emit_here(
+                event, data, namespace, room, skip_sid, callback, ignore_queue=ignore_queue, volatile=volatile
+            )
+        return self._emit_elsewhere(
             event, data, namespace, room, skip_sid, callback, ignore_queue=ignore_queue, volatile=volatile
         )
 

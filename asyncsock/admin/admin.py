@@ -92,6 +92,7 @@ class Admin:
         self._logged_in: dict[str, str | None] = {}  # what each browser may come back with, by their sids
         engine, cluster, codec = server.eio, server.cluster, server.codec
         self._stats = Stats(server, connector, self._name)
+        engine.core.count_bytes()
         has_lists = mode == DEVELOPMENT
         self._watchers = Watchers(cluster, engine, connector, codec, namespace, has_lists)
         self._watchers.on_change = self._watched

@@ -46,7 +46,9 @@ class Core:
         opened_on: How many sessions have been opened, by their first transport.
         upgraded: How many of them have moved to a WebSocket.
         ended_by: How many have ended, by the reason.
-        bytes_received: Bytes of frames of WebSockets, and of the bodies of polling requests.
+        counts_bytes: Whether `count_bytes` was called.
+        bytes_received: Bytes of frames of WebSockets, and of the bodies of polling requests, if they are
+            counted.
         refused: Requests that were refused, by what was wrong with them.
         closing: Whether the server is stopping: new sessions are refused and events are not handled.
         process_name: What the ids of sessions begin with, if the server has several processes.
@@ -78,12 +80,17 @@ class Core:
         self.proxies = Proxies()
         self.opened_on = Tally()
         self.upgraded = self.bytes_received = 0
+        self.counts_bytes = False
         self.ended_by = Tally()
         self.refused = Tally()
         self.loop: asyncio.AbstractEventLoop | None = None
         self.closing = False
         self.process_name = ""
         self._make_id = make_id
+
+    def count_bytes(self) -> None:
+        """Count the bytes that come and go from now on, which takes two percent of an event."""
+        self.counts_bytes = self.outboxes.counts_bytes = True
 
     # Sessions
 

@@ -35,18 +35,21 @@ class Outboxes:
 
     Attributes:
         emitted: Calls of `fan_out` since the last flush.
+        counts_bytes: Whether `bytes_sent` counts.
         bytes_sent: Bytes of all packets, as frames of WebSockets, for each of their recipients.
     """
 
     def __init__(self, find_loop: Callable[[], asyncio.AbstractEventLoop | None]) -> None:
         self.emitted = self.bytes_sent = 0
+        self.counts_bytes = False
         self._find_loop = find_loop
         self._dirty: list[Any] = []
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def put(self, session: HasOutbox, packet: Packet) -> None:
         """Append one packet to a session's outbox."""
-        self.bytes_sent += len(packet.frame)
+        if self.counts_bytes:
+            self.bytes_sent += len(packet.frame)
         if not session.outbox:
             if not self._dirty:
                 self._schedule()
@@ -59,16 +62,16 @@ class Outboxes:
         if not dirty:
             self._schedule()
         self.emitted += 1
+        if self.counts_bytes:
+            self.bytes_sent += sum([len(packet.frame) for packet in packets]) * len(sessions)
         if len(packets) == 1:
             packet = packets[0]
-            self.bytes_sent += len(packet.frame) * len(sessions)
             for session in sessions:
                 outbox = session.outbox
                 if not outbox:
                     dirty.append(session)
                 outbox.append(packet)
         else:
-            self.bytes_sent += sum([len(packet.frame) for packet in packets]) * len(sessions)
             for session in sessions:
                 outbox = session.outbox
                 if not outbox:

@@ -54,6 +54,7 @@ class Measured(Watched):
 
         traffic = Traffic(self._routes, self.acknowledgements, self.eio.tasks, self.codec)
         self.watch(traffic)
+        self.eio.core.count_bytes()
         if isinstance(self._rooms, Rooms):
             self._rooms.counter = traffic
         metrics = self.metrics = Metrics(

@@ -55,7 +55,8 @@ class UvicornWebSocket(FrameWriter, asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._after_close is not None:
             return
-        self._core.bytes_received += len(data)
+        if self._core.counts_bytes:
+            self._core.bytes_received += len(data)
         if len(data) > SMALL_READ and self._core.turns.are_awaited and self._frames.is_empty:
             self._frames.hold(data)
             self._wait()

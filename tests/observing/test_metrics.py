@@ -261,10 +261,15 @@ def test_options_that_make_no_sense_are_refused() -> None:
         AsyncServer(metrics=True, metrics_allowed="example.org")
 
 
-async def test_a_server_without_metrics_has_no_page_and_counts_no_events() -> None:
+async def test_a_server_without_metrics_has_no_page_and_counts_no_events_and_bytes() -> None:
     server = AsyncServer()
     assert (await request(ASGIApp(server), path="/metrics", query="")).status == 404
+    async with connected(server) as client:
+        server.emit("news")
+        await client.packets()
+    assert server.eio.core.outboxes.bytes_sent == 0
     assert server._rooms.counter is None
+    assert server._rooms._send == server._rooms._send_unseen
     assert server.acknowledgements.ended == server.eio.tasks.ended
 
 
