@@ -76,6 +76,7 @@ MODULES = {
         "sessions",
         "signals",
         "test_client",
+        "thread_calls",
         "threads",
         "wsgi",
     ),

@@ -36,7 +36,8 @@ from werkzeug.utils import cached_property
 
 from ..engine.tested_versions import range_of
 from .session import ConnectionSession
-from .threads import Beginning, Share, ThreadPool
+from .thread_calls import Beginning, CallPool
+from .threads import Share
 
 try:
     from flask.ctx import AppContext, RequestContext
@@ -223,7 +224,7 @@ class ConnectionContext(ConnectionSession):
     )  # fmt: skip
 
     def __init__(
-        self, app: Flask, environ: Environ, *, manage_session: bool = True, threads: ThreadPool | None = None
+        self, app: Flask, environ: Environ, *, manage_session: bool = True, threads: CallPool | None = None
     ) -> None:
         super().__init__(app, environ, manage_session, threads)
         self._adapter: MapAdapter | None = None

@@ -33,7 +33,7 @@ from .sender import NO_APPLICATION, Sender
 from .server import FlaskServer
 from .server_side import make_server_side_handler
 from .testing import AsyncSocketIOTestClient, SocketIOTestClient
-from .threads import ThreadPool
+from .thread_calls import CallPool
 from .wsgi import VIEW_THREADS
 
 HANDLER_THREADS = 64
@@ -117,7 +117,7 @@ class SocketIO(Registry, Sender):
         others = others_of(app, self, path)
         client = options.pop("serve_client", None)
         manage_session = options.pop("manage_session", True)
-        threads = ThreadPool(HANDLER_THREADS, "asyncsock-handler")
+        threads = CallPool(HANDLER_THREADS, "asyncsock-handler")
         self.app = app
         if self._server is not None:
             self._server.leave_registry()

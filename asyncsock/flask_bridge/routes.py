@@ -20,7 +20,7 @@ from ..types import Handler
 from .context import ConnectionContext, EventContext, ReplayedContext
 from .errors import ErrorHandlers
 from .server import FlaskServer
-from .threads import Beginning, adopt, call_in_thread
+from .thread_calls import Beginning, adopt, call_in_thread
 
 
 class FlaskRoute(Route):
@@ -285,27 +285,20 @@ async def run_function(
     args: tuple[Any, ...],
 ) -> Any:
     """Run a function in a thread, in a context, after the functions of earlier events have begun."""
-    previous = context.connection.beginning
-    beginning = context.connection.beginning = Beginning()
+    event, connection = context.context, context.connection
+    previous = connection.beginning
+    beginning = connection.beginning = Beginning()
     variables = copy_context()
-
-    def call() -> Any:
-        with context:
-            beginning.begin()
-            try:
-                return without_coroutine(handler, handler(*args))
-            except CANCELLATIONS:
-                raise
-            except BaseException as error:
-                return handle_error_here(server, errors, error, namespace)
-
     try:
         if previous is not None and not previous.begun:
             await previous.wait()
-        if context.connection.suspends:
+        if connection.suspends:
             await context.open()
         try:
-            return await call_in_thread(server.threads, context.connection.share, variables.run, call)
+            return await server.threads.call(
+                *(connection.share, variables, _run_here),
+                *(server, errors, event, beginning, handler, namespace, args),
+            )
         except CANCELLATIONS:
             raise
         except BaseException:
@@ -316,13 +309,39 @@ async def run_function(
         beginning.end()
 
 
+def _run_here(
+    server: FlaskServer,
+    errors: ErrorHandlers,
+    event: ReplayedContext,
+    beginning: Beginning,
+    handler: Handler,
+    namespace: str,
+    args: tuple[Any, ...],
+) -> Any:
+    """Run a function, in its thread, and its error handler if it fails."""
+    event.enter()
+    try:
+        beginning.begin()
+        try:
+            result = without_coroutine(handler, handler(*args))
+        except CANCELLATIONS:
+            raise
+        except BaseException as error:
+            result = handle_error_here(server, errors, error, namespace)
+    except BaseException as error:
+        event.leave(error)
+        raise
+    event.leave()
+    return result
+
+
 def without_coroutine(handler: Handler, result: Any) -> Any:
     """The result of a function.
 
     Raises:
         TypeError: It is a coroutine, which nobody awaits.
     """
-    if inspect.iscoroutine(result):
+    if type(result) is CoroutineType:
         result.close()
         raise TypeError(
             f"{handler!r} returned a coroutine, but is not a coroutine function: decorators around one must "

@@ -15,7 +15,8 @@ from ..types import Handler
 from .context import ConnectionContext, EventContext
 from .metrics import FlaskSource
 from .session import ManagedSession
-from .threads import Share, ThreadPool, call_in_thread
+from .thread_calls import CallPool, call_in_thread
+from .threads import Share, ThreadPool
 from .unhandled import Reports
 from .wsgi import WsgiApp
 
@@ -45,20 +46,20 @@ class FlaskServer(AsyncServer):
     """
 
     def __init__(
-        self, socketio: Extension, app: Flask, manage_session: bool, threads: ThreadPool, **options: Any
+        self, socketio: Extension, app: Flask, manage_session: bool, threads: CallPool, **options: Any
     ) -> None:
         super().__init__(**options)
         self.socketio = socketio
         self.app = app
         self.threads = threads
         self.reports = Reports(app, self.logger)
-        self._store_threads = ThreadPool(STORE_THREADS, "asyncsock-session")
+        self._store_threads = CallPool(STORE_THREADS, "asyncsock-session")
         self.manage_session = manage_session
 
     def measure_app(self, app: WsgiApp | None) -> None:
         """Add to the metrics, if there are any, those of the threads and of the application."""
         if self.metrics is not None:
-            pools = {"handlers": self.threads, "sessions": self._store_threads}
+            pools: dict[str, ThreadPool] = {"handlers": self.threads, "sessions": self._store_threads}
             if app is not None:
                 pools["views"] = app.pool
             self.metrics.sources.append(FlaskSource(pools, app))

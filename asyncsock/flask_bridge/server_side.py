@@ -7,7 +7,8 @@ from typing import Any
 from ..types import Handler
 from .routes import is_coroutine, without_coroutine
 from .server import FlaskServer
-from .threads import Share, call_in_thread
+from .thread_calls import call_in_thread
+from .threads import Share
 
 
 def make_server_side_handler(server: FlaskServer, handler: Handler) -> Handler:

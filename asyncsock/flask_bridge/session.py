@@ -10,7 +10,8 @@ from typing import Any, ParamSpec
 from flask import Flask, Request
 from flask.sessions import SecureCookieSessionInterface, SessionMixin
 
-from .threads import Share, ThreadPool, call_in_thread
+from .thread_calls import CallPool, call_in_thread
+from .threads import Share
 
 P = ParamSpec("P")
 
@@ -48,7 +49,7 @@ class ConnectionSession:
     )
 
     def __init__(
-        self, app: Flask, environ: dict[str, Any], manage_session: bool, threads: ThreadPool | None
+        self, app: Flask, environ: dict[str, Any], manage_session: bool, threads: CallPool | None
     ) -> None:
         self.app = app
         self.environ = environ
@@ -110,7 +111,7 @@ class ConnectionSession:
     async def call_blocking(self, function: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
         """Call a function that may block in a thread, within the connection's share of these."""
         if self._threads is None:
-            self._threads = ThreadPool(1, "asyncsock-session")
+            self._threads = CallPool(1, "asyncsock-session")
         if self._store_share is None:
             self._store_share = Share()
         await call_in_thread(self._threads, self._store_share, function, *args, **kwargs)

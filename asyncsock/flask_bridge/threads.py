@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import os
 import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from contextvars import Context, copy_context
 from typing import Any, ParamSpec, TypeVar
-
-from asgiref.sync import SyncToAsync
 
 from ..engine.log_lines import LogLines
 
@@ -56,7 +51,6 @@ class ThreadPool(Executor):
         self._sleeping: list[threading.Lock] = []  # what each idle thread waits to acquire
         self._waking = False  # whether a thread has been woken or made that has not looked for work yet
         self._shut_down = False
-        self._results: Results | None = None
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Run `fn(*args, **kwargs)` in a thread, and return the future of its result.
@@ -68,12 +62,13 @@ class ThreadPool(Executor):
         self.start(_Call(future, fn, args, kwargs))
         return future
 
-    def start(self, job: Job, share: Share | None = None) -> None:
+    def start(self, job: Job, share: Share | None = None, *, wake: bool = True) -> None:
         """Run `job()` in a thread, with no future: what it returns is dropped, what it raises is logged.
 
         Args:
             job: What to run.
             share: The share of the client that it is for. Jobs for no client share with nobody.
+            wake: Whether to wake a thread for it, if need be. If not, call `wake` soon.
 
         Raises:
             RuntimeError: the pool is shut down, or not one thread can be started.
@@ -83,22 +78,22 @@ class ThreadPool(Executor):
                 raise RuntimeError("the thread pool is shut down")
             if share is None:
                 share = Share()
-            if not self._waking and share.running < self._free:
+            if (wake or not self._threads) and not self._waking and share.running < self._free:
                 self._wake_thread()
             if not share.jobs:
                 self._waiting.append(share)
             share.jobs.append(job)
 
+    def wake(self) -> None:
+        """Wake a thread if there is a job that may begin."""
+        with self._lock:
+            if self._waiting and not self._waking and self._next() is not None:
+                self._wake_thread()
+
     def load(self) -> tuple[int, int]:
         """How many threads run a job now, and how many jobs wait for one."""
         with self._lock:
             return self._max_workers - self._free, sum([len(share.jobs) for share in self._waiting])
-
-    def results(self, loop: asyncio.AbstractEventLoop) -> Results:
-        """The `Results` that hand jobs' results to an event loop."""
-        if self._results is None or self._results.loop is not loop:
-            self._results = Results(loop)
-        return self._results
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take no more work, and end the threads when the waiting work is done.
@@ -211,137 +206,6 @@ class Share:
     def __init__(self) -> None:
         self.jobs: list[Job] = []
         self.running = 0
-
-
-class Results:
-    """Hands what jobs return to the futures that wait for it on an event loop; wakes it once for many."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
-        self._waiting: deque[tuple[asyncio.Future[Any], Any, BaseException | None]] = deque()
-        self._woken = False
-
-    def put(self, future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
-        """Settle a future of the loop's, from any thread."""
-        self._waiting.append((future, result, error))
-        if not self._woken:
-            self._woken = True
-            self.loop.call_soon_threadsafe(self._settle)
-
-    def _settle(self) -> None:
-        self._woken = False  # before the last look, so that whatever comes after it wakes the loop again
-        while self._waiting:
-            _settle(*self._waiting.popleft())
-
-
-# Seconds of head start that a function has before the next handler. It is Python's switch interval: a thread
-# that lost the interpreter lock on its first lines has it again by then.
-HEAD_START = 0.005
-
-
-class Beginning:
-    """Whether a function that was given to a thread has begun, and the wait for it.
-
-    The threads of a pool begin in any order. So each handler of a connection waits for the beginning of the
-    function before it, and all of them start in the order in which their events came.
-
-    The thread tells the event loop only if somebody waits.
-    """
-
-    __slots__ = ("_loop", "_over", "_started", "_waiting")
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._started: float | None = None  # by the loop's clock
-        self._over = False  # whether it has ended, or had its head start
-        self._waiting: deque[asyncio.Future[None]] = deque()
-
-    @property
-    def begun(self) -> bool:
-        """Whether it has certainly begun, and all who waited for that have continued."""
-        return self._over and not self._waiting
-
-    def begin(self) -> None:
-        """Note, in the thread, that the function begins."""
-        self._started = self._loop.time()
-        if self._waiting:
-            self._loop.call_soon_threadsafe(self._after_head_start)
-
-    def end(self) -> None:
-        """Note, on the loop, that the function has ended or will not begin."""
-        self._over = True
-        self._wake_first()
-
-    async def wait(self) -> None:
-        """Wait, on the loop, until it has begun. Those who wait continue in the order in which they came."""
-        turn = self._loop.create_future()
-        self._waiting.append(turn)
-        if (
-            len(self._waiting) == 1 and self._started is not None
-        ):  # if it has not begun, its thread sees that somebody waits
-            self._after_head_start()
-        try:
-            await turn
-        finally:
-            self._waiting.remove(turn)
-            if self._over:
-                self._wake_first()
-
-    def _after_head_start(self) -> None:
-        assert self._started is not None
-        self._loop.call_at(self._started + HEAD_START, self.end)
-
-    def _wake_first(self) -> None:
-        if self._waiting:
-            _settle(self._waiting[0], None, None)
-
-
-async def call_in_thread(
-    pool: ThreadPool, share: Share, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
-) -> T:
-    """Call a function in the pool for a client, in a copy of the current contextvars, and return its result.
-
-    It sets in the thread what `asgiref.sync_to_async` sets there, so that coroutines that the function gives
-    to ``async_to_sync`` (as Flask does with async functions) run on this event loop. asgiref's own wrapper
-    costs several times as much as the rest of a call.
-    """
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[T] = loop.create_future()
-    context = copy_context()
-    results = pool.results(loop)
-
-    def job() -> None:
-        local = SyncToAsync.threadlocal
-        if getattr(local, "main_event_loop", None) is not loop:
-            local.main_event_loop = loop
-            local.main_event_loop_pid = os.getpid()
-        try:
-            result = context.run(function, *args, **kwargs)
-        except BaseException as error:
-            results.put(future, None, error)
-        else:
-            results.put(future, result, None)
-
-    pool.start(job, share)
-    return await future
-
-
-def adopt(context: Context) -> None:
-    """Set the contextvars to what they are in a context."""
-    for variable, value in context.items():
-        if variable.get(None) is not value:
-            variable.set(value)
-
-
-def _settle(future: asyncio.Future[T], result: Any, error: BaseException | None) -> None:
-    if future.done():  # cancelled meanwhile
-        return
-    if isinstance(error, StopIteration):  # futures and coroutines refuse it
-        future.set_exception(RuntimeError(f"{error!r} was raised"))
-    elif error is None:
-        future.set_result(result)
-    else:
-        future.set_exception(error)
 
 
 class _Call:

@@ -14,7 +14,7 @@ from flask import current_app, g, session
 from flask.sessions import SecureCookieSessionInterface, SessionInterface, SessionMixin
 
 from asyncsock.flask_bridge.context import ConnectionContext
-from asyncsock.flask_bridge.threads import ThreadPool
+from asyncsock.flask_bridge.thread_calls import CallPool
 from tests.support.replayed_contexts import (
     both_kinds,
     environ,
@@ -280,7 +280,7 @@ async def test_what_blocks_after_the_events_of_one_connection_does_not_hold_anot
         async with event(connection, message):
             session["x"] = 1
 
-    with ThreadPool(4) as pool:
+    with CallPool(4) as pool:
         slow, quick = [
             ConnectionContext(app, environ(), manage_session=False, threads=pool) for _ in range(2)
         ]
@@ -295,7 +295,7 @@ async def test_what_blocks_after_the_events_of_one_connection_does_not_hold_anot
 
 
 async def test_a_store_is_asked_in_the_threads_that_were_given(app: flask.Flask, store: Store) -> None:
-    with ThreadPool(1) as pool:
+    with CallPool(1) as pool:
         ident = pool.submit(threading.get_ident).result()
         async with event(ConnectionContext(app, environ(), manage_session=False, threads=pool)):
             session["x"] = 1

@@ -290,6 +290,23 @@ def test_clients_take_turns_and_each_clients_jobs_begin_in_their_order() -> None
     assert begun == ["a0", "b0", "c0", "a1", "b1", "a2", "b2", "a3"]
 
 
+def test_jobs_that_wake_no_thread_wait_for_a_call_of_wake_or_for_a_thread_that_is_awake(
+    pool: ThreadPool,
+) -> None:
+    pool.submit(int).result(TIMEOUT)
+    wait_until_idle(pool)
+    begun = threading.Event()
+    pool.start(begun.set, wake=False)
+    assert pool.load() == (0, 1)
+    pool.wake()
+    assert begun.wait(TIMEOUT)
+    again, hold = threading.Event(), threading.Event()
+    pool.start(functools.partial(hold.wait, TIMEOUT))
+    pool.start(again.set, wake=False)
+    hold.set()
+    assert again.wait(TIMEOUT)
+
+
 def test_no_job_for_a_client_is_lost_when_jobs_are_given_from_many_threads() -> None:
     begun: dict[str, list[int]] = {client: [] for client in CLIENTS}
     with ThreadPool(4) as pool:

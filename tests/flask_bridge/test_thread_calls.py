@@ -1,0 +1,147 @@
+"""Calls that an event loop makes in threads."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import gc
+import threading
+import weakref
+from collections.abc import Iterator
+
+import flask
+import pytest
+
+from asyncsock import SocketIO, emit
+from asyncsock.flask_bridge.thread_calls import CallPool, call_in_thread
+from asyncsock.flask_bridge.threads import Share
+from tests.support.flask_programs import request
+from tests.support.raw_clients import within
+from tests.support.socketio_in_process import connected, until
+
+TIMEOUT = 10.0
+
+
+@pytest.fixture
+def pool() -> Iterator[CallPool]:
+    pool = CallPool(4, "worker")
+    yield pool
+    pool.shutdown()
+
+
+async def test_a_call_returns_its_result_or_raises_its_error(pool: CallPool) -> None:
+    assert await call_in_thread(pool, Share(), divmod, 7, 2) == (3, 1)
+    assert await call_in_thread(pool, Share(), int, "ff", base=16) == 255
+    with pytest.raises(ZeroDivisionError):
+        await call_in_thread(pool, Share(), divmod, 1, 0)
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        await call_in_thread(pool, Share(), next, iter(()))
+
+
+async def test_a_call_sees_the_contextvars_of_its_caller_and_changes_them_for_itself(pool: CallPool) -> None:
+    variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable")
+    variable.set("mine")
+
+    def change() -> str:
+        seen = variable.get()
+        variable.set("its own")
+        return seen
+
+    assert await call_in_thread(pool, Share(), change) == "mine"
+    assert variable.get() == "mine"
+
+
+async def test_the_calls_of_a_tick_wake_a_thread_at_its_end(pool: CallPool) -> None:
+    await call_in_thread(pool, Share(), int)
+    await within(until(lambda: pool._sleeping))
+    calls = [pool.call(Share(), contextvars.copy_context(), int, str(number)) for number in range(20)]
+    assert pool.load() == (0, 20)
+    assert await asyncio.gather(*calls) == list(range(20))
+
+
+async def test_calls_that_block_run_beside_each_other(pool: CallPool) -> None:
+    together = threading.Barrier(4)
+    calls = [call_in_thread(pool, Share(), together.wait, TIMEOUT) for _ in range(4)]
+    assert sorted(await within(asyncio.gather(*calls))) == [0, 1, 2, 3]
+
+
+async def test_no_result_is_lost_when_many_threads_bring_them(pool: CallPool) -> None:
+    async def client() -> list[int]:
+        share = Share()
+        return [await call_in_thread(pool, share, int, number) for number in range(500)]
+
+    assert await asyncio.gather(*[client() for _ in range(20)]) == [list(range(500))] * 20
+
+
+async def test_a_call_whose_caller_has_given_up_is_made_and_its_result_dropped(pool: CallPool) -> None:
+    begun, release = threading.Event(), threading.Event()
+
+    def block() -> None:
+        begun.set()
+        release.wait(TIMEOUT)
+
+    call = asyncio.ensure_future(call_in_thread(pool, Share(), block))
+    await within(until(begun.is_set))
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    release.set()
+    assert await call_in_thread(pool, Share(), int, "1") == 1
+
+
+async def test_calls_are_refused_after_the_end(pool: CallPool) -> None:
+    await call_in_thread(pool, Share(), int)
+    pool.shutdown()
+    with pytest.raises(RuntimeError, match="shut down"):
+        await call_in_thread(pool, Share(), int)
+
+
+def test_a_pool_serves_one_event_loop_after_the_other(pool: CallPool) -> None:
+    async def call() -> int:
+        return await call_in_thread(pool, Share(), int, "5")
+
+    assert [asyncio.run(call()) for _ in range(3)] == [5, 5, 5]
+
+
+async def test_nothing_of_a_finished_call_is_kept(pool: CallPool) -> None:
+    class Thing:
+        pass
+
+    def fail(thing: Thing) -> None:
+        raise ValueError("no luck")
+
+    thing = Thing()
+    gone = weakref.ref(thing)
+    await call_in_thread(pool, Share(), repr, thing)
+    with pytest.raises(ValueError):
+        await call_in_thread(pool, Share(), fail, thing)
+    del thing
+    await within(until(lambda: len(pool._sleeping) == len(pool._threads)))
+    gc.collect()
+    assert gone() is None
+
+
+async def test_a_handler_is_acknowledged_after_what_it_has_emitted_while_many_run() -> None:
+    socketio = SocketIO(flask.Flask("program"))
+
+    @socketio.on("count")
+    def count(number: int) -> int:
+        for part in range(3):
+            emit("part", (number, part))
+            emit("part", (number, part), to=request.sid)
+        return number
+
+    async def ask() -> None:
+        async with connected(socketio.server) as client:
+            for number in range(30):
+                client.send(f'42{number}["count",{number}]')
+            packets = [await within(client.receive()) for _ in range(30 * 7)]
+        for number in range(30):
+            of_number = [
+                packet for packet in packets if packet.startswith((f'42["part",{number},', f"43{number}["))
+            ]
+            parts = [f'42["part",{number},{part}]' for part in (0, 0, 1, 1, 2, 2)]
+            assert of_number == [*parts, f"43{number}[{number}]"]
+
+    await asyncio.gather(*[ask() for _ in range(8)])
+    socketio.server.threads.shutdown()
