@@ -64,6 +64,9 @@ PARTS: dict[type, tuple[str, ...]] = {
 }
 
 _new = object.__new__
+# Here, because the compiler takes an imported name for a module, and makes a method object for each call.
+_set_app, _reset_app = _cv_app.set, _cv_app.reset
+_set_request, _reset_request = _cv_request.set, _cv_request.reset
 
 
 def check_parts() -> None:
@@ -131,13 +134,13 @@ class ReplayedContext(RequestContext):
         if current is None or current.app is not self.app:
             app_context = self.app.app_context()
             app_context.push()
-        self._cv_tokens.append((_cv_request.set(self), app_context))
+        self._cv_tokens.append((_set_request(self), app_context))
 
     def enter(self) -> None:
         """Begin the event: push both contexts, and open a session that must be open."""
         app_context = self.app_context  # as in `bind`
-        app_context._cv_tokens = [_cv_app.set(app_context)]
-        self._cv_tokens = [(_cv_request.set(self), app_context)]
+        app_context._cv_tokens = [_set_app(app_context)]
+        self._cv_tokens = [(_set_request(self), app_context)]
         if appcontext_pushed.receivers or self.connection.session_blocks:
             self._begin()
 
@@ -172,12 +175,12 @@ class ReplayedContext(RequestContext):
             if always:
                 self.request.close()
         finally:
-            _cv_request.reset(self._cv_tokens.pop()[0])
+            _reset_request(self._cv_tokens.pop()[0])
             try:
                 if always or app.teardown_appcontext_funcs or appcontext_tearing_down.receivers:
                     app.do_teardown_appcontext(error)
             finally:
-                _cv_app.reset(self.app_context._cv_tokens.pop())
+                _reset_app(self.app_context._cv_tokens.pop())
         if appcontext_popped.receivers:
             appcontext_popped.send(app, _async_wrapper=app.ensure_sync)
 
@@ -185,13 +188,13 @@ class ReplayedContext(RequestContext):
         """Make both contexts the current ones, without anything else that `enter` does."""
         # Flask sees from the number of tokens whether a pop is the last one.
         app_context = self.app_context
-        app_context._cv_tokens = [_cv_app.set(app_context)]
-        self._cv_tokens = [(_cv_request.set(self), app_context)]
+        app_context._cv_tokens = [_set_app(app_context)]
+        self._cv_tokens = [(_set_request(self), app_context)]
 
     def unbind(self) -> None:
         """Undo `bind`."""
-        _cv_request.reset(self._cv_tokens.pop()[0])
-        _cv_app.reset(self.app_context._cv_tokens.pop())
+        _reset_request(self._cv_tokens.pop()[0])
+        _reset_app(self.app_context._cv_tokens.pop())
 
 
 class ConnectionContext(ConnectionSession):
