@@ -88,7 +88,16 @@ check_parts()
 
 
 class _AppContext(AppContext):
+    """The application context of one event. Slots are quicker than a dictionary, also to make."""
+
+    __slots__ = ("_token", "app")
     __init__ = object.__init__  # they are made from parts
+    app: Flask
+    _token: Any  # from the context variable, during the event
+
+    @cached_property
+    def _cv_tokens(self) -> list[Any]:  # for Flask's own push and pop
+        return [] if self._token is None else [self._token]
 
     @cached_property
     def g(self) -> Any:
@@ -102,11 +111,16 @@ class _AppContext(AppContext):
 class ReplayedContext(RequestContext):
     """The request context of one event. Its parts are made when they are first used."""
 
+    __slots__ = ("_cv_tokens", "_session", "_token", "app", "app_context", "connection", "request")
     __init__ = object.__init__  # they are made from parts
     connection: ConnectionContext
+    app: Flask
     app_context: _AppContext
+    request: Request
     flashes: list[tuple[str, str]] | None = None
-    _session: SessionMixin | None = None
+    _session: SessionMixin | None
+    _token: Any  # from the context variable, during the event
+    _cv_tokens: Any  # the list that Flask's pop needs, once this has been pushed again
 
     @cached_property
     def _after_request_functions(self) -> list[Any]:
@@ -125,7 +139,9 @@ class ReplayedContext(RequestContext):
     def copy(self) -> ReplayedContext:
         """For `copy_current_request_context`: the same request and session, to be pushed elsewhere."""
         context: ReplayedContext = ReplayedContext()
-        context.__dict__.update(self.__dict__, flashes=None, _after_request_functions=[], _cv_tokens=[])
+        context.app, context.request, context.connection = self.app, self.request, self.connection
+        context.app_context, context._session = self.app_context, self._session
+        context._cv_tokens = []
         return context
 
     def push(self) -> None:
@@ -134,13 +150,16 @@ class ReplayedContext(RequestContext):
         if current is None or current.app is not self.app:
             app_context = self.app.app_context()
             app_context.push()
+        if self._cv_tokens is None:
+            # Flask sees from the number of tokens whether a pop is the last one.
+            self._cv_tokens = [] if self._token is None else [(self._token, self.app_context)]
         self._cv_tokens.append((_set_request(self), app_context))
 
     def enter(self) -> None:
         """Begin the event: push both contexts, and open a session that must be open."""
         app_context = self.app_context  # as in `bind`
-        app_context._cv_tokens = [_set_app(app_context)]
-        self._cv_tokens = [(_set_request(self), app_context)]
+        app_context._token = _set_app(app_context)
+        self._token = _set_request(self)
         if appcontext_pushed.receivers or self.connection.session_blocks:
             self._begin()
 
@@ -167,34 +186,37 @@ class ReplayedContext(RequestContext):
         app, always = self.app, connection._overrides
         if error is not None and app.should_ignore_error(error):
             error = None
-        if len(self._cv_tokens) > 1:
-            return self.pop(error)  # stream_with_context still uses it, and pops last
+        if self._cv_tokens:
+            if len(self._cv_tokens) > 1:
+                return self.pop(error)  # stream_with_context still uses it, and pops last
+            self._cv_tokens.pop()
         try:
             if always or app.teardown_request_funcs or request_tearing_down.receivers:
                 app.do_teardown_request(error)
             if always:
                 self.request.close()
         finally:
-            _reset_request(self._cv_tokens.pop()[0])
+            _reset_request(self._token)
+            self._token = None
             try:
                 if always or app.teardown_appcontext_funcs or appcontext_tearing_down.receivers:
                     app.do_teardown_appcontext(error)
             finally:
-                _reset_app(self.app_context._cv_tokens.pop())
+                _reset_app(self.app_context._token)
+                self.app_context._token = None
         if appcontext_popped.receivers:
             appcontext_popped.send(app, _async_wrapper=app.ensure_sync)
 
     def bind(self) -> None:
         """Make both contexts the current ones, without anything else that `enter` does."""
-        # Flask sees from the number of tokens whether a pop is the last one.
         app_context = self.app_context
-        app_context._cv_tokens = [_set_app(app_context)]
-        self._cv_tokens = [(_set_request(self), app_context)]
+        app_context._token = _set_app(app_context)
+        self._token = _set_request(self)
 
     def unbind(self) -> None:
         """Undo `bind`."""
-        _reset_request(self._cv_tokens.pop()[0])
-        _reset_app(self.app_context._cv_tokens.pop())
+        _reset_request(self._token)
+        _reset_app(self.app_context._token)
 
 
 class ConnectionContext(ConnectionSession):
@@ -262,6 +284,7 @@ class ConnectionContext(ConnectionSession):
         app_context.app = context.app = self.app
         context.request = request
         context.connection = self
+        context._session = context._cv_tokens = context._token = app_context._token = None
         return context
 
     def _prepare(self) -> dict[str, Any]:
