@@ -106,8 +106,8 @@ class Dispatcher:
         """
         connection = self._connections[session.sid]
         packet = None
-        if self._is_json and message[:2] == "42" and connection.partial is None:
-            packet = decode_usual_event(message)  # type: ignore[arg-type]
+        if self._is_json and isinstance(message, str) and connection.partial is None:
+            packet = decode_usual_event(message)
         if packet is None:
             packet = self._decode_any(connection, message)
             if packet is None:

@@ -28,8 +28,24 @@ class Route:
     __slots__ = ()
     kind = "function"
 
+    def __call__(self, *args: Any) -> Any:
+        """Run the handler with the arguments that python-socketio passes; an awaitable of its result."""
+        raise NotImplementedError
+
     def run_event(self, connection: Connection, sid: str, packet: Incoming) -> Coroutine[Any, Any, None]:
         """Run the handler of an event and acknowledge it; never raises what the handler does."""
+        raise NotImplementedError
+
+
+class RoutedNamespace:
+    """A class-based namespace whose methods run as routes."""
+
+    def trigger_event(self, event: str, *args: Any) -> Any:
+        """Handle an event, as python-socketio's namespaces do."""
+        raise NotImplementedError
+
+    def _route_to(self, event: str) -> Route | None:
+        """The route to the method for an event; None if `trigger_event` decides what is done with it."""
         raise NotImplementedError
 
 
@@ -57,49 +73,59 @@ class Routes:
             namespace: Its namespace.
             args: The sid and the arguments of the event.
         """
+        found = self._find(event, namespace)
+        return None if found is None else (found[0], (*found[1], *args))
+
+    def _find(self, event: str, namespace: str) -> tuple[Handler, tuple[str, ...]] | None:
+        """The handler of an event and what it gets before the sid."""
         server = self._server
         registered = self._handlers.get(namespace)
         if registered is not None:
             if event != ANY and event in registered:
-                return registered[event], args
+                return registered[event], ()
             if event not in server.reserved_events and ANY in registered:
-                return registered[ANY], (event, *args)
+                return registered[ANY], (event,)
         registered = self._handlers.get(ANY)
         if registered is not None:
             if event != ANY and event in registered:
-                return registered[event], (namespace, *args)
+                return registered[event], (namespace,)
             if event not in server.reserved_events and ANY in registered:
-                return registered[ANY], (event, namespace, *args)
-        owner, args = server._get_namespace_handler(namespace, args)
+                return registered[ANY], (event, namespace)
+        owner, before = server._get_namespace_handler(namespace, ())
         if owner is None:
             return None
+        if isinstance(owner, RoutedNamespace):
+            route = owner._route_to(event)
+            if route is not None:
+                return route, before
+            return owner.trigger_event, (event, *before)
         if type(owner).trigger_event is not AsyncNamespace.trigger_event:
-            return owner.trigger_event, (event, *args)
+            return owner.trigger_event, (event, *before)
         method = getattr(owner, f"on_{event}", None)
-        return (method, args) if callable(method) else None
+        return (method, before) if callable(method) else None
 
     def run_event(
         self, connection: Connection, sid: str, packet: Incoming
     ) -> Coroutine[Any, Any, None] | None:
         """A coroutine that runs the handler of an event and acknowledges it; None if there is no handler."""
-        data = packet.data
+        data: list[Any] = packet.data
         event = data[0]
         registered = self._handlers.get(packet.namespace)
         handler = registered.get(event) if registered is not None else None
-        if handler is not None and event != ANY:  # the result of `find`, without a call
-            if isinstance(handler, Route):
-                return handler.run_event(connection, sid, packet)
-            return self._run_handler(handler, (sid, *data[1:]), connection, sid, packet)
-        found = self.find(event, packet.namespace, (sid, *data[1:]))
-        if found is None:
-            return None
-        handler, args = found
+        before: tuple[str, ...] = ()
+        if handler is None or event == ANY:  # otherwise it is the result of `_find`, without a call
+            found = self._find(event, packet.namespace)
+            if found is None:
+                return None
+            handler, before = found
         if isinstance(handler, Route):
             return handler.run_event(connection, sid, packet)
-        return self._run_handler(handler, args, connection, sid, packet)
+        args = data.copy()
+        args[0] = sid
+        return self._run_handler(handler, [*before, *args] if before else args, connection, sid, packet)
 
     async def _run_handler(
-        self, handler: Handler, args: tuple[Any, ...], connection: Connection, sid: str, packet: Incoming
+        self, handler: Handler, args: list[Any], connection: Connection, sid: str, packet: Incoming
     ) -> None:
         """Run a handler that has python-socketio's arguments: a coroutine function or a function."""
         acknowledgements = self._acknowledgements

@@ -41,27 +41,34 @@ def decode_usual_event(message: str) -> Incoming | None:
     """Decode what clients send most, or leave it to `JSONCodec.decode`, which takes longer.
 
     Args:
-        message: A message of the engine that begins with ``'42'``: an event.
+        message: A text message of the engine.
 
     Returns:
-        An event of the main namespace with a name that `check_shape` allows; None for everything else.
+        An event without attachments, with a name that `check_shape` allows; None for everything else.
     """
-    if len(message) > SHALLOW and _may_be_deep(message):
+    if not message.startswith("42") or (len(message) > SHALLOW and _may_be_deep(message)):
         return None
     start = message.find("[")
-    id = None
+    namespace, id = "/", None
     if start != 2:
-        digits = message[2:start]
-        if start < 0 or start > 2 + ID_DIGITS or not (digits.isascii() and digits.isdigit()):
+        if start < 0:
             return None
-        id = int(digits)
+        digits = message[2:start]
+        if digits.startswith("/"):
+            namespace, comma, digits = digits.partition(",")
+            if not comma or "?" in namespace:
+                return None
+        if digits:
+            if len(digits) > ID_DIGITS or not (digits.isascii() and digits.isdigit()):
+                return None
+            id = int(digits)
     try:
         data = decode_json(message[start:])
     except NOT_DECODED:
         return None
     if not data or type(data[0]) is not str or data[0] in RESERVED_EVENTS:
         return None
-    return Incoming(EVENT, "/", id, data)
+    return Incoming(EVENT, namespace, id, data)
 
 
 class JSONCodec:
@@ -100,12 +107,15 @@ class JSONCodec:
 
     def acknowledge(self, namespace: str, id: int, result: Any) -> list[Packet]:
         arguments = event_arguments(result)
-        if self.encode is not encode_json or namespace != "/":
+        if self.encode is not encode_json:
             return self.assemble(ACK, namespace, self.encode(arguments), id)
         try:  # `encode` and `assemble` in one, for the common case
-            return [text_packet(b"43%d%b" % (id, orjson.dumps(arguments, None, OPTIONS)))]
+            data = orjson.dumps(arguments, None, OPTIONS)
         except TypeError:
             return self.assemble(ACK, namespace, encode_json_slowly(arguments), id)
+        if namespace == "/":
+            return [text_packet(b"43%d%b" % (id, data))]
+        return [text_packet(b"43%b,%d%b" % (namespace.encode(), id, data))]
 
     def decode(self, message: str | bytes) -> Incoming:
         if isinstance(message, bytes):

@@ -169,7 +169,7 @@ class Session:
         if not self.is_open:
             return
         self.heard = True
-        kind = message[:1]
+        kind = message[0] if message else ""
         if kind == "4" or isinstance(message, bytes):
             if self._rate is not None:
                 self._rate.count(self)

@@ -10,14 +10,15 @@ from socketio.base_namespace import BaseServerNamespace
 
 from ..engine.awaitables import SENT, Sent
 from ..engine.tasks import CANCELLATIONS
+from ..routes import Route, RoutedNamespace
 from ..types import Handler
 from ..user_session import UserSession
 from .errors import ErrorHandlers
-from .routes import InlineRoute, is_coroutine, make_route, run_function
+from .routes import FlaskRoute, InlineRoute, is_coroutine, make_route, run_function
 from .sender import Sender
 
 
-class Namespace(BaseServerNamespace):
+class Namespace(RoutedNamespace, BaseServerNamespace):
     """The handlers of a namespace as the methods of a class.
 
     The method ``on_name``, a coroutine function or a function, handles the event ``name``. If there is a
@@ -40,7 +41,7 @@ class Namespace(BaseServerNamespace):
     def __init__(self, namespace: str | None = None) -> None:
         super().__init__(namespace)
         self.socketio = None  # type: ignore[assignment] # until it is registered
-        self._wrapped: dict[str, Handler] = {}
+        self._routes: dict[str, FlaskRoute] = {}
 
     def is_asyncio_based(self) -> bool:
         """True, as in python-socketio's namespaces for asyncio."""
@@ -48,7 +49,7 @@ class Namespace(BaseServerNamespace):
 
     def _set_socketio(self, socketio: Sender) -> None:
         self.socketio = socketio
-        self._wrapped.clear()
+        self._routes.clear()
         if self._dispatches_in_threads:
             self.trigger_event = self._trigger_in_thread  # type: ignore[method-assign]
 
@@ -68,16 +69,24 @@ class Namespace(BaseServerNamespace):
             event: The name of the event.
             *args: For ``'*'`` the namespace; the sid; what came with the event.
         """
-        wrapped = self._wrapped.get(event)
-        if wrapped is None:
-            in_thread = self._dispatches_in_threads
-            method: Any = getattr(self, f"on_{event}", None)
-            if not callable(method):
-                return None if in_thread else SENT
-            make = InlineRoute if in_thread else make_route
-            errors = _NamespaceErrors(self)
-            wrapped = self._wrapped[event] = make(self.socketio.server, method, event, self.namespace, errors)
-        return wrapped(*args)
+        route = self._routes.get(event) or self._make_route(event)
+        if route is None:
+            return None if self._dispatches_in_threads else SENT
+        return route(*args)
+
+    def _route_to(self, event: str) -> Route | None:
+        if type(self).trigger_event is not Namespace.trigger_event:
+            return None
+        return self._routes.get(event) or self._make_route(event)
+
+    def _make_route(self, event: str) -> FlaskRoute | None:
+        method: Any = getattr(self, f"on_{event}", None)
+        if not callable(method):
+            return None
+        make = InlineRoute if self._dispatches_in_threads else make_route
+        route = make(self.socketio.server, method, event, self.namespace, _NamespaceErrors(self))
+        self._routes[event] = route
+        return route
 
     def _trigger_in_thread(self, event: str, *args: Any) -> Any:
         server, namespace = self.socketio.server, self.namespace

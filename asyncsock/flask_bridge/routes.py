@@ -69,7 +69,6 @@ class FlaskRoute(Route):
         self._any_namespace = namespace == ANY
 
     def __call__(self, *args: Any) -> Any:
-        """Run the handler with the arguments that python-socketio passes; an awaitable of its result."""
         event, namespace = self.message, self.namespace
         if self._any_event:
             event, *args = args  # type: ignore[assignment]

@@ -112,6 +112,8 @@ anything = (
 @example(['42["disconnect"]', '42["echo"]'])
 @example(['42[["echo"]]', '42["echo"]'])
 @example(['42["echo",' + "[" * 300 + "]" * 300 + "]", '42["echo"]'])
+@example(["42/chat,1", '42/chat,"', "421", '42["echo"]'])
+@example(['42/chat,1["one",2]', '42/chat,/chat,["one"]', '42/[,["one"]', '42/,1["echo"]'])
 @example(['42["leave"]', '42["echo"]', TURN, '42["echo"]'])
 def test_decoding_quickly_changes_nothing(messages: list[str | bytes]) -> None:
     for before in ([], [TURN], [TURN] * 4):  # the client not yet connected, connecting, connected
@@ -125,7 +127,9 @@ def test_decoding_quickly_changes_nothing(messages: list[str | bytes]) -> None:
         ('421["echo",1]', True),
         ('42["echo","' + "x" * 10_000 + '"]', True),
         ('42["unknown"]', True),
-        ('42/chat,["echo"]', False),
+        ('42/chat,["echo"]', True),
+        ('42/chat,1["echo"]', True),
+        ('42/chat?x=1,["echo"]', False),
         (f'42{2**53 - 1}["echo"]', False),
         ("41", False),
     ],
