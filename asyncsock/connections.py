@@ -214,10 +214,11 @@ class Connector:
             session = connection.session
             if self._server.eio.core.closing:  # another process can do it
                 session.close(SERVER_DISCONNECT, SERVICE_RESTART)
-            self.recoveries.add("new")
-            self._server.logger.debug("a client of session %s could not be recovered", session.sid)
-            if claim is not None and self._recovery is not None:
-                self._recovery.begin_with(connection.clients[namespace], claim)
+            if session.is_open:  # or it has gone, and may well be recovered at its next attempt
+                self.recoveries.add("new")
+                self._server.logger.debug("a client of session %s could not be recovered", session.sid)
+                if claim is not None and self._recovery is not None:
+                    self._recovery.begin_with(connection.clients[namespace], claim)
         await self._connect(connection, namespace, auth)
 
     async def _restore(self, connection: Connection, namespace: str, claim: Claim) -> bool:

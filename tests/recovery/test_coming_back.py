@@ -268,6 +268,17 @@ async def test_of_two_that_claim_the_same_at_once_one_comes_back(
     assert await twin.events() == [["end"]]
 
 
+async def test_a_connection_that_is_lost_while_it_waits_to_be_recovered_is_not_counted_as_a_new_client(
+    server: AsyncServer, guests: Visitors
+) -> None:
+    guest = await guests.come()  # nobody reads there any more, so that nothing answers the probe
+    await guest.begin()
+    await guest.lose()
+    await guest.come()
+    assert guest.recovered
+    assert server._connector.recoveries == {"recovered": 1}
+
+
 # The connect handler
 
 
