@@ -100,6 +100,7 @@ class Cluster:
         self._members.clear()
         self._questions.give_up()
         if self.queue.is_in_touch:  # or nobody would hear it
+            await self.queue.published()  # what is for one process must not come after it
             await self.tell(GOODBYE, Sign())
 
     def _look_later(self) -> None:

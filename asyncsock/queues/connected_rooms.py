@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from ..engine.awaitables import Sent, SentAndWaiting
 from ..rooms import Rooms
 from ..workers.members import make_name
 from . import wire
-from .driver import Driver
+from .driver import Driver, MessageRefused
 from .emitter import Emitter
 from .health import Health
 from .inbox import MAX_BYTES, Handler, Inbox, messages_with
@@ -150,6 +151,12 @@ class ConnectedRooms(Rooms):
             return self._emitter.publish(fields)
         number = self._publisher.put(fields, droppable, inbox)
         return SentAndWaiting(partial(self._publisher.accepted, number))
+
+    async def published(self) -> None:
+        """Wait until the broker has what was published so far, unless it is away."""
+        if self._publisher is not None:
+            with suppress(MessageRefused):  # which has been logged
+                await self._publisher.accepted(self._publisher.last_number)
 
     # Data for one process
 

@@ -61,6 +61,19 @@ async def test_processes_know_each_other_until_they_say_goodbye(url: str, channe
         assert heard.left == [(name, True)]
 
 
+@pytest.mark.parametrize("broker", ["redis", "rabbitmq", "nats", "local"])
+async def test_what_a_process_tells_another_one_alone_comes_before_its_goodbye(
+    broker: str, request: pytest.FixtureRequest, channel: str
+) -> None:
+    url = str(request.getfixturevalue(f"{broker}_broker").url)
+    async with servers(url, channel, 2) as (one, two):
+        heard, name = Heard(one), two.cluster.name
+        two.cluster.tell("word", Word("last"), one.cluster.name)
+        await two.cluster.stop()
+        await eventually(lambda: heard.left == [(name, True)])
+        assert heard.words == [(name, "last")]
+
+
 async def test_a_process_that_falls_silent_is_given_up(url: str, channel: str, quick: None) -> None:
     async with servers(url, channel, 3) as (one, two, three):
         heard = Heard(one)
