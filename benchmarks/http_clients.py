@@ -123,10 +123,21 @@ def post(path: str, body: bytes) -> bytes:
     )
 
 
-def requests(port: int, connections: int, seconds: float) -> Outcome:
-    """GET / on some connections, each again as soon as it is answered."""
+def requests(
+    port: int, connections: int, seconds: float, path: str = "/", text: bytes = b"world", size: int = 0
+) -> Outcome:
+    """GET a path on some connections, each again as soon as it is answered.
+
+    Args:
+        port: The server's.
+        connections: How many.
+        seconds: How long.
+        path: What to get.
+        text: What is in an answer.
+        size: Bytes of an answer, at least.
+    """
     outcome = Outcome()
-    request = get("/")
+    request = get(path)
     clock = time.perf_counter
     end = clock() + seconds
     busy = connections
@@ -137,7 +148,7 @@ def requests(port: int, connections: int, seconds: float) -> Outcome:
         def answered(body: bytes) -> None:
             nonlocal busy
             now = clock()
-            if connection.status == 200 and b"world" in body:
+            if connection.status == 200 and text in body and len(body) >= size:
                 outcome.latencies.append(now - sent[0])
             else:
                 outcome.errors += 1

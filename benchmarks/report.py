@@ -24,6 +24,8 @@ COLOURS = {
     "floor": "#222222",
     "gunicorn-gthread": "#b279a2",
     "gunicorn-gevent": "#d67195",
+    "granian-wsgi": "#439894",
+    "express": "#83bcb6",
     "a2wsgi": "#bab0ac",
     "wsgi-to-asgi": "#8c6d31",
 }

@@ -19,6 +19,8 @@ from measure import tree
 
 LOGS = Path(__file__).resolve().parent / "results" / "raw"
 START_TIMEOUT = 30.0
+FILE = LOGS / "file.bin"  # for workloads that send one
+FILE_SIZE = 1024 * 1024
 THREADS = 1100  # of Flask-SocketIO's threading mode: each WebSocket holds one
 
 
@@ -92,6 +94,20 @@ PEERS = {
         "gunicorn, gthread", _gunicorn("wsgi_app:app", "--worker-class", "gthread", "--threads", "32")
     ),
     "gunicorn-gevent": Peer("gunicorn, gevent", _gunicorn("wsgi_app:app", "--worker-class", "gevent")),
+    "granian-wsgi": Peer(
+        "granian, WSGI",
+        lambda port: [
+            PEER_PYTHON,
+            "-m",
+            "granian",
+            "--interface",
+            "wsgi",
+            "--port",
+            str(port),
+            "wsgi_app:app",
+        ],
+    ),
+    "express": Peer("Node, express", lambda port: ["node", "express.mjs"]),
     "a2wsgi": Peer("a2wsgi, uvicorn", _uvicorn(PEER_PYTHON, "--factory", "wsgi_app:a2wsgi")),
     "wsgi-to-asgi": Peer(
         "asgiref WsgiToAsgi, uvicorn", _uvicorn(PEER_PYTHON, "--factory", "wsgi_app:wsgi_to_asgi")
@@ -183,7 +199,10 @@ class Server:
         self.name = name
         self.port = free_port()
         self.log = LOGS / f"{name}.log"
-        environ = {**peer.environ, "PORT": str(self.port)}
+        if not FILE.exists():
+            FILE.parent.mkdir(parents=True, exist_ok=True)
+            FILE.write_bytes(os.urandom(FILE_SIZE))
+        environ = {**peer.environ, "PORT": str(self.port), "FILE": str(FILE)}
         if queue is not None:
             environ["QUEUE"] = queue
         self.process = start_process(peer.command(self.port), SERVER_CORE, self.log, environ)
@@ -272,7 +291,7 @@ def versions() -> dict[str, str]:
         "uvloop",
         "gevent",
     )
-    packages += ("simple-websocket", "gunicorn", "a2wsgi", "asgiref")
+    packages += ("simple-websocket", "gunicorn", "granian", "a2wsgi", "asgiref")
     code = f"from importlib.metadata import version\nfor p in {packages!r}: print(p, version(p))"
     found: dict[str, str] = {"asyncsock's Python": sys.version.split()[0]}
     from importlib.metadata import version
@@ -285,7 +304,13 @@ def versions() -> dict[str, str]:
         found[name] = number
     for name, command in (("node", ["node", "--version"]), ("bun", [BUN, "--version"])):
         found[name] = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    for package in ("socket.io", "@socket.io/bun-engine", "@socket.io/redis-adapter", "@socket.io/sticky"):
+    for package in (
+        "socket.io",
+        "express",
+        "@socket.io/bun-engine",
+        "@socket.io/redis-adapter",
+        "@socket.io/sticky",
+    ):
         text = (APPS / "node_modules" / package / "package.json").read_text()
         match = re.search(r'"version": "([^"]+)"', text)
         found[package] = match[1] if match else "?"

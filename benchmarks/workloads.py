@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from clients import CHROMIUM, Swarm, frame, looking_on
 from flooder import FLOODS
@@ -14,11 +15,12 @@ from http_clients import Poller, polling_acknowledgements, requests
 from measure import Meter, Outcome, memory_bytes, settle
 from recovery import come_back
 from redis_queue import Redis
-from servers import OURS, PEERS, Server
+from servers import FILE_SIZE, OURS, PEERS, Server
 from workers import messages, polling, upgrade, upgraded
 
 ALL = ("asyncsock", "python-socketio", "flask-gevent", "flask-threading", "node", "bun")
-WSGI = ("asyncsock", "asyncsock-quiet", "gunicorn-gthread", "gunicorn-gevent", "a2wsgi", "wsgi-to-asgi")
+WSGI = ("asyncsock", "asyncsock-quiet", "gunicorn-gthread", "gunicorn-gevent", "granian-wsgi")
+BRIDGES = ("a2wsgi", "wsgi-to-asgi")
 HOSTILE = ("asyncsock", "asyncsock-websockets", "python-socketio", "node")
 WORKERS = ("asyncsock-workers", "asyncsock-foreign")
 POLLED = (*WORKERS, "node-workers")
@@ -168,10 +170,10 @@ def _memory(server: Server, size: int, seconds: float) -> Outcome:
     return Outcome(operations=size, memory=memory)
 
 
-def _http(server: Server, size: int, seconds: float) -> Outcome:
-    requests(server.port, size, seconds / 5)
+def _http(server: Server, size: int, seconds: float, **answer: Any) -> Outcome:
+    requests(server.port, size, seconds / 5, **answer)
     with Meter(server.pid) as outcome:
-        done = requests(server.port, size, seconds)
+        done = requests(server.port, size, seconds, **answer)
     outcome.operations, outcome.latencies, outcome.errors = done.operations, done.latencies, done.errors
     return outcome
 
@@ -277,7 +279,22 @@ WORKLOADS = [
     Workload("connect-8000", "connect storm, {size} clients", "client", _connect, (8000, 0)),
     Workload("disconnect-8000", "disconnect storm, {size} clients", "client", _disconnect, (8000, 0)),
     Workload("memory", "idle memory, {size} clients", "client", _memory, (4000, 500), fresh=True),
-    Workload("http", "HTTP requests to a Flask view, {size} connections", "request", _http, (32, 32), WSGI),
+    Workload(
+        "http",
+        "HTTP requests to a Flask view, {size} connections",
+        "request",
+        _http,
+        (32, 32),
+        (*WSGI, *BRIDGES, "express"),
+    ),
+    Workload(
+        "send-file",
+        "a file of 1 MB from a Flask view, {size} connections",
+        "request",
+        partial(_http, path="/file", text=b"", size=FILE_SIZE),
+        (8, 8),
+        (*WSGI, "express"),
+    ),
     Workload(
         "queue-1",
         "queue message, bursts of 200, to {size} client",

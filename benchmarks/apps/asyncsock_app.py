@@ -7,7 +7,7 @@ import os
 import time
 from typing import Any
 
-from flask import Flask, request
+from flask import Flask, Response, request, send_file
 
 from asyncsock import SocketIO, emit, join_room
 
@@ -28,6 +28,11 @@ MESSAGE = {"data": "x" * 100}
 @app.get("/")
 def index() -> dict[str, str]:
     return {"hello": "world"}
+
+
+@app.get("/file")
+def file() -> Response:
+    return send_file(os.environ["FILE"])
 
 
 @app.get("/worker")

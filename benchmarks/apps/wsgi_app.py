@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from flask import Flask
+import os
+
+from flask import Flask, Response, send_file
 
 app = Flask(__name__)
 app.config["SECRET_KEY"] = "benchmark"
@@ -11,6 +13,11 @@ app.config["SECRET_KEY"] = "benchmark"
 @app.get("/")
 def index() -> dict[str, str]:
     return {"hello": "world"}
+
+
+@app.get("/file")
+def file() -> Response:
+    return send_file(os.environ["FILE"])
 
 
 def a2wsgi() -> object:
