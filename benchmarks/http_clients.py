@@ -124,7 +124,7 @@ def post(path: str, body: bytes) -> bytes:
 
 
 def requests(
-    port: int, connections: int, seconds: float, path: str = "/", text: bytes = b"world", size: int = 0
+    port: int, connections: int, seconds: float, path: str = "/", text: bytes = b"world", least: int = 0
 ) -> Outcome:
     """GET a path on some connections, each again as soon as it is answered.
 
@@ -134,7 +134,7 @@ def requests(
         seconds: How long.
         path: What to get.
         text: What is in an answer.
-        size: Bytes of an answer, at least.
+        least: How many bytes an answer has at least.
     """
     outcome = Outcome()
     request = get(path)
@@ -148,7 +148,7 @@ def requests(
         def answered(body: bytes) -> None:
             nonlocal busy
             now = clock()
-            if connection.status == 200 and text in body and len(body) >= size:
+            if connection.status == 200 and text in body and len(body) >= least:
                 outcome.latencies.append(now - sent[0])
             else:
                 outcome.errors += 1

@@ -291,7 +291,7 @@ WORKLOADS = [
         "send-file",
         "a file of 1 MB from a Flask view, {size} connections",
         "request",
-        partial(_http, path="/file", text=b"", size=FILE_SIZE),
+        partial(_http, path="/file", text=b"", least=FILE_SIZE),
         (8, 8),
         (*WSGI, "express"),
     ),

@@ -70,6 +70,7 @@ MODULES = {
         "application_json",
         "async_streams",
         "context",
+        "file_sending",
         "handlers",
         "options",
         "running",

@@ -9,25 +9,25 @@ import os
 import threading
 from collections.abc import Awaitable, Callable, Iterable
 from queue import SimpleQueue
-from typing import IO, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from asgiref.sync import SyncToAsync
-from werkzeug import wsgi as werkzeug_wsgi
 
 from ..engine.environ import build_environ
 from ..engine.http import ASGI, Receive, Scope, Send
 from ..engine.log import shown
 from ..engine.tally import Tally
 from ..engine.tasks import CANCELLATIONS
+from ..uvicorn.file_sending import LentSocket, Unread, answering, lend
 from .threads import ThreadPool
 from .view_loop import ViewLoop
+from .wsgi_file import FILE_CHUNK, FileWrapper
 from .wsgi_input import PART_SIZE, ClientDisconnected, RequestBody
 from .wsgi_response import Message, Response, lines, logger
 
 WsgiCallable: TypeAlias = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 VIEW_THREADS = 64
-FILE_CHUNK = 256 * 1024
 # Keys of the environ: whether the request may be handed over; what takes an asynchronous iterable of a body.
 HANDS_OVER = "asyncsock.hands_over"
 STREAMS = "asyncsock.streams"
@@ -96,13 +96,6 @@ class WsgiApp:
     def close(self) -> None:
         """Let idle threads end. Requests that are running go on; new ones fail."""
         self.pool.shutdown(wait=False)
-
-
-class FileWrapper(werkzeug_wsgi.FileWrapper):
-    """`wsgi.file_wrapper`: a file in chunks, large because each is a trip to the event loop."""
-
-    def __init__(self, file: IO[bytes], buffer_size: int = 0) -> None:
-        super().__init__(file, max(buffer_size, FILE_CHUNK))
 
 
 class _Request:
@@ -254,6 +247,11 @@ class _Request:
         # If there is a body, asking for it earlier would tell the client to send it (100 Continue).
         self.watch_client()
 
+    async def lend(self, cycle: Any, response: Response) -> LentSocket | None:
+        """Send the head of a response, and let the thread have the socket."""
+        await self.send(response.head())
+        return await lend(cycle)
+
     async def stream(self, response: Response) -> None:
         """Send the body in another task, which is cancelled when the client leaves."""
         self.body_ended = True  # nobody reads the request's any more: what still comes of it is dropped
@@ -340,11 +338,36 @@ class _Request:
             environ["wsgi.input"] = self.body.buffered()
         result = self.app(environ, response.start_response)
         try:
-            response.respond(result)
+            if not self.send_file(response, result):
+                response.respond(result)
         finally:
             close = getattr(result, "close", None)
             if close is not None:
                 close()
+
+    def send_file(self, response: Response, result: Iterable[bytes]) -> bool:
+        """Send a large file past the event loop, and return whether that could be."""
+        if type(result) is not FileWrapper or response.unsent <= FILE_CHUNK:
+            return False
+        cycle, part = answering(self.send), result.part(response.unsent)
+        if cycle is None or part is None:
+            return False
+        lent: LentSocket | None = self.ask(self.lend, cycle, response)
+        if lent is None:
+            return False
+        try:
+            if not lent.send(*part):
+                return False
+        except Unread as error:
+            if lines.allow("unread files"):
+                logger.warning("The client of %s was cut off: %s", self, error)
+            raise ClientDisconnected() from None
+        except (ConnectionError, TimeoutError):
+            raise ClientDisconnected() from None
+        finally:
+            lent.close()
+        response.sent()
+        return True
 
     def send_and_wait(self, messages: list[Message]) -> None:
         """Send a piece of the response, and return when the server has taken it."""

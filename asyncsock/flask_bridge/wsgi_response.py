@@ -120,6 +120,22 @@ class Response:
             self._check_end()
             self.end()
 
+    @property
+    def unsent(self) -> int:
+        """Bytes of a body whose length is known, and of which nothing has been sent; 0 for others."""
+        return 0 if self.headers_sent or self._left is None else self._left
+
+    def head(self) -> Message:
+        """The first message of the response. The application has called `start_response`."""
+        assert self._start is not None
+        self.headers_sent = True
+        return self._start
+
+    def sent(self) -> None:
+        """Note that the body has been sent by other means."""
+        self._left = 0
+        self.end()
+
     async def stream(self, send: Callable[[Message], Awaitable[None]]) -> None:
         """Send the rest, on the event loop. The headers go first, as the body may begin much later.
 
