@@ -11,7 +11,12 @@ from asyncsock import SocketIO, emit
 
 app = Flask(__name__)
 socketio = SocketIO(
-    app, message_queue=os.environ["QUEUE"], channel="measured", metrics=True, max_buffered_bytes=50_000
+    app,
+    message_queue=os.environ["QUEUE"],
+    channel="measured",
+    metrics=True,
+    max_buffered_bytes=50_000,
+    ping_interval=3600,  # how many pings there are would depend on how long the test takes
 )
 
 

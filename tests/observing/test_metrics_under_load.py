@@ -1,4 +1,4 @@
-"""Metrics of four workers while 500 clients talk, are slow, are refused and leave, and a broker dies."""
+"""Metrics of four workers while clients talk, are slow, are refused and leave, and a broker dies."""
 
 from __future__ import annotations
 
@@ -6,18 +6,22 @@ import asyncio
 import json
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import httpx
 import pytest
 
 from tests.support.brokers import Redis
 from tests.support.counting_clients import (
+    PATIENCE,
     Counted,
     CountingClient,
     CountingPoller,
     connect_counting,
     connect_slow,
     frame_size,
+    some,
+    until,
 )
 from tests.support.raw_clients import within
 from tests.support.scraped import Scraped, check_with_promtool
@@ -25,11 +29,49 @@ from tests.support.server_process import Server, serve
 
 APP = "tests.apps.measured:asgi"
 WORKERS = 4
-TALKING, POLLING, SLOW, REFUSED = 470, 20, 3, 7
-TELLING = 40
 FLOOD, FLOOD_SIZE = 2000, 10_000  # more than the buffers of sockets take
-NAMES = 10_000
 WELCOME = frame_size(len('40{"sid":"01234567890123456789"}'))
+
+
+@dataclass(frozen=True)
+class Load:
+    """How many clients there are of each kind.
+
+    Attributes:
+        talking: On WebSockets.
+        polling: By polling.
+        slow: That do not read.
+        refused: That the connect handler refuses.
+        telling: Of those that talk, how many emit to all, before the broker dies and while it is away.
+        names: How many names of events clients make up.
+    """
+
+    talking: int
+    polling: int
+    slow: int
+    refused: int
+    telling: int
+    names: int
+
+    @property
+    def staying(self) -> int:
+        """Those who are told what others tell."""
+        return self.talking + self.polling
+
+
+FEW = Load(talking=45, polling=5, slow=1, refused=2, telling=20, names=100)
+MANY = Load(talking=470, polling=20, slow=3, refused=7, telling=40, names=10_000)
+LOADS = [
+    pytest.param(FEW, id="50", marks=pytest.mark.timeout(300)),
+    pytest.param(
+        MANY,
+        id="500",
+        marks=[
+            pytest.mark.skipif("WHOLE_TABLE" not in os.environ, reason="one of `make test-observing`"),
+            pytest.mark.timeout(900),
+        ],
+    ),
+]
 
 
 class Seen:
@@ -39,49 +81,72 @@ class Seen:
         self._url = f"{server.url}/metrics"
 
     async def now(self) -> Scraped:
-        async with httpx.AsyncClient(timeout=30, trust_env=False) as http:
+        async with httpx.AsyncClient(timeout=PATIENCE, trust_env=False) as http:
             answer = await http.get(self._url)
         assert answer.status_code == 200
         return Scraped(answer.text)
 
-    async def when(self, condition: Callable[[Scraped], bool]) -> Scraped:
-        """What they are as soon as they are as they should be."""
-        found = await self.now()
-        for _ in range(300):
-            if condition(found):
-                return found
+    async def when(self, numbers: Callable[[Scraped], object], wanted: object) -> Scraped:
+        """The metrics as soon as these numbers of them are as wanted.
+
+        Raises:
+            AssertionError: The numbers were others, and the same, for `PATIENCE` seconds.
+        """
+        loop = asyncio.get_running_loop()
+        before, since = None, loop.time()
+        while (now := numbers(found := await self.now())) != wanted:
+            if now != before:
+                before, since = now, loop.time()
+            assert loop.time() - since < PATIENCE, f"{now} instead of {wanted} in:\n{found.text}"
             await asyncio.sleep(0.1)
-            found = await self.now()
-        raise AssertionError(found.text)
+        return found
 
 
-async def talk(clients: list[CountingClient], counted: Counted) -> None:
+async def talk(clients: list[CountingClient], load: Load, counted: Counted) -> None:
     for client in clients:
         for event in ("echo", "work", "work"):
             client.emit(event, "ä" * 40, acknowledged=True)
         client.emit("made up by nobody", 1)
-    clients[0].emit("tell", {"to": "all"})
+    tell(clients, load, counted)
     clients[1].emit("ask")
-    for number in range(NAMES):
+    for number in range(load.names):
         clients[number % len(clients)].emit(f"name {number}")
         if number % 1000 == 0:
             await asyncio.sleep(0)
-    while counted.acknowledged.total() < 3 * len(clients) or not counted.answered:
-        await asyncio.sleep(0.05)
+    acknowledged = 3 * len(clients)
+    await until(
+        lambda: (
+            some("acknowledgements", acknowledged - counted.acknowledged.total())
+            + some("question", 1 - counted.answered)
+        ),
+        counted,
+    )
+    await be_told(load, counted, 1)
 
 
-async def be_refused(server: Server, counted: Counted) -> None:
+def tell(clients: list[CountingClient], load: Load, counted: Counted) -> None:
+    for client in clients[: load.telling]:
+        client.emit("tell", {"to": "all"})
+
+
+async def be_told(load: Load, counted: Counted, times: int) -> None:
+    """Wait until what was told so many times has come to all."""
+    news = times * load.telling * load.staying
+    await until(lambda: some("news", news - counted.received["news"]), counted)
+
+
+async def be_refused(server: Server, load: Load, counted: Counted) -> None:
     clients = []
-    for _ in range(REFUSED):
+    for _ in range(load.refused):
         loop = asyncio.get_running_loop()
         _, client = await loop.create_connection(lambda: Refused(counted), "127.0.0.1", server.port)
-        await within(client.refused)
+        await within(client.refused, PATIENCE)
         clients.append(client)
     for client in clients:
         client.leave()
-        await within(client.closed)
-    async with httpx.AsyncClient(trust_env=False) as http:
-        for _ in range(REFUSED):
+        await within(client.closed, PATIENCE)
+    async with httpx.AsyncClient(timeout=PATIENCE, trust_env=False) as http:
+        for _ in range(load.refused):
             assert (await http.get(f"{server.url}/socket.io/?EIO=3&transport=polling")).status_code == 400
             assert (await http.get(f"{server.url}/hello")).text == "hello"
 
@@ -93,44 +158,45 @@ class Refused(CountingClient):
         super().send(f'{packet}{{"refuse":true}}' if packet == "40" else packet)
 
 
-async def be_slow(server: Server, seen: Seen, counted: Counted) -> None:
-    clients = [await connect_slow(server.port, counted) for _ in range(SLOW)]
+async def be_slow(server: Server, seen: Seen, load: Load, counted: Counted) -> None:
+    clients = [await connect_slow(server.port, counted) for _ in range(load.slow)]
     for client in clients:
         client.emit("flood", FLOOD, FLOOD_SIZE)
         client.transport.pause_reading()  # type: ignore[attr-defined]
-    await seen.when(lambda found: found("slow_clients_cut_total") == SLOW)
+    await seen.when(lambda found: found("slow_clients_cut_total"), load.slow)
     for client in clients:
-        client.transport.abort()
+        client.break_off()
 
 
 @pytest.mark.slow
-@pytest.mark.skipif("WHOLE_TABLE" not in os.environ, reason="one of `make test-observing`")
-@pytest.mark.timeout(240)
-async def test_every_counter_equals_what_the_load_has_done() -> None:
+@pytest.mark.parametrize("load", LOADS)
+async def test_every_counter_equals_what_the_load_has_done(load: Load) -> None:
     counted, flooded = Counted(), Counted()
     with Redis() as broker, serve(APP, args=["--workers", "4"], env={"QUEUE": broker.url}) as server:
         seen = Seen(server)
-        await seen.when(lambda found: found("workers") == WORKERS and found("cluster_members") == WORKERS**2)
+        await seen.when(
+            lambda found: (found("workers"), found("cluster_members")), wanted=(WORKERS, WORKERS**2)
+        )
 
-        clients = await connect_counting(server.port, TALKING, counted)
-        pollers = [CountingPoller(server, counted) for _ in range(POLLING)]
+        clients = await connect_counting(server.port, load.talking, counted)
+        pollers = [CountingPoller(server, counted) for _ in range(load.polling)]
         await asyncio.gather(*[poller.start() for poller in pollers])
-        found = await seen.when(lambda found: found("polls_waiting") == POLLING)
-        assert found.by("sessions", "transport") == {"websocket": TALKING, "polling": POLLING}
-        assert found("clients", namespace="/") == TALKING + POLLING
+        found = await seen.when(lambda found: found("polls_waiting"), load.polling)
+        assert found.by("sessions", "transport") == {"websocket": load.talking, "polling": load.polling}
+        assert found("clients", namespace="/") == load.staying
 
-        talking = asyncio.ensure_future(talk(clients, counted))
+        talking = asyncio.ensure_future(talk(clients, load, counted))
         while not talking.done():
-            check_with_promtool((await seen.now()).text)
+            await asyncio.to_thread(check_with_promtool, (await seen.now()).text)
         await talking
-        await be_refused(server, counted)
-        await be_slow(server, seen, flooded)
-        await lose_broker(seen, broker, clients, counted)
+        await be_refused(server, load, counted)
+        await be_slow(server, seen, load, flooded)
+        await lose_broker(seen, broker, clients, load, counted)
         await leave(clients, pollers)
 
-        found = await seen.when(lambda found: found("sessions") == 0)
-        check_traffic(found, counted, flooded)
-        check_clients(found)
+        found = await seen.when(lambda found: found("sessions"), 0)
+        check_traffic(found, load, counted, flooded)
+        check_clients(found, load)
         check_with_promtool(found.text)
         assert len(found) < WORKERS * 7000
         answers = [await seen.now() for _ in range(3 * WORKERS)]
@@ -139,40 +205,46 @@ async def test_every_counter_equals_what_the_load_has_done() -> None:
         }
 
 
-async def lose_broker(seen: Seen, broker: Redis, clients: list[CountingClient], counted: Counted) -> None:
+async def lose_broker(
+    seen: Seen, broker: Redis, clients: list[CountingClient], load: Load, counted: Counted
+) -> None:
     """Kill the broker, emit to all, and start it again: the events reach all."""
-    before = counted.received["news"]
     broker.kill()
-    found = await seen.when(
-        lambda found: found("workers_silent") == WORKERS - 1 and not found("queue_up", connection="listening")
+    await seen.when(
+        lambda found: (found("workers_silent"), found("queue_up", connection="listening")),
+        wanted=(WORKERS - 1, 0),
     )
-    for client in clients[:TELLING]:  # some of each worker
-        client.emit("tell", "while it is away")
-    await seen.when(lambda found: found("queue_messages_waiting") > 0)
-    broker.start()
-    found = await seen.when(lambda found: found("queue_up") == 2 * WORKERS and found("workers") == WORKERS)
+    tell(clients, load, counted)
+    await seen.when(lambda found: found("queue_messages_waiting") > 0, wanted=True)
+    await asyncio.to_thread(broker.start)
+    found = await seen.when(
+        lambda found: (found("queue_up"), found("workers")), wanted=(2 * WORKERS, WORKERS)
+    )
     assert found("queue_outages_total") == WORKERS
     assert found("queue_lost_seconds_total") > 0
     assert found("queue_messages_dropped_total") == 0
-    while counted.received["news"] < before + TELLING * (TALKING + POLLING):
-        await asyncio.sleep(0.05)
+    await be_told(load, counted, 2)
 
 
 async def leave(clients: list[CountingClient], pollers: list[CountingPoller]) -> None:
     for client in clients[::2]:
         client.leave()
     for client in clients[1::2]:
-        client.send("1")
-    await asyncio.gather(*[client.closed for client in clients], *[poller.leave() for poller in pollers])
+        client.end_session()
+    await within(
+        asyncio.gather(*[client.closed for client in clients], *[poller.leave() for poller in pollers]),
+        PATIENCE,
+    )
 
 
-def check_traffic(found: Scraped, counted: Counted, flooded: Counted) -> None:
+def check_traffic(found: Scraped, load: Load, counted: Counted, flooded: Counted) -> None:
     received = found.by("events_total", "event", direction="received")
     known = {event: counted.sent[event] for event in ("echo", "work", "tell", "ask")}
     assert {event: received[event] for event in known} == known
-    assert received["flood"] == SLOW
+    assert received["flood"] == load.slow
     assert sum(received.values()) == (counted.sent + flooded.sent).total()
-    assert found.by("events_total", "event", direction="sent") == {**counted.received, "flood": SLOW * FLOOD}
+    sent = found.by("events_total", "event", direction="sent")
+    assert sent == {**counted.received, "flood": load.slow * FLOOD}
     answered = found.by("acknowledgements_total", "event", direction="sent")
     assert {event: answered[event] for event in ("echo", "work")} == dict(counted.acknowledged)
     assert sum(answered.values()) == counted.acknowledged.total()
@@ -180,36 +252,37 @@ def check_traffic(found: Scraped, counted: Counted, flooded: Counted) -> None:
     count = "handler_duration_seconds_count"
     for event, kind in (("echo", "coroutine"), ("work", "thread"), ("tell", "coroutine")):
         assert found(count, event=event, kind=kind) == counted.sent[event]
-    assert found(count, event="connect", kind="coroutine") == TALKING + POLLING + SLOW + REFUSED
+    assert found(count, event="connect", kind="coroutine") == load.staying + load.slow + load.refused
     assert sum(found.by(count, "event").values()) == sum(received.values()) + found(count, event="connect")
     assert found("payload_bytes_total", direction="received") == counted.bytes_sent + flooded.bytes_sent
     packet = len(f'42["flood","{"x" * FLOOD_SIZE}"]')
-    to_slow = SLOW * (FLOOD * frame_size(packet) + WELCOME)
+    to_slow = load.slow * (FLOOD * frame_size(packet) + WELCOME)
     assert found("payload_bytes_total", direction="sent") == counted.bytes_received + to_slow
 
 
-def check_clients(found: Scraped) -> None:
-    on_websockets = TALKING + SLOW + REFUSED
-    left = TALKING // 2
-    assert found.by("sessions_opened_total", "transport") == {"websocket": on_websockets, "polling": POLLING}
-    assert found.by("sessions_closed_total", "reason") == {
-        "transport close": left + REFUSED,
-        "client disconnect": TALKING - left + POLLING,
-        "transport error": SLOW,
+def check_clients(found: Scraped, load: Load) -> None:
+    on_websockets = load.talking + load.slow + load.refused
+    closed = (load.talking + 1) // 2  # by the clients' WebSockets
+    left = {
+        "transport close": closed,
+        "client disconnect": load.staying - closed,
+        "transport error": load.slow,
     }
-    assert found("clients_connected_total", namespace="/") == TALKING + POLLING + SLOW
-    assert found.by("clients_refused_total", "reason") == {"connect handler": REFUSED}
-    assert found.by("clients_disconnected_total", "reason") == {
-        "transport close": left,
-        "client disconnect": TALKING - left + POLLING,
-        "transport error": SLOW,
+    assert found.by("sessions_opened_total", "transport") == {
+        "websocket": on_websockets,
+        "polling": load.polling,
     }
+    assert found.by("sessions_closed_total", "reason") == {**left, "transport close": closed + load.refused}
+    assert found("clients_connected_total", namespace="/") == load.staying + load.slow
+    assert found.by("clients_refused_total", "reason") == {"connect handler": load.refused}
+    assert found.by("clients_disconnected_total", "reason") == left
     assert found.by("requests_refused_total", "reason") == {
-        "Unsupported protocol version": REFUSED,
-        "Session ID unknown": POLLING,  # each polls until it is told so
+        "Unsupported protocol version": load.refused,
+        "Session ID unknown": load.polling,  # each polls until it is told so
     }
-    assert found.by("http_requests_total", "status") == {"200": REFUSED}
-    assert found("slow_clients_cut_total") == found("limit_hits_total", limit="max_buffered_bytes") == SLOW
+    assert found.by("http_requests_total", "status") == {"200": load.refused}
+    cut, hits = found("slow_clients_cut_total"), found("limit_hits_total", limit="max_buffered_bytes")
+    assert cut == hits == load.slow
     assert found("connections_handed_over_total") == found("connections_taken_total")
     gauges = ("clients", "polls_waiting", "handlers_running", "threads_busy", "thread_jobs_waiting")
     assert [found(name) for name in gauges] == [0] * len(gauges)
