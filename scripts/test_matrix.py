@@ -83,6 +83,7 @@ MODULES = {
     ),
     "observing": (
         "metrics",
+        "metrics_of_moves",
         "sentry",
         "traces",
     ),

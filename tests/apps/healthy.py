@@ -8,16 +8,18 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import threading
 from typing import Any
 
 from flask import Flask
 
-from asyncsock import SocketIO
+from asyncsock import SocketIO, emit
 
 logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(process)d %(name)s: %(message)s")
 logging.getLogger("asyncsock.engine").setLevel(logging.DEBUG)
 
 app = Flask(__name__)
+released = threading.Event()
 socketio = SocketIO(app, health={"path": "/healthz", "drain": float(os.environ["DRAIN"])})
 
 
@@ -29,6 +31,18 @@ def worker() -> dict[str, int]:
 @app.get("/health")
 def health() -> dict[str, Any]:
     return dict(socketio.health())
+
+
+@app.get("/release")
+def release() -> str:
+    released.set()
+    return ""
+
+
+@socketio.on("linger")
+def linger() -> None:
+    emit("lingers")
+    released.wait(60)
 
 
 @socketio.on("echo")

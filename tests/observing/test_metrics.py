@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from asyncsock import ASGIApp, AsyncServer, SocketIO
 from asyncsock.engine.tally import MOST_NAMES
+from asyncsock.observing.loop_delay import INTERVAL
 from tests.support.asgi_in_process import request
 from tests.support.cluster_in_process import met, servers, started
 from tests.support.engineio_in_process import Poller
@@ -147,6 +149,16 @@ async def test_sessions_and_clients_are_counted_as_they_come_and_go() -> None:
     assert after.by("clients_disconnected_total", "reason") == {"transport close": 2}
     assert after.by("requests_refused_total", "reason") == {"Unsupported protocol version": 1}
     assert after("sessions") == after("polls_waiting") == after("clients") == 0
+
+
+async def test_how_late_the_loop_is_is_told() -> None:
+    server = make_server()
+    await server.startup()
+    time.sleep(1.5 * INTERVAL)  # as a handler that blocks does
+    assert server.metrics is not None
+    numbers = {sample.family: sample.value for sample in server.metrics.read().samples}
+    await server.shutdown()
+    assert numbers["loop_delay_seconds"] >= INTERVAL / 2 - 0.01
 
 
 async def test_requests_to_flask_are_counted_by_status() -> None:

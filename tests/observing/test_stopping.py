@@ -49,6 +49,15 @@ async def check_that_it_serves_on(server: Server) -> int:
     return worker
 
 
+async def connect(http: httpx.AsyncClient) -> str:
+    """The path for the polls of a new client."""
+    path = "/socket.io/?EIO=4&transport=polling"
+    path += f"&sid={json.loads((await http.get(path)).text[1:])['sid']}"
+    await http.post(path, content="40")
+    await http.get(path)
+    return path
+
+
 async def ended(server: Server) -> None:
     await asyncio.to_thread(server.process.wait, 2 * WAIT)
     with pytest.raises(httpx.ConnectError):
@@ -72,10 +81,7 @@ async def test_a_server_is_not_ready_before_its_port_closes(ws: str, http: str) 
 async def test_sessions_are_served_until_the_time_is_over() -> None:
     with serve(APP, env=LONG) as server:
         async with httpx.AsyncClient(base_url=server.url, trust_env=False, timeout=WAIT) as http:
-            path = "/socket.io/?EIO=4&transport=polling"
-            path += f"&sid={json.loads((await http.get(path)).text[1:])['sid']}"
-            await http.post(path, content="40")
-            await http.get(path)
+            path = await connect(http)
             server.process.terminate()
             await not_ready(server)
             await http.post(path, content='420["echo","still here"]')
@@ -88,6 +94,18 @@ async def test_sessions_are_served_until_the_time_is_over() -> None:
 async def test_a_server_without_a_time_to_serve_on_stops_at_once() -> None:
     with serve(APP, env={"DRAIN": "0"}) as server:
         server.process.terminate()
+        await ended(server)
+
+
+async def test_a_server_without_a_time_to_serve_on_is_not_ready_while_handlers_end() -> None:
+    with serve(APP, env={"DRAIN": "0"}) as server:
+        async with httpx.AsyncClient(base_url=server.url, trust_env=False, timeout=WAIT) as http:
+            path = await connect(http)
+            await http.post(path, content='42["linger"]')
+            assert (await http.get(path)).text == '42["lingers"]'
+            server.process.terminate()
+            assert (await not_ready(server))["checks"]["accepting"] is False
+            await get(server, "/release")
         await ended(server)
 
 
