@@ -8,7 +8,7 @@ from typing import Any
 
 from socketio import AsyncServer as BaseServer
 
-from .codec.base import ACKS, CONNECT, DISCONNECT, EVENTS, Codec, Incoming, check_shape
+from .codec.base import ACKS, CONNECT, DISCONNECT, EVENTS, Codec, Incoming, check_shape, put_back
 from .codec.json_codec import JSONCodec, decode_usual_event
 from .connection import CONNECTED, Client, Connection, Partial
 from .connections import Connector
@@ -105,13 +105,13 @@ class Dispatcher:
             BadPacket: The client broke the protocol.
         """
         connection = self._connections[session.sid]
-        packet = None
-        if self._is_json and isinstance(message, str) and connection.partial is None:
-            packet = decode_usual_event(message)
+        partial = connection.partial
+        packet = self._decode(message) if partial is None else self._complete(connection, partial, message)
         if packet is None:
-            packet = self._decode_any(connection, message)
-            if packet is None:
-                return
+            return
+        if packet.places and partial is None:
+            connection.partial = Partial(packet)
+            return
         if packet.kind not in EVENTS:
             self._take_other(connection, packet)
             return
@@ -127,16 +127,14 @@ class Dispatcher:
             elif run is not None:
                 self._tasks.in_turn(run, session)
 
-    def _decode_any(self, connection: Connection, message: str | bytes) -> Incoming | None:
-        """The packet that a message is or completes; None while attachments are missing."""
-        if connection.partial is not None:
-            return self._complete(connection, connection.partial, message)
+    def _decode(self, message: str | bytes) -> Incoming:
+        if self._is_json and isinstance(message, str):
+            usual = decode_usual_event(message)
+            if usual is not None:
+                return usual
         packet = self._codec.decode(message[1:] if isinstance(message, str) else message)
         check_shape(packet)
-        if not packet.attachments:
-            return packet
-        connection.partial = Partial(packet)
-        return None
+        return packet
 
     def _complete(self, connection: Connection, partial: Partial, message: str | bytes) -> Incoming | None:
         """Take an attachment. Returns the packet if this was its last one, or else None."""
@@ -148,10 +146,10 @@ class Dispatcher:
         if partial.size > ATTACHMENTS * self._core.terms.max_payload:
             self._core.limits.hits[MESSAGE_SIZE] += 1
             raise BadPacket("attachments that are too large together")
-        if len(partial.attachments) < packet.attachments:
+        if len(partial.attachments) < len(packet.places):
             return None
         connection.partial = None
-        packet.data = self._codec.join(packet.data, partial.attachments)
+        put_back(partial.attachments, packet.places)
         return packet
 
     def _take_other(self, connection: Connection, packet: Incoming) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -21,13 +22,16 @@ SHALLOW = 2 * MAX_DEPTH  # a JSON text of so many characters cannot nest more de
 MAX_ID = 2**53 - 1  # the largest integer that JavaScript counts to
 
 
+Place = tuple[Any, Any]  # a list or a dictionary, and the index or the key in it
+
+
 class Incoming(msgspec.Struct, gc=False, eq=False):
     """A packet from a client. Its binary attachments, if any, follow in messages of their own.
 
     It is compared by identity, so that it can name the handler that runs for it.
 
     Attributes:
-        attachments: How many attachments it has.
+        places: Where in its data its attachments belong, in their order.
         arrived: When it came, by `time.perf_counter`, if events are measured.
     """
 
@@ -35,7 +39,7 @@ class Incoming(msgspec.Struct, gc=False, eq=False):
     namespace: str
     id: int | None
     data: Any
-    attachments: int = 0
+    places: Sequence[Place] = ()
     arrived: float = 0.0
 
 
@@ -82,8 +86,11 @@ class Codec(Protocol):
             ValueError: It cannot be decoded.
         """
 
-    def join(self, data: Any, attachments: list[bytes]) -> Any:
-        """Put binary attachments back into the data they were taken from."""
+
+def put_back(attachments: Sequence[bytes], places: Sequence[Place]) -> None:
+    """Put attachments back into the data that they were taken from."""
+    for number, (container, key) in enumerate(places):
+        container[key] = attachments[number]
 
 
 def event_arguments(data: Any) -> list[Any]:

@@ -23,8 +23,10 @@ from .base import (
     RESERVED_EVENTS,
     SHALLOW,
     Incoming,
+    Place,
     event_arguments,
     is_plain,
+    put_back,
 )
 from .values import OPTIONS, Body, encode_json, encode_json_slowly, encode_json_with
 
@@ -44,16 +46,26 @@ def decode_usual_event(message: str) -> Incoming | None:
         message: A text message of the engine.
 
     Returns:
-        An event without attachments, with a name that `check_shape` allows; None for everything else.
+        An event with one attachment at most and with a name that `check_shape` allows; None for
+        everything else.
+
+    Raises:
+        BadPacket: The client broke the protocol.
     """
-    if not message.startswith("42") or (len(message) > SHALLOW and _may_be_deep(message)):
+    if message.startswith("42"):
+        kind, begin = EVENT, 2
+    elif message.startswith("451-"):
+        kind, begin = BINARY_EVENT, 4
+    else:
+        return None
+    if len(message) > SHALLOW and _may_be_deep(message):
         return None
     start = message.find("[")
     namespace, id = "/", None
-    if start != 2:
+    if start != begin:
         if start < 0:
             return None
-        digits = message[2:start]
+        digits = message[begin:start]
         if digits.startswith("/"):
             namespace, comma, digits = digits.partition(",")
             if not comma or "?" in namespace:
@@ -68,7 +80,7 @@ def decode_usual_event(message: str) -> Incoming | None:
         return None
     if not data or type(data[0]) is not str or data[0] in RESERVED_EVENTS:
         return None
-    return Incoming(EVENT, namespace, id, data)
+    return Incoming(kind, namespace, id, data, find_places(data, 1) if kind == BINARY_EVENT else ())
 
 
 class JSONCodec:
@@ -100,15 +112,16 @@ class JSONCodec:
         head = b"%b%d-" % (_HEADS[kind + 3], len(attachments)) if attachments else _HEADS[kind]
         if namespace != "/":
             head += namespace.encode() + b","
-        if id is not None:
-            head += b"%d" % id
-        first = text_packet(head + body.data if body is not None else head)
+        data = body.data if body is not None else b""
+        first = text_packet(b"%b%d%b" % (head, id, data) if id is not None else head + data)
         return [first, *[binary_packet(part) for part in attachments]] if attachments else [first]
 
     def acknowledge(self, namespace: str, id: int, result: Any) -> list[Packet]:
         arguments = event_arguments(result)
         if self.encode is not encode_json:
             return self.assemble(ACK, namespace, self.encode(arguments), id)
+        if type(result) is bytes:
+            return self.assemble(ACK, namespace, encode_json_slowly(arguments), id)
         try:  # `encode` and `assemble` in one, for the common case
             data = orjson.dumps(arguments, None, OPTIONS)
         except TypeError:
@@ -145,9 +158,7 @@ class JSONCodec:
             raise BadPacket("a packet without an array of data")
         id = _number(message[position:start], "id") if start > position else None
         data = self._load(message[start:])
-        if count:
-            check_placeholders(data, count)
-        return Incoming(kind, namespace, id, data, count)
+        return Incoming(kind, namespace, id, data, find_places(data, count) if count else ())
 
     def prepend(self, event: str, arguments: Body) -> Body:
         """The data of an event, from its arguments encoded as an array."""
@@ -166,20 +177,10 @@ class JSONCodec:
         Raises:
             BadPacket: It is not JSON, or its attachments do not match.
         """
-        data = self._load(body.data.decode())
-        if not body.attachments:
-            return data
-        check_placeholders(data, len(body.attachments))
-        return self.join(data, list(body.attachments))
-
-    def join(self, data: Any, attachments: list[bytes]) -> Any:
-        if isinstance(data, list):
-            return [self.join(item, attachments) for item in data]
-        if isinstance(data, dict):
-            if data.get("_placeholder") is True:
-                return attachments[data["num"]]
-            return {key: self.join(value, attachments) for key, value in data.items()}
-        return data
+        data = [self._load(body.data.decode())]
+        if body.attachments:
+            put_back(body.attachments, find_places(data, len(body.attachments)))
+        return data[0]
 
     def _load(self, text: str) -> Any:
         try:
@@ -210,33 +211,36 @@ def _number(text: str, what: str) -> int:
     raise BadPacket(f"a bad {what}")
 
 
-def check_placeholders(data: Any, count: int) -> None:
-    """Refuse data that do not have exactly one place for each attachment.
+def find_places(data: Any, count: int) -> list[Place]:
+    """Where in a list or a dictionary the attachments belong.
 
-    More than one would multiply what a client has sent when a server sends it on.
+    Each has exactly one place: more would multiply what a client has sent when a server sends it on.
 
     Raises:
         BadPacket: There is an attachment without a place or with several, or a place without an attachment.
     """
-    numbers: list[int] = []
-    _find_placeholders(data, numbers)
-    if len(numbers) != count or sorted(numbers) != list(range(count)):
-        raise BadPacket(f"placeholders that do not match {count} attachments")
+    found: dict[int, Place] = {}
+    _find_places(data, found)
+    try:
+        if len(found) == count:
+            return [found[number] for number in range(count)]
+    except KeyError:
+        pass
+    raise BadPacket(f"placeholders that do not match {count} attachments")
 
 
-def _find_placeholders(data: Any, numbers: list[int]) -> None:
-    if isinstance(data, list):
-        for item in data:
-            _find_placeholders(item, numbers)
-    elif isinstance(data, dict):
-        if data.get("_placeholder") is True:
-            number = data.get("num")
-            if type(number) is not int:
-                raise BadPacket("a placeholder without a number")
-            numbers.append(number)
-        else:
-            for value in data.values():
-                _find_placeholders(value, numbers)
+def _find_places(data: Any, found: dict[int, Place]) -> None:
+    for key, value in data.items() if isinstance(data, dict) else enumerate(data):
+        if isinstance(value, dict):
+            if value.get("_placeholder") is not True:
+                _find_places(value, found)
+                continue
+            number = value.get("num")
+            if type(number) is not int or number in found:
+                raise BadPacket("a placeholder without a number of its own")
+            found[number] = data, key
+        elif isinstance(value, list):
+            _find_places(value, found)
 
 
 def _standard_loads(text: str) -> Any:

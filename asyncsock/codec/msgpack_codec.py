@@ -99,9 +99,6 @@ class MsgpackCodec:
     def load(self, body: Body) -> Any:
         return self._load(body.data)
 
-    def join(self, data: Any, attachments: list[bytes]) -> Any:
-        return data
-
     def _load(self, message: bytes) -> Any:
         try:
             whole = msgpack.Unpacker(max_buffer_size=len(message))

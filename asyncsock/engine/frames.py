@@ -166,7 +166,10 @@ class FrameReader(msgspec.Struct, gc=False):
                 if end < body:
                     self._keep(data[position:], body - position)
                     return False
-                size = int.from_bytes(data[position + 2 : body - 4], "big")
+                if size == 126:
+                    size = data[position + 2] << 8 | data[position + 3]
+                else:
+                    size = int.from_bytes(data[position + 2 : body - 4], "big")
             stop = body + size
             first = data[position]
             if data[position + 1] < 128 or size > self.limit:

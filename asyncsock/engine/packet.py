@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Sequence
+from struct import Struct
 
 import msgspec
 
 TEXT_FRAME = 0x81  # FIN and the opcode
 BINARY_FRAME = 0x82
+_head_of_16_bits, _head_of_64_bits = Struct("!BBH").pack, Struct("!BBQ").pack
 OVERHEAD = 100  # bytes that a packet takes besides its frame: its objects and its place in an outbox
 
 
@@ -76,9 +78,7 @@ def _head(opcode: int, size: int) -> bytes:
     """What precedes the payload in an unmasked frame (RFC 6455 section 5.2)."""
     if size < 126:
         return bytes((opcode, size))
-    if size < 65536:
-        return bytes((opcode, 126)) + size.to_bytes(2, "big")
-    return bytes((opcode, 127)) + size.to_bytes(8, "big")
+    return _head_of_16_bits(opcode, 126, size) if size < 65536 else _head_of_64_bits(opcode, 127, size)
 
 
 _SHORT_TEXT_HEADS = [_head(TEXT_FRAME, size) for size in range(126)]

@@ -10,7 +10,17 @@ from typing import Any, TypeVar
 from flask import Flask
 from flask.testing import EnvironBuilder, FlaskClient
 
-from ..codec.base import ACK, BINARY_ACK, BINARY_EVENT, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT, Incoming
+from ..codec.base import (
+    ACK,
+    BINARY_ACK,
+    BINARY_EVENT,
+    CONNECT,
+    CONNECT_ERROR,
+    DISCONNECT,
+    EVENT,
+    Incoming,
+    put_back,
+)
 from ..engine.packet import Packet
 from ..engine.reasons import CLIENT_DISCONNECT
 from ..engine.session import Session
@@ -58,10 +68,10 @@ class _Inbox(Transport):
             else:
                 continue  # not a message
             self._partial = (incoming, attachments)
-            if len(attachments) == incoming.attachments:
+            if len(attachments) == len(incoming.places):
                 self._partial = None
-                data = codec.join(incoming.data, attachments) if attachments else incoming.data
-                self._receive(incoming.kind, incoming.namespace, incoming.id, data)
+                put_back(attachments, incoming.places)
+                self._receive(incoming.kind, incoming.namespace, incoming.id, incoming.data)
 
     def _receive(self, kind: int, namespace: str, id: int | None, data: Any) -> None:
         if kind in (EVENT, BINARY_EVENT):

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from ..codec.json_codec import JSONCodec, check_placeholders
+from ..codec.json_codec import JSONCodec, find_places
 from ..codec.values import Body, NotEncodable, encode_json
 
 MARK_WITHIN = 80
@@ -206,7 +206,7 @@ def event_arguments(message: Message) -> Body:
             attachments = msgspec.convert(parts[1:], list[bytes])
         except msgspec.MsgspecError as error:
             raise ValueError(str(error)) from None
-        check_placeholders(parts[0], len(attachments))
+        find_places([parts[0]], len(attachments))
         arguments = encode_json(parts[0]).data
     if not arguments.startswith(b"["):
         raise ValueError("the data of an event is not an array")

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from socketio.packet import Packet as LibraryPacket
 
-from asyncsock.codec.base import ACK, EVENT, check_shape
+from asyncsock.codec.base import ACK, EVENT, check_shape, put_back
 from asyncsock.codec.json_codec import JSONCodec
 from asyncsock.engine.errors import BadPacket
 from asyncsock.engine.packet import Packet, message_packet, text_packet
@@ -39,11 +39,10 @@ def transmit(packets: list[Packet]) -> tuple[int, str, int | None, Any]:
     first, *attachments = packets
     assert first.text[0] == "4"
     incoming = codec.decode(first.text[1:])
-    assert incoming.attachments == len(attachments)
-    kind, data = incoming.kind, incoming.data
-    if attachments:
-        kind, data = kind - 3, codec.join(data, [packet.data for packet in attachments])
-    return kind, incoming.namespace, incoming.id, data
+    assert len(incoming.places) == len(attachments)
+    put_back([packet.data for packet in attachments], incoming.places)
+    kind = incoming.kind - 3 if attachments else incoming.kind
+    return kind, incoming.namespace, incoming.id, incoming.data
 
 
 @given(st.sampled_from([EVENT, ACK]), namespaces, ids, st.lists(with_binary))
@@ -167,9 +166,9 @@ def test_attachments_find_their_places_in_any_order_beside_data_that_only_resemb
         '52-["a",{"b":[{"_placeholder":true,"num":1}]},{"_placeholder":true,"num":0,"c":1},'
         '{"_placeholder":"true","num":9},{"_placeholder":1}]'
     )
-    assert packet.attachments == 2
-    data = codec.join(packet.data, [b"zero", b"one"])
-    assert data == ["a", {"b": [b"one"]}, b"zero", {"_placeholder": "true", "num": 9}, {"_placeholder": 1}]
+    put_back([b"zero", b"one"], packet.places)
+    resembling = [{"_placeholder": "true", "num": 9}, {"_placeholder": 1}]
+    assert packet.data == ["a", {"b": [b"one"]}, b"zero", *resembling]
 
 
 def test_data_that_look_like_a_placeholder_are_data_in_a_packet_without_attachments() -> None:
