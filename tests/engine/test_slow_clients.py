@@ -123,7 +123,10 @@ async def test_who_opens_a_websocket_without_reading_the_answer_before_is_cut_of
             deaf.sendall(raw_clients.upgrade_request(PATH))
             log = await asyncio.to_thread(server.wait_for_log, "opened on websocket", start=start)
             [sid] = re.findall(r"session (\S+) opened on websocket", log[start:])
-            deaf.sendall(raw_clients.frame(raw_clients.TEXT, b"40"))
+            start = len(server.log())
+            for packet in (b"40", b'42["slow",0]'):
+                deaf.sendall(raw_clients.frame(raw_clients.TEXT, packet))
+            await asyncio.to_thread(server.wait_for_log, "slow began", start=start)  # it is in the namespace
             for _ in range(20):
                 await broadcast(reader, MEGABYTE)
             await asyncio.to_thread(server.wait_for_log, f"session {sid} cut off", GRACE + 10)
