@@ -20,7 +20,12 @@ T = TypeVar("T")
 
 
 class CallPool(ThreadPool):
-    """A pool whose calls are awaited on an event loop. The arguments are those of `ThreadPool`."""
+    """A pool whose calls are awaited on an event loop. The arguments are those of `ThreadPool`.
+
+    A thread that is woken and leaves calls to others has the event loop wake the next thread, and so has each
+    result. If calls are short, the first thread has made them all before the loop gets the interpreter lock,
+    and no other is woken; if one blocks, the lock is free for the loop.
+    """
 
     def __init__(self, max_workers: int, thread_name_prefix: str = "asyncsock") -> None:
         super().__init__(max_workers, thread_name_prefix)
@@ -42,6 +47,10 @@ class CallPool(ThreadPool):
         self.start(call, share, wake=False)
         exchange.wake_pool_soon()
         return call.future
+
+    def _others_wait(self, first: bool) -> None:
+        if first and (self._exchange is None or not self._exchange.wake_loop()):
+            super()._others_wait(first)
 
 
 async def call_in_thread(
@@ -129,10 +138,23 @@ class Exchange:
     def put(self, call: Call[Any]) -> None:
         """Have a call that was made settled on the loop, from any thread."""
         self._done.append(call)
+        self.wake_loop()
+
+    def wake_loop(self) -> bool:
+        """Have the loop settle what is done, and wake a thread if calls wait for one; from any thread.
+
+        Returns:
+            False if the loop is closed.
+        """
         with self._lock:
             woken, self._woken = self._woken, True
         if not woken:
-            self.loop.call_soon_threadsafe(self._settle)
+            try:
+                self.loop.call_soon_threadsafe(self._settle)
+            except RuntimeError:
+                self._woken = False
+                return False
+        return True
 
     def _wake_pool(self) -> None:
         self._given = False
@@ -144,6 +166,7 @@ class Exchange:
         done = self._done
         while done:
             done.popleft().settle()
+        self._pool.wake()
 
 
 # Seconds of head start that a function has before the next handler. It is Python's switch interval: a thread
@@ -212,9 +235,9 @@ class Beginning:
 def _settle(future: asyncio.Future[T], result: Any, error: BaseException | None) -> None:
     if future.done():  # cancelled meanwhile
         return
-    if isinstance(error, StopIteration):  # futures and coroutines refuse it
-        future.set_exception(RuntimeError(f"{error!r} was raised"))
-    elif error is None:
+    if error is None:
         future.set_result(result)
+    elif isinstance(error, StopIteration):  # futures and coroutines refuse it
+        future.set_exception(RuntimeError(f"{error!r} was raised"))
     else:
         future.set_exception(error)

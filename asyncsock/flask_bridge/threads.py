@@ -117,6 +117,15 @@ class ThreadPool(Executor):
             for thread in self._threads:
                 thread.join()
 
+    def _others_wait(self, first: bool) -> None:
+        """See that the jobs that wait do not wait for the one that the calling thread begins, if it blocks.
+
+        Args:
+            first: Whether that is the thread's first job since it was woken.
+        """
+        if self._next() is not None:
+            self._wake_thread()
+
     def _wake_thread(self) -> None:
         if self._sleeping:
             self._sleeping.pop().release()
@@ -146,6 +155,7 @@ class ThreadPool(Executor):
         share = None
         while True:
             with self._lock:
+                first = woken
                 if woken:
                     self._waking = woken = False
                 if share is not None:  # its job has ended
@@ -161,8 +171,8 @@ class ThreadPool(Executor):
                         waiting.append(share)
                     share.running += 1
                     self._free -= 1
-                    if waiting and not self._waking and self._next() is not None:
-                        self._wake_thread()
+                    if waiting and not self._waking:
+                        self._others_wait(first)
                 elif self._shut_down:
                     return
                 else:

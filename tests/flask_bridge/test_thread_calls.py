@@ -89,6 +89,25 @@ async def test_a_call_whose_caller_has_given_up_is_made_and_its_result_dropped(p
     assert await call_in_thread(pool, Share(), int, "1") == 1
 
 
+def test_calls_go_on_beside_each_other_after_their_event_loop_has_ended(pool: CallPool) -> None:
+    first, begun, release = threading.Event(), threading.Event(), threading.Event()
+
+    def block() -> None:
+        first.set()
+        release.wait(TIMEOUT)
+
+    async def leave_calls() -> None:
+        share = Share()
+        for _ in range(4):
+            pool.call(share, contextvars.copy_context(), block)
+        await asyncio.to_thread(first.wait, TIMEOUT)
+
+    asyncio.run(leave_calls())
+    pool.submit(begun.set)
+    assert begun.wait(TIMEOUT)
+    release.set()
+
+
 async def test_calls_are_refused_after_the_end(pool: CallPool) -> None:
     await call_in_thread(pool, Share(), int)
     pool.shutdown()
