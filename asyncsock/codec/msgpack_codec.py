@@ -13,6 +13,8 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import msgpack
+import msgspec
+from msgspec.msgpack import Ext
 
 from ..engine.errors import BadPacket
 from ..engine.packet import Packet, message_packet
@@ -22,10 +24,12 @@ from .values import Body, NotEncodable, Plain
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 MILLISECOND = timedelta(milliseconds=1)
 MOST_OF_NAME = 256  # bytes in which the name of an event usually ends
-TYPE_0 = 0
+TYPE_0, TIMESTAMP = 0, -1
 UNDEFINED, DATE = b"\xd4\x00", b"\xd7\x00"  # what precedes the data in fixext 1 and fixext 8
 # The same in ext 8, 16 and 32, by the length of the data.
 BUFFERS = {size: (b"\xc7%c\0" % size, b"\xc8\0%c\0" % size, b"\xc9\0\0\0%c\0" % size) for size in (1, 8)}
+
+pack = msgspec.msgpack.Encoder().encode
 
 Hook = Callable[[int, bytes], Any]
 
@@ -46,9 +50,9 @@ class MsgpackCodec:
     def encode(self, data: Any) -> Body:
         plain = self._plain.whole(data)
         try:
-            return Body(msgpack.packb(plain, unicode_errors="asyncsock.replacement"))
-        except (ValueError, OverflowError) as error:  # nested too deeply for msgpack
-            raise NotEncodable(f"cannot be encoded: {error}") from None
+            return Body(pack(plain))
+        except (ValueError, RecursionError):
+            return Body(_pack_the_rest(plain))
 
     def detach(self, body: Body) -> Body:
         return body
@@ -58,15 +62,15 @@ class MsgpackCodec:
         array.feed(body.data)
         size = array.read_array_header()
         items = body.data[array.tell() :]
-        return Body(msgpack.Packer().pack_array_header(size + 1) + items + msgpack.packb(text))
+        return Body(msgpack.Packer().pack_array_header(size + 1) + items + pack(text))
 
     def assemble(self, kind: int, namespace: str, body: Body | None, id: int | None = None) -> list[Packet]:
         fields = 2 + (body is not None) + (id is not None)
-        parts = [b"%c\xa4type%c\xa3nsp" % (0x80 + fields, kind), msgpack.packb(namespace)]
+        parts = [b"%c\xa4type%c\xa3nsp" % (0x80 + fields, kind), pack(namespace)]
         if body is not None:
             parts += b"\xa4data", body.data
         if id is not None:
-            parts += b"\xa2id", msgpack.packb(id)
+            parts += b"\xa2id", pack(id)
         return [message_packet(b"".join(parts))]
 
     def acknowledge(self, namespace: str, id: int, result: Any) -> list[Packet]:
@@ -101,6 +105,12 @@ class MsgpackCodec:
 
     def _load(self, message: bytes) -> Any:
         try:
+            return _unpack(message)  # usually: it takes less than the steps below
+        except Exception:  # what it does not read alike, or at all
+            return self._load_slowly(message)
+
+    def _load_slowly(self, message: bytes) -> Any:
+        try:
             whole = msgpack.Unpacker(max_buffer_size=len(message))
             whole.feed(message)
             whole.skip()  # check first that arrays are as long as they say, as `unpackb` allocates that much
@@ -127,13 +137,15 @@ class _PlainMsgpack(Plain):
         raise NotEncodable("is an integer of more than 64 bits, which msgpack does not have") from None
 
     def other(self, value: Any) -> Any:
-        if isinstance(value, (msgpack.ExtType, msgpack.Timestamp)):
-            return value
+        if isinstance(value, msgpack.ExtType):
+            return Ext(value.code, value.data)
+        if isinstance(value, msgpack.Timestamp):
+            return Ext(TIMESTAMP, value.to_bytes())
         if isinstance(value, datetime):
             if value.tzinfo is None:
                 raise NotEncodable("is a datetime without a time zone: send its astimezone()") from None
             milliseconds = (value - EPOCH) // MILLISECOND
-            return msgpack.ExtType(TYPE_0, milliseconds.to_bytes(8, "big", signed=True))
+            return Ext(TYPE_0, milliseconds.to_bytes(8, "big", signed=True))
         try:
             return super().other(value)
         except NotEncodable:
@@ -173,6 +185,31 @@ class _Extensions:
             if self._message.endswith(buffers, 0, at + 1):
                 return False
         return False
+
+
+def _pack_the_rest(plain: Any) -> bytes:
+    """Pack what msgspec refuses: half a surrogate pair.
+
+    Raises:
+        NotEncodable: The data are nested too deeply.
+    """
+    try:
+        packed: bytes = msgpack.packb(
+            plain,
+            default=lambda ext: msgpack.ExtType(ext.code, ext.data),
+            unicode_errors="asyncsock.replacement",
+        )
+        return packed
+    except (ValueError, OverflowError) as error:
+        raise NotEncodable(f"cannot be encoded: {error}") from None
+
+
+def _leave(code: int, data: memoryview) -> Any:
+    """Leave a message with an extension to msgpack: it tells in which format that is, see `_Extensions`."""
+    raise NotImplementedError
+
+
+_unpack = msgspec.msgpack.Decoder(ext_hook=_leave).decode
 
 
 def _replace(error: UnicodeError) -> tuple[bytes, int]:

@@ -221,7 +221,7 @@ class Plain:
         result: list[Any] = []
         try:
             for item in value:
-                result.append(self.plain(item))
+                result.append(item if type(item) is str else self.plain(item))
         except NotEncodable as error:
             error.within(len(result))
             raise
@@ -232,7 +232,8 @@ class Plain:
         key = None
         try:
             for key, item in value.items():
-                result[self._text(key)] = self.plain(item)
+                text = key if type(key) is str else self._text(key)
+                result[text] = item if type(item) is str else self.plain(item)
         except NotEncodable as error:
             error.within(key)
             raise
@@ -240,8 +241,6 @@ class Plain:
 
     def _text(self, key: Any) -> str:
         kind = type(key)
-        if kind is str:
-            return str(key)
         if kind is int:
             return int.__repr__(key)
         if issubclass(kind, str):

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgpack
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from socketio.msgpack_packet import MsgPackPacket
 
@@ -118,6 +118,38 @@ def test_half_an_emoji_arrives_and_is_sent_as_the_replacement_character() -> Non
     half = msgpack.packb("a\ud83d", unicode_errors="surrogatepass")
     assert codec.decode(packet(0)[:-1] + half).data == ["event", "a\ud83d"]
     assert sent(["a\ud83d\ud83db"]) == ["a\ufffd\ufffdb"]
+    moment = datetime(2026, 1, 1, tzinfo=timezone.utc)
+    assert sent(["a\ud83d", moment, msgpack.ExtType(0, b"\0")]) == ["a\ufffd", moment, None]
+
+
+def read(message: bytes, quickly: bool) -> str | None:
+    """What a message is read as; None if it is refused."""
+    own = MsgpackCodec()
+    if not quickly:
+        own._load = own._load_slowly  # type: ignore[method-assign]
+    try:
+        return repr(own.decode(message))
+    except BadPacket:
+        return None
+
+
+EXTENSIONS = [msgpack.ExtType(0, b"\0"), msgpack.ExtType(0, bytes(8)), msgpack.Timestamp(5, 1)]
+packed = (
+    trees
+    | st.sampled_from(EXTENSIONS)
+    | st.dictionaries(st.none() | st.integers() | st.binary(), st.integers(0, 9))
+).map(lambda value: msgpack.packb(value, default=str))
+
+
+@given(st.binary() | packed, packed)
+@example(b"\x91" * 150, b"\x90")
+@example(b"\x91" * 250, b"\x90")
+@example(b"\x82\xa1a\x01\xa1a\x02", b"\xc0")
+@example(b"\xa3\xed\xa0\x80", b"\xc0")
+def test_reading_quickly_changes_nothing(one: bytes, other: bytes) -> None:
+    pair = packet(0)[:-1] + b"\x92" + one + other
+    for message in (one, other, pair, pair[:-1], pair + b"\0"):
+        assert read(message, quickly=True) == read(message, quickly=False)
 
 
 @given(st.binary() | st.binary().map(lambda data: packet(0)[:-1] + data))
@@ -146,9 +178,10 @@ def test_a_malformed_packet_is_refused(message: str | bytes) -> None:
         check_shape(codec.decode(message))
 
 
-def test_no_memory_is_set_aside_for_arrays_that_are_not_there() -> None:
+@pytest.mark.parametrize("depth", [10, 150, 900])
+def test_no_memory_is_set_aside_for_arrays_that_are_not_there(depth: int) -> None:
     size = 1_000_000
-    claims = b"".join(b"\xdd" + struct.pack(">I", size - 5 * number - 10) for number in range(900))
+    claims = b"".join(b"\xdd" + struct.pack(">I", size - 5 * number - 10) for number in range(depth))
     tracemalloc.start()
     try:
         with pytest.raises(BadPacket):
