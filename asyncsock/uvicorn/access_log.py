@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from uvicorn.config import LOGGING_CONFIG
@@ -26,6 +26,11 @@ class AccessLog:
             if type(handler.formatter) is AccessFormatter and handler.formatter._fmt == FORMAT:
                 handler.setFormatter(QuickAccessFormatter(handler.formatter))
         self._first: logging.LogRecord | None = None  # made when it is needed: by the process that serves
+
+    @cached_property
+    def is_heard(self) -> bool:
+        """Whether anything takes its lines; found out at the first request, as uvicorn does."""
+        return self._logger.hasHandlers()
 
     def __call__(self, client: str, method: str, target: str, status: int) -> None:
         """Log a request of HTTP/1.1. All texts are printable.

@@ -44,19 +44,24 @@ class Guard:
 
     Args:
         core: Has the limits, and the logger that gets the refusals.
-        default_lines: Makes lines of uvicorn's own response headers.
+        own_lines: Makes the lines of uvicorn's own response headers.
+        keep_alive: Seconds that a client has for its next request.
 
     Attributes:
         limits: What clients may do.
+        first_requests: Instances of `PlainConnection` whose client has sent nothing yet.
+        next_requests: Instances of `PlainConnection` whose client may send another request.
         heads: Connections whose client has to send the head of a request.
         bodies: Connections whose client has to send more of a body.
         answers: Connections whose client has to read more of an answer.
     """
 
-    def __init__(self, core: Core, default_lines: Callable[[Headers], bytes]) -> None:
+    def __init__(self, core: Core, own_lines: Callable[[], bytes], keep_alive: float) -> None:
         self._core = core
-        self._default_lines = default_lines
+        self._own_lines = own_lines
         self.limits = core.limits
+        self.first_requests: Deadlines[Any] = Deadlines(self.limits.header_timeout, self._is_silent)
+        self.next_requests: Deadlines[Any] = Deadlines(keep_alive, lambda plain, _: plain.transport.close())
         self.heads: Deadlines[Any] = Deadlines(self.limits.header_timeout, self._head_is_late)
         self.bodies: Deadlines[Any] = Deadlines(self.limits.body_timeout, self._body_is_late)
         self.answers: Deadlines[Any] = Deadlines(READ_TIMEOUT, self._answer_is_unread)
@@ -85,6 +90,10 @@ class Guard:
         if deadlines is not None:
             http.excused = http.flow.read_paused
             deadlines.add(http)
+
+    def _is_silent(self, plain: Any, _deadline: float) -> None:
+        self.limits.hits["header_timeout"] += 1
+        plain.transport.close()
 
     def _head_is_late(self, http: Any, _deadline: float) -> None:
         if self._is_excused(http):
@@ -162,7 +171,7 @@ class Guard:
             b"content-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
             % len(body)
         )
-        return status_line(status) + self._default_lines(http.server_state.default_headers) + head + body
+        return status_line(status) + self._own_lines() + head + body
 
 
 class Lingering(asyncio.Protocol):

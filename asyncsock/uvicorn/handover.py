@@ -7,6 +7,7 @@ from typing import Any
 
 from ..engine.elsewhere import Owner
 from ..engine.http import Headers
+from .heads import lines_of
 
 
 def hand_over(http: Any, worker: Owner, request: bytes) -> bool:
@@ -35,8 +36,7 @@ def hand_over(http: Any, worker: Owner, request: bytes) -> bool:
 
 def written(method: str, target: bytes, headers: Headers) -> bytes:
     """A request without a body, as it is written."""
-    lines = [b"%b: %b\r\n" % pair for pair in headers]
-    return b"%b %b HTTP/1.1\r\n%b\r\n" % (method.encode(), target, b"".join(lines))
+    return b"%b %b HTTP/1.1\r\n%b\r\n" % (method.encode(), target, lines_of(headers))
 
 
 class Adopted(asyncio.Protocol):

@@ -1,9 +1,9 @@
 """The engine on uvicorn's connections that parse HTTP with httptools.
 
-uvicorn's protocol object reads the requests. Polling requests are answered from its callbacks: they need no
-scope, no task and no queue, and a poll that waits is one small object. A WebSocket takes the connection over.
-uvicorn's own code handles all requests that are not for the engine, and the unusual ones that are: those
-reach the engine through ASGI.
+uvicorn's protocol object reads the requests of a connection, from the first that was not a plain one on.
+Polling requests are answered from its callbacks: they need no scope, no task and no queue, and a poll that
+waits is one small object. A WebSocket takes the connection over. uvicorn's own code handles all requests that
+are not for the engine, and the unusual ones that are: those reach the engine through ASGI.
 """
 
 from __future__ import annotations
@@ -11,19 +11,17 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
-from urllib.parse import quote, unquote
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ..engine.deadlines import Deadlines
-from ..engine.http import Headers, Request, status_line
-from ..engine.log import printable
+from ..engine.http import Request
 from .guard import Refused, has_body, head_size, kept
 from .installation import Installation
-from .poll_request import HTTPToolsPollRequest
+from .poll_request import UvicornPollRequest
 
 PIECE = 2048  # bytes of input that are read at once outside of bodies
 MOST_HELD = 1_000_000  # bytes that may arrive behind requests that are not answered
@@ -34,7 +32,7 @@ METHODS = {b"GET": "GET", b"POST": "POST", b"OPTIONS": "OPTIONS"}
 class HTTPToolsConnection(HttpToolsProtocol):
     """uvicorn's protocol, except that it gives the engine's requests to the engine."""
 
-    cycle: Any  # what answers the latest request: uvicorn's object, or a HTTPToolsPollRequest
+    cycle: Any  # what answers the latest request: uvicorn's object, or a UvicornPollRequest
     scope: Any
     parser: Any
     pipeline: deque[Any]
@@ -50,10 +48,9 @@ class HTTPToolsConnection(HttpToolsProtocol):
     _framing = 0  # bytes that were read since then
 
     def __init__(self, installation: Installation, **arguments: Any) -> None:
-        if installation.server_state is not arguments["server_state"]:
-            installation.server_state = arguments["server_state"]
-            installation.shared_attributes = _shared_attributes(arguments)
         if installation.shared_attributes is None:
+            installation.shared_attributes = _shared_attributes(arguments)
+        if not installation.shared_attributes:
             super().__init__(**arguments)
         else:
             self.__dict__.update(installation.shared_attributes)
@@ -61,7 +58,7 @@ class HTTPToolsConnection(HttpToolsProtocol):
             self.pipeline = deque()
         self.installation = installation
         self.guard = installation.guard
-        self._poll_request: HTTPToolsPollRequest | None = None  # being read or answered
+        self._poll_request: UvicornPollRequest | None = None  # being read or answered
         self._to_websocket = False  # whether the request that is being read asks for a WebSocket
 
     # asyncio.Protocol
@@ -105,7 +102,7 @@ class HTTPToolsConnection(HttpToolsProtocol):
         for earlier in self._earlier and self.unanswered:  # uvicorn tells the latest only
             earlier.disconnected = True
             earlier.message_event.set()
-        if type(self.cycle) is HTTPToolsPollRequest:
+        if type(self.cycle) is UvicornPollRequest:
             self.cycle = None
         super().connection_lost(error)
         poll_request, self._poll_request = self._poll_request, None
@@ -194,9 +191,9 @@ class HTTPToolsConnection(HttpToolsProtocol):
             and (self.cycle is None or self.cycle.response_complete)
         )
 
-    def hand_over_new(self, poll_request: HTTPToolsPollRequest) -> bool:
+    def hand_over_new(self, poll_request: UvicornPollRequest) -> bool:
         """Hand over a request, if it is whole and for a new session that another worker should have."""
-        if not poll_request.is_whole:
+        if self.installation.elsewhere is None or not poll_request.is_whole:
             return False
         cycle, self.cycle = self.cycle, None
         headers = self.scope["headers"]
@@ -205,6 +202,11 @@ class HTTPToolsConnection(HttpToolsProtocol):
             return True
         self.cycle = cycle
         return False
+
+    def go_on_with(self, poll_request: UvicornPollRequest) -> None:
+        """Have the request that is to be answered next, which another object has read."""
+        self._poll_request = self.cycle = poll_request
+        poll_request.move(self)
 
     def shutdown(self) -> None:
         """Called by uvicorn when it stops."""
@@ -257,7 +259,7 @@ class HTTPToolsConnection(HttpToolsProtocol):
     def unanswered(self) -> list[Any]:
         """uvicorn's objects that answer requests, and have not yet."""
         cycles = self._earlier if self.cycle is None else [*self._earlier, self.cycle]
-        return [each for each in cycles if not (each.response_complete or type(each) is HTTPToolsPollRequest)]
+        return [each for each in cycles if not (each.response_complete or type(each) is UvicornPollRequest)]
 
     # httptools
 
@@ -307,7 +309,7 @@ class HTTPToolsConnection(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         self._got_body = True
         cycle = self.cycle
-        if type(cycle) is not HTTPToolsPollRequest:
+        if type(cycle) is not UvicornPollRequest:
             super().on_body(body)
         elif cycle.is_open:
             cycle.chunks.append(body)
@@ -315,7 +317,7 @@ class HTTPToolsConnection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._in_body = False
         cycle = self.cycle
-        if type(cycle) is not HTTPToolsPollRequest:
+        if type(cycle) is not UvicornPollRequest:
             super().on_message_complete()
         else:
             cycle.more_body = False
@@ -341,7 +343,7 @@ class HTTPToolsConnection(HttpToolsProtocol):
             return False
         make_scope = partial(self.installation.http_scope, self.scope, method, path, query)
         request = Request(method, dict(self.headers), query, make_scope)
-        self._poll_request = self.cycle = HTTPToolsPollRequest(
+        self._poll_request = self.cycle = UvicornPollRequest(
             self, request, path, query, parser.should_keep_alive()
         )
         return True
@@ -357,35 +359,13 @@ class HTTPToolsConnection(HttpToolsProtocol):
 
     # Answers
 
-    def answer(
-        self,
-        poll_request: HTTPToolsPollRequest,
-        status: int,
-        body: bytes,
-        headers: Headers,
-        content_type: bytes,
-    ) -> None:
-        """Write a response, log the request, and go on as uvicorn does after one."""
+    def answer(self, poll_request: UvicornPollRequest, response: bytes) -> None:
+        """Write the response to a request, and go on as uvicorn does after one."""
         self._poll_request = None
-        poll_request.response_complete = True
-        if self.access_log:
-            self._log(poll_request, status)
-        head = b"%b%bcontent-type: %b\r\ncontent-length: %d\r\ncache-control: no-store\r\n%b%b\r\n" % (
-            status_line(status),
-            self.installation.default_lines(self.server_state.default_headers),
-            content_type,
-            len(body),
-            b"".join([b"%b: %b\r\n" % pair for pair in headers]) if headers else b"",
-            b"" if poll_request.keep_alive else b"connection: close\r\n",
-        )
-        self.transport.write(head + body)
+        self.transport.write(response)
         if not poll_request.keep_alive:
             self.transport.close()
-        super().on_response_complete()
-        if self._held:
-            self._go_on()
-        elif self.installation.leaving:
-            self.installation.hand_over_if_idle(self)
+        self.on_response_complete()
 
     def on_response_complete(self) -> None:
         """Called when a request has been answered; uvicorn begins with the next one that has been read."""
@@ -402,18 +382,6 @@ class HTTPToolsConnection(HttpToolsProtocol):
             if not self.pipeline:
                 self.loop.call_soon(self._read_held)
 
-    def _log(self, poll_request: HTTPToolsPollRequest, status: int) -> None:
-        client = self.client
-        request = poll_request.request
-        address = f"{client[0]}:{client[1]}" if client else ""
-        if b"x-forwarded-for" in request.headers and self.installation.proxy_headers.are_believed:
-            client = request.make_scope()["client"]
-            address = printable(f"{client[0]}:{client[1]}") if client else ""
-        target = _quoted(self.root_path, poll_request.path)
-        if poll_request.query:
-            target = f"{target}?{poll_request.query.decode()}"
-        self.installation.access_log(address, request.method, target, status)
-
 
 def _parser(owner: HttpToolsProtocol) -> Any:
     """A parser as uvicorn makes it for each connection."""
@@ -425,13 +393,8 @@ def _parser(owner: HttpToolsProtocol) -> Any:
     return parser
 
 
-def _shared_attributes(arguments: dict[str, Any]) -> dict[str, Any] | None:
-    """The attributes that all new connections share; None unless parser and pipeline alone differ."""
+def _shared_attributes(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The attributes that all new connections share; none unless parser and pipeline alone differ."""
     first, second = (vars(HttpToolsProtocol(**arguments)) for _ in range(2))
     shared = {name: value for name, value in first.items() if value is second.get(name)}
-    return shared if first.keys() - shared.keys() == {"parser", "pipeline"} else None
-
-
-@lru_cache(maxsize=64)
-def _quoted(root_path: str, path: bytes) -> str:
-    return quote(root_path + unquote(path.decode()))
+    return shared if first.keys() - shared.keys() == {"parser", "pipeline"} else {}

@@ -1,10 +1,12 @@
 """Serving the engine straight on uvicorn's connections, without ASGI.
 
 uvicorn makes a protocol object for each connection; its configuration names the class. If that is one of
-uvicorn's default classes, and the application is ours and not wrapped, `install` names a subclass of ours
-instead. It serves the engine's requests and leaves all others to uvicorn's code. A WebSocket then needs no
-task and no queue, and a broadcast's one frame is written to each socket. With httptools (httptools.py), a
-poll needs neither as well; with h11 (h11.py), polls go through ASGI.
+uvicorn's default classes, and the application is ours and not wrapped, `install` has it make one of ours
+instead, which reads plain requests for the engine itself (plain_connection.py). With any other request the
+connection gets an object of a subclass of uvicorn's, which serves the engine's requests too and leaves all
+others to uvicorn's code. A WebSocket then needs no task and no queue, and a broadcast's one frame is written
+to each socket. With httptools (httptools.py), a poll needs neither as well; with h11 (h11.py), polls go
+through ASGI.
 
 This uses uvicorn's private names. If one of those in probe.py is missing, nothing is installed; if our class
 fails on a connection, new connections get uvicorn's class again.
@@ -19,7 +21,7 @@ from typing import Any
 from ..engine.http import ASGI, Scope, Send
 from ..engine.server import EngineServer
 from ..engine.tested_versions import range_of
-from .handshake import ProxyHeaders
+from .heads import ProxyHeaders
 from .installation import Installation
 from .probe import (
     Missing,
@@ -100,9 +102,10 @@ def _install(engine: EngineServer, app: ASGI, send: Send, owns: Callable[[Scope]
     check_access_log()
 
     from .access_log import AccessLog
+    from .plain_connection import PlainConnection
 
     installation = Installation(
-        engine, owns, ProxyHeaders(proxy_headers), AccessLog(), config, connection_class
+        engine, owns, ProxyHeaders(proxy_headers), AccessLog(), config, PlainConnection, connection_class
     )
     config.http_protocol_class = installation.protocol
     server = server_that_signals_stop()

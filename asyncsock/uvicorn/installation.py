@@ -7,13 +7,15 @@ import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from ..engine.elsewhere import Elsewhere, Owner
 from ..engine.http import Headers, Request, Scope
 from ..engine.server import EngineServer
 from ..engine.tested_versions import range_of
 from .guard import Guard, has_body
 from .handover import Adopted, hand_over, written
-from .handshake import Handshake, ProxyHeaders, full_path
+from .heads import Addresses, Handshake, ProxyHeaders, Site, full_path, lines_of
 from .websocket import Base64WebSocket, UvicornWebSocket, accept_key
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 # Seconds in which clients may use a connection that ends, so that a request on its way is answered.
 LINGER = 1.0
+WILDCARDS = ("", "0.0.0.0", "::")
 
 
 class Installation:
@@ -33,7 +36,16 @@ class Installation:
         proxy_headers: Puts what proxies say of clients into scopes.
         access_log: Where answered requests are logged.
         config: uvicorn's configuration.
-        connection_class: Our class for its connections, derived from the one in the configuration.
+        plain_class: `PlainConnection`, which new connections are of.
+        connection_class: Our class for those that had to be given up, derived from that in the configuration.
+
+    Attributes:
+        site: What its requests have in common.
+        connections: uvicorn's set of the objects that serve connections.
+        plain_size: Bytes of a head that `PlainConnection` may read.
+        takes_polls: Whether polls are answered without ASGI.
+        leaving: Whether other workers get all connections.
+        ends: Whether uvicorn has told the connections to end.
     """
 
     def __init__(
@@ -43,34 +55,44 @@ class Installation:
         proxy_headers: ProxyHeaders,
         access_log: AccessLog,
         config: Any,
+        plain_class: Any,
         connection_class: Any,
     ) -> None:
         self.engine = engine
         self._config = config
+        self._plain_class = plain_class
         self._connection_class = connection_class
         self._uvicorn_class = config.http_protocol_class
         self._owns = owns
         self.proxy_headers = proxy_headers
         self.access_log = access_log
-        self.guard = Guard(engine.core, self.default_lines)
-        self.server_state: Any = None  # uvicorn's, once there is a connection
-        self.shared_attributes: dict[str, Any] | None = None  # of its new connections
+        self.guard = Guard(engine.core, self.own_lines, config.timeout_keep_alive)
         self._default_headers: list[tuple[bytes, bytes]] = []
         self._default_lines = b""
         self.elsewhere: Elsewhere | None = engine.endpoint.elsewhere
         self._arguments: dict[str, Any] = {}  # with which uvicorn makes protocol objects
-        self.leaving = False  # whether other workers get all connections
-        self.ends = False  # whether uvicorn has told the connections to end
+        self.shared_attributes: dict[str, Any] | None = None  # of new connections of uvicorn's class
+        self._server_address: tuple[str, int | None] | None = None  # where that is the same for all
+        self.site = Site(proxy_headers, config.root_path, "https" if config.is_ssl else "http", {})
+        self.connections: set[Any] = set()
+        limits = engine.core.limits
+        self.plain_size = min(limits.max_url_size, limits.max_header_size)
+        self.takes_polls = hasattr(connection_class, "answer") and config.limit_concurrency is None
+        self.leaving = False
+        self.ends = False
 
     # Other workers
 
     def serve_others(self, **arguments: Any) -> None:
-        """Take connections that other workers hand over, if there are any.
+        """Serve the connections of a server of uvicorn's, and those that other workers hand over to it.
 
         Args:
             **arguments: With which uvicorn makes protocol objects.
         """
         self._arguments = arguments
+        self.shared_attributes = None
+        self.connections = arguments["server_state"].connections
+        self.site = msgspec.structs.replace(self.site, state=arguments["app_state"])
         if self.elsewhere is not None:
             self.elsewhere.use_door(self)
 
@@ -87,7 +109,10 @@ class Installation:
 
     def hand_over_if_idle(self, http: Any) -> bool:
         """Hand a connection over, if no request on it waits for its answer; return whether it was."""
-        return self.elsewhere is not None and http.is_idle and self._hand_over(http, self.elsewhere.lighter())
+        worker = self.elsewhere.lighter() if self.elsewhere is not None and http.is_idle else None
+        if worker is None:
+            return False
+        return self._hand_over(http.give_up() if type(http) is self._plain_class else http, worker)
 
     def connected(self, http: Any) -> None:
         """Called with each new connection: one that a worker accepts while it leaves goes on to another."""
@@ -146,33 +171,49 @@ class Installation:
             asyncio.get_running_loop().call_later(LINGER, self._close_idle)
 
     def _connections(self) -> list[Any]:
-        """The connections of our class; WebSockets are of others."""
-        connections = self._arguments["server_state"].connections if self._arguments else ()
-        return [http for http in connections if isinstance(http, self._connection_class)]
+        """The connections of our classes; WebSockets are of others."""
+        ours = (self._connection_class, self._plain_class)
+        return [http for http in self.connections if isinstance(http, ours)]
 
     def _hand_over_websocket(self, http: Any, method: str, target: bytes) -> bool:
         """Hand a request for a WebSocket over to the owner of its session, or who should have a new one."""
-        elsewhere = self.elsewhere
+        if self.elsewhere is None:
+            return False
         path, _, query = target.partition(b"?")
-        if elsewhere is None or not self.owns("websocket", method, http.root_path, path):
+        if not self.owns("websocket", method, http.root_path, path):
             return False
         sid = Request(method, {}, query, dict).query.get("sid")
         if sid in self.engine.sessions:
             return False
-        worker = elsewhere.owner(sid) if sid else elsewhere.lighter()
+        worker = self.elsewhere.owner(sid) if sid else self.elsewhere.lighter()
         return self._hand_over(http, worker, written(method, target, http.headers))
+
+    def keeps(self, request: Request) -> bool:
+        """Whether a request is for a session that this process has, or for a new one that it should have."""
+        if self.elsewhere is None:
+            return True
+        sid = request.query.get("sid")
+        return sid in self.engine.sessions if sid else self.elsewhere.lighter() is None
 
     # Requests
 
     def protocol(self, **arguments: Any) -> Any:
         """Called by uvicorn to make the protocol object of a new connection."""
-        if not self._arguments:
+        if not self._arguments or self._arguments["server_state"] is not arguments["server_state"]:
             self.serve_others(**arguments)
         try:
-            return self._connection_class(self, **arguments)
+            return self.connection() if self.leaving or self.ends else self._plain_class(self)
         except Exception as error:
             self.failed(error)
             return self._uvicorn_class(**arguments)
+
+    def connection(self) -> Any:
+        """A protocol object that is uvicorn's too, and reads all kinds of requests."""
+        try:
+            return self._connection_class(self, **self._arguments)
+        except Exception as error:
+            self.failed(error)
+            return self._uvicorn_class(**self._arguments)
 
     def failed(self, error: Exception) -> None:
         """Log an error in our class and remove the class: new connections get uvicorn's own."""
@@ -198,46 +239,38 @@ class Installation:
         try:
             if self._hand_over_websocket(http, method, target):
                 return True
-            ready = self._take_over(http, method, target)
+            path, _, query = target.partition(b"?")
+            if not self.owns("websocket", method, http.root_path, path):
+                return False
+            headers = dict(http.headers)
+            key = accept_key(method, headers)
+            if key is None:
+                return False
+            make_scope = Handshake(self.site, http.server, http.client, target, lines_of(http.headers))
+            request = Request(method, headers, query, make_scope)
         except Exception as error:
             self.failed(error)
             return False
-        if ready is not None:
-            websocket, request, key = ready
-            websocket.handshake(self.engine.endpoint, request, key)
-        return ready is not None
+        self.connections.discard(http)
+        self.open_websocket(http.transport, request, key, http.flow.write_paused)
+        return True
 
-    def _take_over(
-        self, http: Any, method: str, target: bytes
-    ) -> tuple[UvicornWebSocket, Request, bytes] | None:
-        path, _, query = target.partition(b"?")
-        root_path: str = http.root_path
-        if not self.owns("websocket", method, root_path, path):
-            return None
-        pairs: list[tuple[bytes, bytes]] = http.headers
-        headers = dict(pairs)
-        key = accept_key(method, headers)
-        if key is None:
-            return None
-        transport = http.transport
-        packed = b"\n".join([text for pair in pairs for text in pair])
-        make_scope = Handshake(
-            self.proxy_headers,
-            target,
-            packed,
-            root_path,
-            http.scheme,
-            http.server,
-            http.client,
-            http.app_state,
-        )
-        request = Request(method, headers, query, make_scope)
+    def open_websocket(
+        self, transport: asyncio.Transport, request: Request, key: bytes, is_paused: bool = False
+    ) -> None:
+        """Answer the request for a WebSocket.
+
+        Args:
+            transport: The connection.
+            request: The request.
+            key: What `accept_key` has returned for it.
+            is_paused: Whether the client has yet to read an earlier answer.
+        """
         kind = Base64WebSocket if request.wants_base64 else UvicornWebSocket
-        websocket = kind(self.engine.core, transport, http.connections)
-        websocket.paused = http.flow.write_paused  # by an answer that the client has not read
-        http.connections.discard(http)
+        websocket = kind(self.engine.core, transport, self.connections)
+        websocket.paused = is_paused
         transport.set_protocol(websocket)
-        return websocket, request, key
+        websocket.handshake(self.engine.endpoint, request, key)
 
     def owns(self, kind: str, method: str, root_path: str, path: bytes) -> bool:
         """Whether a request is for the engine; ``kind`` is the type of its ASGI scope."""
@@ -264,9 +297,30 @@ class Installation:
             }
         )
 
-    def default_lines(self, headers: list[tuple[bytes, bytes]]) -> bytes:
+    def own_lines(self) -> bytes:
         """The lines of uvicorn's own response headers, which change once a second."""
+        headers = self._arguments["server_state"].default_headers
         if headers is not self._default_headers:
             self._default_headers = headers
-            self._default_lines = b"".join([b"%b: %b\r\n" % (name.lower(), value) for name, value in headers])
+            self._default_lines = lines_of([(name.lower(), value) for name, value in headers])
         return self._default_lines
+
+    def addresses(self, transport: asyncio.Transport) -> Addresses:
+        """The addresses of the server and the client of a connection, as uvicorn has them in scopes.
+
+        The transport is not asked for its socket, as uvicorn does: uvloop makes one for that.
+        """
+        server = self._server_address
+        if server is None:
+            server = _address(transport.get_extra_info("sockname"))
+            config = self._config
+            if config.host not in WILDCARDS and config.uds is None and config.fd is None:
+                self._server_address = server
+        client = transport.get_extra_info("peername")
+        return server, (str(client[0]), int(client[1])) if isinstance(client, tuple) else None
+
+
+def _address(name: Any) -> tuple[str, int | None] | None:
+    if isinstance(name, tuple):
+        return str(name[0]), int(name[1])
+    return (name, None) if isinstance(name, str) else None

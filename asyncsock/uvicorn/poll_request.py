@@ -1,28 +1,64 @@
-"""A polling request on a connection of uvicorn's that parses HTTP with httptools."""
+"""A polling request on a connection of uvicorn's, without ASGI."""
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
+from urllib.parse import quote, unquote
 
-from ..engine.http import TEXT, Headers, HTTPError, Request
+from ..engine.http import TEXT, Headers, HTTPError, Request, status_line
+from ..engine.log import printable
 from ..engine.transports.poll_request import PollRequest
+from .heads import lines_of
 
 
-class HTTPToolsPollRequest(PollRequest):
-    """A polling request on a connection, with the attributes that uvicorn reads of its latest request."""
+class UvicornPollRequest(PollRequest):
+    """A polling request on a connection, with the attributes that uvicorn reads of its latest request.
 
-    __slots__ = ("_begun", "_http", "chunks", "keep_alive", "more_body", "path", "query", "response_complete")
+    Args:
+        http: The connection. Its ``answer(poll_request, response)`` writes the response.
+        request: The request without its body.
+        path: Its path, as it was sent.
+        query: Its query.
+        keep_alive: Whether the connection goes on after the answer.
+        body: What has been read of its body.
+        more_body: Whether there may be more.
+
+    Attributes:
+        chunks: What has been read of its body and is not handled yet.
+        response_complete: Whether the answer has been written.
+    """
+
+    __slots__ = (
+        "_begun",
+        "_http",
+        "_path",
+        "_query",
+        "chunks",
+        "keep_alive",
+        "more_body",
+        "response_complete",
+    )
     response_started = False  # it is written at once
 
-    def __init__(self, http: Any, request: Request, path: bytes, query: bytes, keep_alive: bool) -> None:
+    def __init__(
+        self,
+        http: Any,
+        request: Request,
+        path: bytes,
+        query: bytes,
+        keep_alive: bool,
+        body: bytes = b"",
+        more_body: bool = True,
+    ) -> None:
         super().__init__(http.installation.engine.endpoint.answers, request)
         self._http = http
+        self._path = path
+        self._query = query
         self._begun = False
-        self.path = path
-        self.query = query
         self.keep_alive = keep_alive
-        self.chunks: list[bytes] = []  # of the body, not yet handled
-        self.more_body = True
+        self.chunks = [body] if body else []
+        self.more_body = more_body
         self.response_complete = False
 
     @property
@@ -34,29 +70,69 @@ class HTTPToolsPollRequest(PollRequest):
         try:
             if not self._begun:
                 self._begun = True
-                installation = self._http.installation
-                if installation.elsewhere is not None and self._http.hand_over_new(self):
+                if self._http.hand_over_new(self):
                     self.is_open = False
                     return
-                installation.engine.endpoint.begin(self)
+                self._http.installation.engine.endpoint.begin(self)
             if self.reading and (self.chunks or not self.more_body):
                 self.feed(b"".join(self.chunks), self.more_body)
         except Exception as error:
-            installation.engine.core.log_lines.error("error in a polling request", error)
-            self.keep_alive = self.is_open = False
-            if self.response_complete:
-                self._http.transport.close()
-            else:
-                self.write(500, b"Internal Server Error", [], TEXT)
+            self._broken(error)
         self.chunks.clear()
 
+    def move(self, http: Any) -> None:
+        """Be answered by another object that has the connection."""
+        self._http = http
+
     def write(self, status: int, body: bytes, headers: Headers, content_type: bytes) -> None:
+        http = self._http
+        installation = http.installation
         try:
-            self._http.answer(self, status, body, headers, content_type)
+            if installation.access_log.is_heard:
+                installation.access_log(self._client(), self.request.method, self._target(), status)
+            head = b"%b%bcontent-type: %b\r\ncontent-length: %d\r\ncache-control: no-store\r\n%b%b\r\n" % (
+                status_line(status),
+                installation.own_lines(),
+                content_type,
+                len(body),
+                lines_of(headers) if headers else b"",
+                b"" if self.keep_alive else b"connection: close\r\n",
+            )
+            self.response_complete = True
+            http.answer(self, head + body)
         except Exception as error:  # not raised: the caller may be at work for another client
-            self._http.installation.failed(error)
-            self._http.transport.abort()
+            installation.failed(error)
+            http.transport.abort()
 
     def cut_off(self, error: HTTPError) -> None:
         self.keep_alive = False
         self.refuse(error)
+
+    def _client(self) -> str:
+        """The address and port of the client, for the log."""
+        client = self._http.client
+        proxy_headers = self._http.installation.proxy_headers
+        if b"x-forwarded-for" in self.request.headers and proxy_headers.are_believed:
+            client = self.request.make_scope()["client"]
+            return printable(f"{client[0]}:{client[1]}") if client else ""
+        return f"{client[0]}:{client[1]}" if client else ""
+
+    def _target(self) -> str:
+        """The path, quoted, and the query, for the log."""
+        path = _quoted(self._http.installation.site.root_path, self._path)
+        return f"{path}?{self._query.decode()}" if self._query else path
+
+    def _broken(self, error: Exception) -> None:
+        """Answer a request that the engine could not handle, if it has not been answered."""
+        self._http.installation.engine.core.log_lines.error("error in a polling request", error)
+        self.keep_alive = False
+        if self.is_open:
+            self.is_open = False
+            self.write(500, b"Internal Server Error", [], TEXT)
+        else:
+            self._http.transport.close()
+
+
+@lru_cache(maxsize=64)
+def _quoted(root_path: str, path: bytes) -> str:
+    return quote(root_path + unquote(path.decode()))

@@ -16,9 +16,16 @@ ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "LifespanOn": ("config", "state"),
     "Config": (
         "encoded_headers",
+        "fd",
+        "host",
         "http_protocol_class",
+        "is_ssl",
+        "limit_concurrency",
         "loaded_app",
+        "root_path",
         "timeout_graceful_shutdown",
+        "timeout_keep_alive",
+        "uds",
         "ws",
         "ws_protocol_class",
     ),
@@ -27,7 +34,6 @@ ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "AccessFormatter": ("use_colors",),
     "FlowControl": ("pause_reading", "read_paused", "resume_reading", "write_paused"),
     "H11Protocol": (
-        "app_state",
         "client",
         "conn",
         "connections",
@@ -37,13 +43,10 @@ ATTRIBUTES: dict[str, tuple[str, ...]] = {
         "root_path",
         "scheme",
         "server",
-        "server_state",
         "timeout_keep_alive_task",
         "transport",
     ),
     "HttpToolsProtocol": (
-        "access_log",
-        "app_state",
         "client",
         "connections",
         "cycle",
@@ -58,12 +61,11 @@ ATTRIBUTES: dict[str, tuple[str, ...]] = {
         "scheme",
         "scope",
         "server",
-        "server_state",
         "timeout_keep_alive_task",
         "transport",
         "url",
     ),
-    # uvicorn reads some of these of a HTTPToolsPollRequest of ours too.
+    # uvicorn reads some of these of a UvicornPollRequest of ours too.
     "RequestResponseCycle": (
         "disconnected",
         "keep_alive",

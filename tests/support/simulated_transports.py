@@ -121,6 +121,9 @@ class SimulatedTransport(asyncio.Transport):
 
     # asyncio.Transport
 
+    def set_protocol(self, protocol: Any) -> None:
+        self.protocol = protocol
+
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return ("127.0.0.1", 1) if name in ("peername", "sockname") else default
 

@@ -18,10 +18,12 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
+from websockets.asyncio.client import connect as websocket_connect
 
 from asyncsock.engine.tested_versions import TESTED
 from asyncsock.uvicorn.probe import ATTRIBUTES, METHODS
 from tests.support.python_socketio_client import use_two_clients
+from tests.support.raw_clients import NO_PROXY
 from tests.support.server_process import ROOT, serve
 
 OURS = ROOT / "asyncsock" / "uvicorn"
@@ -140,8 +142,9 @@ def test_the_tables_have_every_name_of_the_other_objects_that_the_code_uses_and_
     assert touched("install.py", "served", "proxy_headers") == set(ATTRIBUTES["ProxyHeadersMiddleware"])
     flow = touched("httptools.py", "self.flow") | touched("guard.py", "http.flow")
     assert flow == set(ATTRIBUTES["FlowControl"])
-    # The rest of its state is what the protocol objects take from it.
-    assert touched("httptools.py", "self.server_state") | {"connections"} == set(ATTRIBUTES["ServerState"])
+    holders = "self._arguments['server_state']", "arguments['server_state']"
+    state = touched("installation.py", *holders)
+    assert state == set(ATTRIBUTES["ServerState"])
     cycle = set(ATTRIBUTES["RequestResponseCycle"])
     assert touched("httptools.py", "self.cycle") <= cycle <= set(vars_of(RequestResponseCycle))
     assert set(METHODS["ProxyHeadersMiddleware"]) <= set(vars(ProxyHeadersMiddleware))
@@ -173,6 +176,8 @@ def test_what_uvicorn_asks_of_the_exchange_that_answers_a_request_is_in_the_tabl
 
 # Where it fails all the same
 
+POLLING = "/socket.io/?EIO=4&transport=polling"
+
 FAILING = """
 import {module} as module
 from tests.apps.two_applications import asgi
@@ -187,10 +192,11 @@ module.{name} = fail
 @pytest.mark.parametrize(
     ("module", "name"),
     [
-        ("asyncsock.uvicorn.httptools", "HTTPToolsConnection.__init__"),
-        ("asyncsock.uvicorn.httptools", "HTTPToolsConnection._take_request"),
+        ("asyncsock.uvicorn.plain_connection", "PlainConnection.__init__"),
+        ("asyncsock.uvicorn.plain_connection", "PlainConnection._read"),
+        ("asyncsock.uvicorn.plain_connection", "Handshake"),
+        ("asyncsock.uvicorn.plain_connection", "PollHead"),
         ("asyncsock.uvicorn.installation", "Installation.owns"),
-        ("asyncsock.uvicorn.installation", "Handshake"),
     ],
 )
 async def test_a_direct_way_that_fails_before_it_has_a_request_loses_none(
@@ -206,12 +212,36 @@ async def test_a_direct_way_that_fails_before_it_has_a_request_loses_none(
     assert "RuntimeError: an accident" in log
 
 
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("asyncsock.uvicorn.httptools", "HTTPToolsConnection.__init__"),
+        ("asyncsock.uvicorn.httptools", "HTTPToolsConnection._take_request"),
+        ("asyncsock.uvicorn.installation", "Installation.owns"),
+        ("asyncsock.uvicorn.installation", "Handshake"),
+    ],
+)
+async def test_the_way_of_requests_that_are_not_plain_loses_none_either(
+    module: str, name: str, tmp_path: Path
+) -> None:
+    (tmp_path / "failing.py").write_text(FAILING.format(module=module, name=name))
+    twice = [("x", "1"), ("x", "2")]  # a header that is repeated makes a request unusual
+    with serve("failing:asgi", env={"PYTHONPATH": f"{ROOT}:{tmp_path}"}) as server:
+        for _ in range(2):
+            answer = httpx.get(f"{server.url}{POLLING}", headers=twice, trust_env=False)
+            assert answer.text.startswith("0{")
+            url = f"{server.ws_url}{POLLING.replace('polling', 'websocket')}"
+            async with websocket_connect(url, additional_headers=twice, **NO_PROXY) as websocket:
+                assert str(await websocket.recv()).startswith("0{")
+        assert server.log().count("the direct door failed") == 1
+
+
 async def test_a_direct_way_that_fails_at_an_answer_is_closed(tmp_path: Path) -> None:
     (tmp_path / "failing.py").write_text(
-        FAILING.format(module="asyncsock.uvicorn.httptools", name="HTTPToolsConnection.answer")
+        FAILING.format(module="asyncsock.uvicorn.plain_connection", name="PlainConnection.answer")
     )
     with serve("failing:asgi", env={"PYTHONPATH": f"{ROOT}:{tmp_path}"}) as server:
         with pytest.raises(httpx.TransportError):
-            httpx.get(f"{server.url}/socket.io/?EIO=4&transport=polling", trust_env=False)
+            httpx.get(f"{server.url}{POLLING}", trust_env=False)
         await use_two_clients(server.url)
         assert server.log().count("the direct door failed") == 1

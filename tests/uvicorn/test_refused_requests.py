@@ -540,7 +540,8 @@ async def test_what_takes_the_server_long_is_not_the_clients_fault(serve: Serve)
 async def test_deadlines_keep_no_connection(serve: Serve) -> None:
     server = await serve()
     async with AsyncExitStack() as stack:
-        for data in (b"", b"GET", head(OPEN), head("/page", "Content-Length: 9\r\n", "POST")):
+        await stack.enter_async_context(await server.connect())
+        for data in (b"GET", head("/page"), head("/page", "Content-Length: 9\r\n", "POST")):
             raw = await stack.enter_async_context(await server.connect())
             await raw.send(data)
         raw = await stack.enter_async_context(await server.connect())
@@ -548,10 +549,10 @@ async def test_deadlines_keep_no_connection(serve: Serve) -> None:
         assert (await raw.response_head())[0] == 101
         http: Any = next(each for each in server.local.connections if hasattr(each, "expects"))
         guarding = next(value for value in vars(http).values() if isinstance(value, guard.Guard))
-        await within(until_idle(lambda: (len(guarding.heads._items), len(guarding.bodies._items)) == (2, 1)))
+        kinds = (guarding.first_requests, guarding.heads, guarding.bodies)
+        await within(until_idle(lambda: [len(kind._items) for kind in kinds] == [1, 1, 1]))
     await server.is_left()
-    assert not guarding.heads._items
-    assert not guarding.bodies._items
+    assert not any(kind._items for kind in kinds)
 
 
 @pytest.mark.parametrize("end", ["ping timeout", "cut", "client left"])

@@ -1,0 +1,228 @@
+"""A connection whose requests have all been plain ones for the engine, each whole in one read.
+
+Clients of the engine write such requests. They are read with one expression and answered here: there is no
+parser and no object of uvicorn's. With the first request that is anything else, or in several pieces,
+uvicorn's protocol object gets the connection, and has it from then on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Any
+
+from ..engine.http import Request
+from .heads import FIELDS, Addresses, Handshake, PollHead
+from .installation import Installation
+from .poll_request import UvicornPollRequest
+from .websocket import accept_key
+
+# RFC 9112: a request line in origin form and header fields, none of which is folded or ends with a space.
+read_head = re.compile(
+    rb"(GET|POST) (/[!-\"$-~]*) HTTP/1\.1\r\n"
+    rb"((?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t ]*(?:[!-~\x80-\xff]+(?:[\t ]+[!-~\x80-\xff]+)*)?\r\n)+)\r\n"
+).match
+BODY = {b"content-length", b"transfer-encoding"}  # headers of which a request for an upgrade has none
+UNUSUAL = {b"expect", b"transfer-encoding"}  # headers of polling requests that uvicorn understands
+KEEP_ALIVE = {b"keep-alive": True, b"close": False}  # plain values of the header Connection
+
+
+class PlainConnection(asyncio.Protocol):
+    """A connection that no object of uvicorn's has had yet.
+
+    Args:
+        installation: What it shares with others.
+
+    Attributes:
+        installation: The same.
+        transport: asyncio's transport; None before there is one.
+        unread: How much the client had left unread of answers, at the last look.
+    """
+
+    __slots__ = ("_addresses", "_is_paused", "_poll_request", "installation", "transport", "unread")
+
+    def __init__(self, installation: Installation) -> None:
+        self.installation = installation
+        self.transport: Any = None
+        self.unread = 0
+        self._addresses: Addresses | None = None  # the server's and the client's, once there is a request
+        self._poll_request: UvicornPollRequest | None = None  # the latest, until it is answered
+        self._is_paused = False  # whether the client is behind with reading answers
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+        self.installation.connections.add(self)
+        self.installation.guard.first_requests.add(self)
+        self.installation.connected(self)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._forget()
+        poll_request, self._poll_request = self._poll_request, None
+        if poll_request is not None:
+            poll_request.gone()
+
+    def pause_writing(self) -> None:
+        self._is_paused = True
+        self.installation.guard.expect_reading(self)
+
+    def resume_writing(self) -> None:
+        self._is_paused = False
+        self.installation.guard.answers.discard(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self._poll_request is not None or not self._try_to_read(data):
+            self.give_up().data_received(data)
+
+    # For uvicorn and the code that hands connections over
+
+    def shutdown(self) -> None:
+        """Called by uvicorn when it stops."""
+        if self.installation.end(self):
+            return
+        if self.is_idle:
+            self.transport.close()
+        else:
+            self.end_after_answer()
+
+    @property
+    def scheme(self) -> str:
+        """The scheme of its requests."""
+        return self.installation.site.scheme
+
+    @property
+    def client(self) -> tuple[str, int] | None:
+        """The address and port of the client; None if it has none, or there was no request."""
+        return self._addresses[1] if self._addresses is not None else None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing has arrived that is not answered."""
+        return self._poll_request is None and self in self.installation.connections
+
+    def end_after_answer(self) -> None:
+        """Have the answer to the latest request say that the connection ends with it."""
+        if self._poll_request is not None:
+            self._poll_request.keep_alive = False
+
+    def give_up(self) -> Any:
+        """Give the connection to a protocol object of uvicorn's, and return that."""
+        self._forget()
+        http = self.installation.connection()
+        self.transport.set_protocol(http)
+        http.connection_made(self.transport)
+        if self._is_paused:
+            http.pause_writing()
+        if self._poll_request is not None:
+            http.go_on_with(self._poll_request)
+        return http
+
+    def _forget(self) -> None:
+        installation = self.installation
+        installation.connections.discard(self)
+        guard = installation.guard
+        guard.first_requests.discard(self)
+        guard.next_requests.discard(self)
+        guard.answers.discard(self)
+
+    # Requests
+
+    def _try_to_read(self, data: bytes) -> bool:
+        """Answer a request, or begin to; return False if uvicorn is to read it, and nothing has changed."""
+        try:
+            return self._read(data)
+        except Exception as error:
+            if self not in self.installation.connections:
+                raise  # it is a WebSocket already
+            self.installation.failed(error)
+            return False
+
+    def _read(self, data: bytes) -> bool:
+        installation = self.installation
+        head = read_head(data)
+        if head is None or head.end() > installation.plain_size or installation.ends or self._is_paused:
+            return False
+        method, target, lines = head.groups()
+        pairs = FIELDS(lines)
+        headers = {name.lower(): value for name, value in pairs}
+        if len(headers) != len(pairs):
+            return False  # which one of them holds is for uvicorn to say
+        body = data[head.end() :]
+        if b"upgrade" in headers:
+            return not body and method == b"GET" and self._to_websocket(target, lines, headers)
+        return installation.takes_polls and self._poll(method.decode(), target, lines, headers, body)
+
+    def _get_addresses(self) -> Addresses:
+        if self._addresses is None:
+            self._addresses = self.installation.addresses(self.transport)
+        return self._addresses
+
+    def _to_websocket(self, target: bytes, lines: bytes, headers: dict[bytes, bytes]) -> bool:
+        """Become a WebSocket, if that is what the client asks for."""
+        installation = self.installation
+        connection = headers.get(b"connection", b"").lower()
+        if (
+            headers[b"upgrade"].lower() != b"websocket"
+            or (connection != b"upgrade" and b"upgrade" not in connection.replace(b" ", b"").split(b","))
+            or not BODY.isdisjoint(headers)
+        ):
+            return False
+        path, _, query = target.partition(b"?")
+        if not installation.owns("websocket", "GET", installation.site.root_path, path):
+            return False
+        key = accept_key("GET", headers)
+        if key is None:
+            return False
+        request = Request(
+            "GET", headers, query, Handshake(installation.site, *self._get_addresses(), target, lines)
+        )
+        if not installation.keeps(request):
+            return False
+        self._forget()
+        installation.open_websocket(self.transport, request, key)
+        return True
+
+    def _poll(
+        self, method: str, target: bytes, lines: bytes, headers: dict[bytes, bytes], body: bytes
+    ) -> bool:
+        """Begin to answer a polling request, if it is one for the engine."""
+        installation = self.installation
+        connection = headers.get(b"connection", b"keep-alive").lower()
+        path, _, query = target.partition(b"?")
+        if (
+            connection not in KEEP_ALIVE
+            or not UNUSUAL.isdisjoint(headers)
+            or headers.get(b"content-length", b"0") != b"%d" % len(body)
+            or not installation.owns("http", method, installation.site.root_path, path)
+        ):
+            return False
+        request = Request(
+            method, headers, query, PollHead(installation.site, *self._get_addresses(), target, lines, method)
+        )
+        if not (request.query.get("sid") or installation.keeps(request)):
+            return False
+        guard = installation.guard
+        guard.first_requests.discard(self)
+        guard.next_requests.discard(self)
+        keep_alive = KEEP_ALIVE[connection]
+        poll_request = UvicornPollRequest(self, request, path, query, keep_alive, body, more_body=False)
+        self._poll_request = poll_request
+        poll_request.advance()
+        return True
+
+    def hand_over_new(self, poll_request: UvicornPollRequest) -> bool:
+        """Return False: the process keeps the requests that it reads here."""
+        return False
+
+    def answer(self, poll_request: UvicornPollRequest, response: bytes) -> None:
+        """Write the response to a request, and go on."""
+        installation, transport = self.installation, self.transport
+        self._poll_request = None
+        transport.write(response)
+        if not poll_request.keep_alive:
+            transport.close()
+        elif installation.leaving:
+            installation.hand_over_if_idle(self.give_up())
+        else:
+            installation.guard.next_requests.add(self)
