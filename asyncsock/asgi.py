@@ -13,7 +13,7 @@ from socketio import ASGIApp as BaseApp
 from socketio import AsyncServer as BaseServer
 
 from .engine import EngineServer
-from .engine.http import ASGI, Message, Receive, Scope, Send, answer
+from .engine.http import ASGI, Message, Receive, Scope, Send, answer, has_two_hosts, refuse_two_hosts
 from .static_files import HeadOnly, send_file
 from .uvicorn.install import install
 from .uvicorn.signals import close_before_uvicorn_stops
@@ -73,6 +73,9 @@ class ASGIApp(BaseApp):
         """Serve one ASGI scope."""
         if scope["type"] == "lifespan":
             await self.lifespan(scope, receive, send)
+            return
+        if has_two_hosts(scope["headers"]):
+            await refuse_two_hosts(scope, receive, send)
             return
         page = self._page(scope)
         static_file = self._static_file(scope)

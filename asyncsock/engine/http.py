@@ -23,6 +23,7 @@ Headers = list[tuple[bytes, bytes]]
 
 TEXT = b"text/plain; charset=UTF-8"
 JSON = b"application/json"
+TWO_HOSTS = "More than one Host header"
 
 
 class HTTPError(Exception):
@@ -103,6 +104,26 @@ def request_of(scope: Scope) -> Request:
     """The request of an ``http`` or ``websocket`` scope."""
     headers = {name.lower(): value for name, value in scope["headers"]}
     return Request(scope.get("method", "GET"), headers, scope["query_string"], lambda: scope)
+
+
+def has_two_hosts(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether a request has more than one Host header (RFC 9112, 3.2): a proxy may believe the other one."""
+    return [name for name, _ in headers].count(b"host") > 1
+
+
+async def refuse_two_hosts(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a request, or a request for a WebSocket, with 400."""
+    if scope["type"] == "websocket":
+        await receive()  # websocket.connect
+        if "websocket.http.response" not in scope.get("extensions", {}):
+            await send({"type": "websocket.close"})
+            return
+        to_websocket = send
+
+        async def send(message: Message) -> None:
+            await to_websocket({**message, "type": f"websocket.{message['type']}"})
+
+    await answer(send, 400, TWO_HOSTS.encode(), [])
 
 
 async def answer(send: Send, status: int, body: bytes, headers: Headers, content_type: bytes = TEXT) -> None:

@@ -18,7 +18,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ..engine.deadlines import Deadlines
-from ..engine.http import Request
+from ..engine.http import TWO_HOSTS, Request, has_two_hosts
 from .guard import Refused, has_body, head_size, kept
 from .installation import Installation
 from .poll_request import UvicornPollRequest
@@ -273,6 +273,8 @@ class HTTPToolsConnection(HttpToolsProtocol):
         if upgrades:
             if has_body(self.headers):
                 raise Refused(400, "A request for an upgrade has no body")
+            if has_two_hosts(self.headers):
+                raise Refused(400, TWO_HOSTS)
             self._to_websocket = super()._should_upgrade()
             if self._to_websocket:
                 if self.cycle is not None and not self.cycle.response_complete:
@@ -341,8 +343,11 @@ class HTTPToolsConnection(HttpToolsProtocol):
             or (earlier is not None and not earlier.response_complete)
         ):
             return False
+        headers = dict(self.headers)
+        if len(headers) < len(self.headers) and has_two_hosts(self.headers):
+            return False
         make_scope = partial(self.installation.http_scope, self.scope, method, path, query)
-        request = Request(method, dict(self.headers), query, make_scope)
+        request = Request(method, headers, query, make_scope)
         self._poll_request = self.cycle = UvicornPollRequest(
             self, request, path, query, parser.should_keep_alive()
         )
