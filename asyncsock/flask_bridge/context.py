@@ -1,8 +1,8 @@
 """The Flask context of a Socket.IO event, replayed from the request that opened the connection.
 
 Everything that touches Flask's private context API is here. `app.request_context(environ)` builds a request,
-a URL adapter and a session each time. An event does not need new ones: it gets a bare copy of the request
-that its connection has prepared, and the rest when it is first used. Each connection has one
+a URL adapter and a session each time. An event does not need new ones: when it asks for them, it gets a bare
+copy of the request that its connection has prepared, and the rest. Each connection has one
 `ConnectionContext`::
 
     event = connection.event(sid, namespace, message, args)
@@ -111,13 +111,29 @@ class _AppContext(AppContext):
 class ReplayedContext(RequestContext):
     """The request context of one event. Its parts are made when they are first used."""
 
-    __slots__ = ("_cv_tokens", "_session", "_token", "app", "app_context", "connection", "request")
+    __slots__ = (
+        "_args",
+        "_cv_tokens",
+        "_message",
+        "_request",
+        "_session",
+        "_token",
+        "app",
+        "app_context",
+        "connection",
+        "namespace",
+        "sid",
+    )  # fmt: skip
     __init__ = object.__init__  # they are made from parts
     connection: ConnectionContext
     app: Flask
     app_context: _AppContext
-    request: Request
     flashes: list[tuple[str, str]] | None = None
+    sid: str
+    namespace: str
+    _message: str | None
+    _args: tuple[Any, ...]
+    _request: Request | None
     _session: SessionMixin | None
     _token: Any  # from the context variable, during the event
     _cv_tokens: Any  # the list that Flask's pop needs, once this has been pushed again
@@ -131,15 +147,32 @@ class ReplayedContext(RequestContext):
         return self.connection.url_adapter
 
     @property
+    def request(self) -> Request:  # type: ignore[override]
+        if self._request is None:
+            connection = self.connection
+            state = connection._state.copy()
+            state["sid"] = self.sid
+            state["namespace"] = self.namespace
+            state["event"] = {"message": self._message, "args": self._args}
+            if connection.recovered:
+                state["recovered"] = self.sid in connection.recovered
+            request: Request = _new(connection._request_class)
+            request.__dict__ = state
+            self._request = request
+        return self._request
+
+    @property
     def session(self) -> SessionMixin:
         if self._session is None:
-            self._session = self.connection.open_session(self.request)
+            connection = self.connection
+            copy = connection.session_copy
+            self._session = copy if copy is not None else connection.open_session(self.request)
         return self._session
 
     def copy(self) -> ReplayedContext:
         """For `copy_current_request_context`: the same request and session, to be pushed elsewhere."""
         context: ReplayedContext = ReplayedContext()
-        context.app, context.request, context.connection = self.app, self.request, self.connection
+        context.app, context._request, context.connection = self.app, self.request, self.connection
         context.app_context, context._session = self.app_context, self._session
         context._cv_tokens = []
         return context
@@ -270,21 +303,17 @@ class ConnectionContext(ConnectionSession):
         return EventContext(self.replay(sid, namespace, message, args))
 
     def replay(self, sid: str, namespace: str, message: str | None, args: tuple[Any, ...]) -> ReplayedContext:
-        """The request context of one event, made from what the connection has prepared."""
-        state = self._state.copy()
-        state["sid"] = sid
-        state["namespace"] = namespace
-        state["event"] = {"message": message, "args": args}
-        state["recovered"] = sid in self.recovered
-        request = _new(self._request_class)
-        request.__dict__ = state
+        """The request context of one event, not entered yet."""
         # Not by the constructors, which would each cost another call.
         context: ReplayedContext = ReplayedContext()
         context.app_context = app_context = _AppContext()
         app_context.app = context.app = self.app
-        context.request = request
         context.connection = self
-        context._session = context._cv_tokens = context._token = app_context._token = None
+        context.sid = sid
+        context.namespace = namespace
+        context._message = message
+        context._args = args
+        context._request = context._session = context._cv_tokens = context._token = app_context._token = None
         return context
 
     def _prepare(self) -> dict[str, Any]:
@@ -303,7 +332,7 @@ class ConnectionContext(ConnectionSession):
         functions = (*app.teardown_request_funcs.get(None, ()), *app.teardown_appcontext_funcs)
         self._teardown_awaits = any(map(iscoroutinefunction, functions))
         self.suspends = self.session_blocks or self._teardown_awaits
-        return request.__dict__
+        return request.__dict__ | {"recovered": False}
 
     @property
     def url_adapter(self) -> MapAdapter | None:
