@@ -137,7 +137,8 @@ class Relocation:
             searching = self._searching[key] = self._spawn(self._search(key, offset))
             searching.add_done_callback(lambda _: self._searching.pop(key))
         await asyncio.wait([searching])  # who waits may be cancelled, and what is on its way here comes
-        return searching.result()
+        has_failed = searching.cancelled() or searching.exception() is not None  # which `_ended` logs
+        return not has_failed and searching.result()
 
     async def _search(self, key: bytes, offset: str | None) -> bool:
         await self._cluster.settle()
