@@ -132,13 +132,15 @@ class Relocation:
 
     async def search(self, key: bytes, offset: str | None) -> bool:
         """Have a client parked here if another process has it; see `Elsewhere`."""
+        earlier = self._searching.get(key)
+        if earlier is not None and await _has_found(earlier):
+            return True
+        # An earlier search may have asked a process before the client was there.
         searching = self._searching.get(key)
         if searching is None:
             searching = self._searching[key] = self._spawn(self._search(key, offset))
             searching.add_done_callback(lambda _: self._searching.pop(key))
-        await asyncio.wait([searching])  # who waits may be cancelled, and what is on its way here comes
-        has_failed = searching.cancelled() or searching.exception() is not None  # which `_ended` logs
-        return not has_failed and searching.result()
+        return await _has_found(searching)
 
     async def _search(self, key: bytes, offset: str | None) -> bool:
         await self._cluster.settle()
@@ -242,10 +244,9 @@ class Relocation:
 
     def _follow(self, key: bytes, search: Search, sender: str, name: str) -> None:
         """Look for a client where a process has given it to, which may not have got it yet."""
-        if name != self._cluster.name:
+        # If it is this one, or one that has left, the client came before this answer, and has gone on.
+        if name in self._cluster.members():
             self._ask_also(key, search, name, follows=True)
-        elif self._given_to(key) is None:
-            return  # it is on its way here
         search.is_not_at(sender)
 
     async def _catch_up(self, bundle: Bundle) -> None:
@@ -271,10 +272,11 @@ class Relocation:
         for client in wanted.clients:
             key = client.key
             parked = self._recovery.parked_for(key, client.offset)
-            if parked is not None:
+            if parked is not None and not self._is_claimed(key):
                 here.append(parked)
             elif (
-                self._recovery.is_connected(key)
+                parked is not None
+                or self._recovery.is_connected(key)
                 or key in self._adopting
                 or (client.follows and key in self._searching)
             ):
@@ -283,12 +285,18 @@ class Relocation:
                 absent.append(key)
         self._answer(sender, here, absent)
 
+    def _is_claimed(self, key: bytes) -> bool:
+        """Whether a client has come that was searched for, and who claims it here does not know that yet."""
+        search = self._searches.get(key)
+        return key in self._searching and (search is None or search.found.done())
+
     async def _fetch(self, sender: str, client: WantedClient) -> None:
         """Answer for a client whose connection may still be there, or that is on its way here."""
         key = client.key
-        if client.follows and key in self._searching:
-            await asyncio.wait([self._searching[key]])
         await self._until_adopted(key)
+        searching = self._searching.get(key)
+        if searching is not None and (client.follows or self._is_claimed(key)):
+            await asyncio.wait([searching])  # then who claims it here gets it first
         parked = await self._recovery.fetch(key, client.offset)
         if parked is not None:
             self._answer(sender, [parked], [])
@@ -371,3 +379,10 @@ class Relocation:
             parked = self._recovery.parked_as(key)
             if parked is not None and parked.is_copy:
                 self._recovery.forget(parked)
+
+
+async def _has_found(searching: asyncio.Task[bool]) -> bool:
+    """Wait for the end of a search. It goes on if who waits is cancelled: what is on its way here comes."""
+    await asyncio.wait([searching])
+    has_failed = searching.cancelled() or searching.exception() is not None  # which `_ended` logs
+    return not has_failed and searching.result()
