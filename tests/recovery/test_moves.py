@@ -12,8 +12,11 @@ import pytest
 
 from asyncsock import AsyncServer
 from asyncsock.cluster.cluster import FIRST_HELLOS
+from asyncsock.cluster.envelope import decode
+from asyncsock.relocation import relocation
+from asyncsock.relocation.messages import WANTED
 from tests.support.cluster_in_process import eventually, met, servers, started
-from tests.support.returning_visitors import InProcess, Visitor, in_process
+from tests.support.returning_visitors import DISCONNECT, InProcess, Visitor, in_process
 
 COUNT = 3  # processes
 STEPS = 400
@@ -251,3 +254,51 @@ async def test_a_client_that_cannot_be_sent_to_another_process_stays_where_it_wa
         assert f"client {visitor.sid}, and perhaps others, cannot come back to another" in caplog.text
         await visitor.come()
         assert visitor.recovered
+
+
+@pytest.mark.parametrize("place", [1, 2])
+async def test_nobody_waits_for_a_client_that_has_said_goodbye_where_it_was_last(
+    group: list[AsyncServer], place: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relocation, "SEARCH_TIME", 60.0)
+    async with AsyncExitStack() as stack:
+        visitor = await Visitor(group[0], in_process(group[0]), stack, "/").come()
+        await visitor.lose()
+        visitor.server, visitor._open = group[1], in_process(group[1])
+        await visitor.come()
+        assert visitor.recovered
+        await visitor.send(DISCONNECT)
+        await visitor.lose()
+        if place != 1:
+            await group[1].shutdown()
+        visitor.server, visitor._open = group[place], in_process(group[place])
+        await visitor.come()
+        assert not visitor.recovered
+
+
+async def test_a_claim_does_not_fail_because_an_earlier_one_of_the_same_client_does(
+    group: list[AsyncServer],
+) -> None:
+    async with AsyncExitStack() as stack:
+        visitor = await Visitor(group[0], in_process(group[0]), stack, "/").come()
+        sid = visitor.sid
+        await visitor.lose()
+        told, held = group[1].cluster.told, []
+
+        def hold(sender: str, data: bytes) -> None:
+            if decode(data).kind == WANTED:
+                held.append(data)
+            else:
+                told(sender, data)
+
+        group[1].cluster.told = hold  # type: ignore[method-assign]
+        visitor.offset = "wrong"
+        await visitor.begin(await in_process(group[2])(stack))
+        await eventually(lambda: held)
+        visitor.offset = None
+        await visitor.begin(await in_process(group[2])(stack))
+        group[1].cluster.told = told  # type: ignore[method-assign]
+        told(group[2].cluster.name, held[0])
+        await visitor.until_connected()
+        assert visitor.recovered
+        assert visitor.sid == sid
