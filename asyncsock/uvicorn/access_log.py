@@ -41,11 +41,19 @@ class AccessLog:
             target: The path, quoted, and the query.
             status: The status of the answer.
         """
+        self.info(MESSAGE, client, method, target, "1.1", status)
+
+    def info(self, message: str, *arguments: object) -> None:
+        """Log a request. Called by uvicorn too, whose objects have this in the place of the logger."""
         logger = self._logger
-        if logger.isEnabledFor(logging.INFO):
-            arguments = (client, method, target, "1.1", status)
+        if message != MESSAGE:
+            logger.info(message, *arguments)
+        elif logger.isEnabledFor(logging.INFO):
             is_usual = type(logger) is logging.Logger and logging.getLogRecordFactory() is logging.LogRecord
             logger.handle(self._like_first(arguments) if is_usual else self._make_record(arguments))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._logger, name)
 
     def _like_first(self, arguments: tuple[object, ...]) -> logging.LogRecord:
         """A record that differs from the first only in its arguments and its time.

@@ -18,6 +18,7 @@ CLOSE = (b"connection", b"close")
 class H11Connection(H11Protocol):
     """uvicorn's protocol, except that it gives WebSockets to the engine. Polls go through ASGI."""
 
+    access_logger: Any
     cycle: Any  # uvicorn's object that answers the latest request
     expects: Deadlines[Any] | None = None  # what the client has to send in time; see Guard
     excused = False
@@ -28,6 +29,7 @@ class H11Connection(H11Protocol):
         super().__init__(**arguments)
         self._installation = installation
         self._guard = installation.guard
+        self.access_logger = installation.access_log
         self.conn = LimitedParser(self._guard, self._guard.limits.max_header_size)
 
     # asyncio.Protocol

@@ -32,6 +32,7 @@ METHODS = {b"GET": "GET", b"POST": "POST", b"OPTIONS": "OPTIONS"}
 class HTTPToolsConnection(HttpToolsProtocol):
     """uvicorn's protocol, except that it gives the engine's requests to the engine."""
 
+    access_logger: Any
     cycle: Any  # what answers the latest request: uvicorn's object, or a UvicornPollRequest
     scope: Any
     parser: Any
@@ -58,6 +59,7 @@ class HTTPToolsConnection(HttpToolsProtocol):
             self.pipeline = deque()
         self.installation = installation
         self.guard = installation.guard
+        self.access_logger = installation.access_log
         self._poll_request: UvicornPollRequest | None = None  # being read or answered
         self._to_websocket = False  # whether the request that is being read asks for a WebSocket
 

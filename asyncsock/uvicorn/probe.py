@@ -34,6 +34,7 @@ ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "AccessFormatter": ("use_colors",),
     "FlowControl": ("pause_reading", "read_paused", "resume_reading", "write_paused"),
     "H11Protocol": (
+        "access_logger",
         "client",
         "conn",
         "connections",
@@ -47,6 +48,7 @@ ATTRIBUTES: dict[str, tuple[str, ...]] = {
         "transport",
     ),
     "HttpToolsProtocol": (
+        "access_logger",
         "client",
         "connections",
         "cycle",
