@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import httpx
@@ -29,6 +30,8 @@ from tests.support.server_process import Server, serve
 
 APP = "tests.apps.measured:asgi"
 WORKERS = 4
+# uvicorn kills a worker that does not answer it in time, by default within 5 seconds
+ARGS = ["--workers", str(WORKERS), "--timeout-worker-healthcheck", "60"]
 FLOOD, FLOOD_SIZE = 2000, 10_000  # more than the buffers of sockets take
 WELCOME = frame_size(len('40{"sid":"01234567890123456789"}'))
 
@@ -72,6 +75,16 @@ LOADS = [
         ],
     ),
 ]
+
+
+@contextmanager
+def telling(server: Server) -> Iterator[None]:
+    """Print what the server has logged, if something fails."""
+    try:
+        yield
+    except BaseException:
+        print(server.log())
+        raise
 
 
 class Seen:
@@ -172,7 +185,11 @@ async def be_slow(server: Server, seen: Seen, load: Load, counted: Counted) -> N
 @pytest.mark.parametrize("load", LOADS)
 async def test_every_counter_equals_what_the_load_has_done(load: Load) -> None:
     counted, flooded = Counted(), Counted()
-    with Redis() as broker, serve(APP, args=["--workers", "4"], env={"QUEUE": broker.url}) as server:
+    with (
+        Redis() as broker,
+        serve(APP, args=ARGS, env={"QUEUE": broker.url}) as server,
+        telling(server),
+    ):
         seen = Seen(server)
         await seen.when(
             lambda found: (found("workers"), found("cluster_members")), wanted=(WORKERS, WORKERS**2)

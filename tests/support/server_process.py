@@ -17,7 +17,7 @@ from pathlib import Path
 import trustme
 
 ROOT = Path(__file__).resolve().parents[2]
-START_TIMEOUT = 20.0
+START_TIMEOUT = 50.0
 STOP_TIMEOUT = 10.0
 
 
