@@ -6,7 +6,6 @@ Both run in the Flask context of their event.
 from __future__ import annotations
 
 import inspect
-from contextvars import copy_context
 from types import CoroutineType
 from typing import Any
 
@@ -19,8 +18,9 @@ from ..routes import Route
 from ..types import Handler
 from .context import ConnectionContext, EventContext, ReplayedContext
 from .errors import ErrorHandlers
+from .function_calls import FunctionCall
 from .server import FlaskServer
-from .thread_calls import Beginning, adopt, call_in_thread
+from .thread_calls import call_in_thread
 
 
 class FlaskRoute(Route):
@@ -149,9 +149,19 @@ class FunctionRoute(FlaskRoute):
     async def run_event(self, connection: Connection, sid: str, packet: Incoming) -> None:
         acknowledgements = self.server.acknowledgements
         try:
+            context = connection.context or self.server.context_of(connection)
             args = tuple(packet.data if self._any_event else packet.data[1:])
-            context = self.server.context_of(connection).event(sid, packet.namespace, self.message, args)
-            result = await self.run(context, packet.namespace, args)
+            event = context.replay(sid, packet.namespace, self.message, args)
+            call = FunctionCall(self.server, self.errors, event, self.function, packet.namespace, args)
+            try:  # as `run_function`, without a coroutine more
+                if call.waits:
+                    await call.turn()
+                result = await call.start()
+            except BaseException as error:
+                call.failed(error)
+                raise
+            finally:
+                call.finish()
             if type(result) in SENT_TYPES:  # `return emit(...)`
                 await result
                 result = None
@@ -262,19 +272,6 @@ async def handle_error(
         raise
 
 
-def handle_error_here(
-    server: FlaskServer, errors: ErrorHandlers, error: BaseException, namespace: str
-) -> Any:
-    """The same in a thread."""
-    try:
-        return server.app.ensure_sync(errors.handler_of(error, namespace))(error)
-    except CANCELLATIONS:
-        raise
-    except BaseException as unhandled:
-        server.reports.send(unhandled)
-        raise
-
-
 async def run_function(
     server: FlaskServer,
     errors: ErrorHandlers,
@@ -284,66 +281,13 @@ async def run_function(
     args: tuple[Any, ...],
 ) -> Any:
     """Run a function in a thread, in a context, after the functions of earlier events have begun."""
-    event, connection = context.context, context.connection
-    previous = connection.beginning
-    beginning = connection.beginning = Beginning()
-    variables = copy_context()
+    call = FunctionCall(server, errors, context.context, handler, namespace, args)
     try:
-        if previous is not None and not previous.begun:
-            await previous.wait()
-        if connection.suspends:
-            await context.open()
-        try:
-            return await server.threads.call(
-                *(connection.share, variables, _run_here),
-                *(server, errors, event, beginning, handler, namespace, args),
-            )
-        except CANCELLATIONS:
-            raise
-        except BaseException:
-            # So whoever was told there of the error knows it again when it is logged here, such as Sentry.
-            adopt(variables)
-            raise
-    finally:
-        beginning.end()
-
-
-def _run_here(
-    server: FlaskServer,
-    errors: ErrorHandlers,
-    event: ReplayedContext,
-    beginning: Beginning,
-    handler: Handler,
-    namespace: str,
-    args: tuple[Any, ...],
-) -> Any:
-    """Run a function, in its thread, and its error handler if it fails."""
-    event.enter()
-    try:
-        beginning.begin()
-        try:
-            result = without_coroutine(handler, handler(*args))
-        except CANCELLATIONS:
-            raise
-        except BaseException as error:
-            result = handle_error_here(server, errors, error, namespace)
+        if call.waits:
+            await call.turn()
+        return await call.start()
     except BaseException as error:
-        event.leave(error)
+        call.failed(error)
         raise
-    event.leave()
-    return result
-
-
-def without_coroutine(handler: Handler, result: Any) -> Any:
-    """The result of a function.
-
-    Raises:
-        TypeError: It is a coroutine, which nobody awaits.
-    """
-    if type(result) is CoroutineType:
-        result.close()
-        raise TypeError(
-            f"{handler!r} returned a coroutine, but is not a coroutine function: decorators around one must "
-            "use functools.wraps"
-        )
-    return result
+    finally:
+        call.finish()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..types import Handler
-from .routes import is_coroutine, without_coroutine
+from .function_calls import without_coroutine
+from .routes import is_coroutine
 from .server import FlaskServer
 from .thread_calls import call_in_thread
 from .threads import Share

@@ -8,11 +8,13 @@ import gc
 import threading
 import weakref
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 import flask
 import pytest
 
 from asyncsock import SocketIO, emit
+from asyncsock.flask_bridge.extension import HANDLER_THREADS
 from asyncsock.flask_bridge.thread_calls import CallPool, call_in_thread
 from asyncsock.flask_bridge.threads import Share
 from tests.support.flask_programs import request
@@ -122,22 +124,73 @@ def test_a_pool_serves_one_event_loop_after_the_other(pool: CallPool) -> None:
     assert [asyncio.run(call()) for _ in range(3)] == [5, 5, 5]
 
 
-async def test_nothing_of_a_finished_call_is_kept(pool: CallPool) -> None:
+@pytest.mark.parametrize("fails", [False, True])
+async def test_nothing_of_a_finished_call_is_kept(pool: CallPool, fails: bool) -> None:
     class Thing:
         pass
 
-    def fail(thing: Thing) -> None:
-        raise ValueError("no luck")
+    def work(thing: Thing) -> None:
+        if fails:
+            raise ValueError("no luck")
 
     thing = Thing()
     gone = weakref.ref(thing)
-    await call_in_thread(pool, Share(), repr, thing)
-    with pytest.raises(ValueError):
-        await call_in_thread(pool, Share(), fail, thing)
+    with pytest.raises(ValueError) if fails else nullcontext():
+        await call_in_thread(pool, Share(), work, thing)
     del thing
     await within(until(lambda: len(pool._sleeping) == len(pool._threads)))
     gc.collect()
     assert gone() is None
+
+
+async def test_nothing_of_an_event_is_kept_when_its_function_has_ended() -> None:
+    class Thing:
+        pass
+
+    socketio = SocketIO(flask.Flask("program"))
+    variable: contextvars.ContextVar[Thing] = contextvars.ContextVar("variable")
+    gone: list[weakref.ref[Thing]] = []
+
+    @socketio.on("keep")
+    def keep() -> None:
+        thing = flask.g.thing = request.thing = Thing()
+        variable.set(thing)
+        gone.append(weakref.ref(thing))
+
+    async with connected(socketio.server) as client:
+        await within(client.ask("keep"))
+        await within(until(lambda: socketio.server.threads._sleeping))
+        gc.collect()
+        assert gone[0]() is None
+    socketio.server.threads.shutdown()
+
+
+async def test_a_function_whose_event_was_given_up_before_it_began_runs_all_the_same() -> None:
+    socketio = SocketIO(flask.Flask("program"))
+    release = threading.Event()
+    ran: list[str] = []
+
+    @socketio.on("block")
+    def block() -> None:
+        release.wait(TIMEOUT)
+
+    @socketio.on("note")
+    def note(text: str) -> None:
+        ran.append(text + request.event["message"])
+
+    async with connected(socketio.server) as client:
+        server = socketio.server
+        for _ in range(HANDLER_THREADS // 2):  # as many as one client may have
+            client.send('42["block"]')
+        client.send('42["note","a "]')
+        await within(until(lambda: server.threads.load() == (HANDLER_THREADS // 2, 1)))
+        assert ran == []
+        for task, _ in list(server.eio.tasks.running.values()):
+            task.cancel()
+        release.set()
+        await within(until(lambda: ran))
+    assert ran == ["a note"]
+    server.threads.shutdown()
 
 
 async def test_a_handler_is_acknowledged_after_what_it_has_emitted_while_many_run() -> None:
