@@ -71,9 +71,9 @@ async def until(missing: Callable[[], object], counted: Counted) -> None:
         await asyncio.sleep(0.05)
 
 
-def some(what: str, number: int) -> str:
-    """What is missing, for `until`; nothing, if none of it is."""
-    return f"{number} {what}" if number else ""
+def some(**numbers: int) -> dict[str, int]:
+    """What is missing, for `until`: those of the numbers that are not 0."""
+    return {what: number for what, number in numbers.items() if number}
 
 
 def frame_size(payload: int) -> int:
@@ -154,12 +154,12 @@ async def connect_counting(port: int, number: int, counted: Counted) -> list[Cou
         ]
         clients += [client for _, client in made]
         waiting = [client.connected for client in clients[-batch:]]
-        await until(partial(_not_done, "CONNECT packets", waiting), counted)
+        await until(partial(_unconnected, waiting), counted)
     return clients
 
 
-def _not_done(what: str, futures: list[asyncio.Future[None]]) -> str:
-    return some(what, sum([not future.done() for future in futures]))
+def _unconnected(connected: list[asyncio.Future[None]]) -> dict[str, int]:
+    return some(unconnected=sum([not future.done() for future in connected]))
 
 
 async def connect_slow(port: int, counted: Counted) -> CountingClient:
