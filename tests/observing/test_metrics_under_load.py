@@ -128,9 +128,8 @@ async def talk(clients: list[CountingClient], load: Load, counted: Counted) -> N
             await asyncio.sleep(0)
     acknowledged = 3 * len(clients)
     await until(
-        lambda: (
-            some("acknowledgements", acknowledged - counted.acknowledged.total())
-            + some("question", 1 - counted.answered)
+        lambda: some(
+            acknowledgements=acknowledged - counted.acknowledged.total(), questions=1 - counted.answered
         ),
         counted,
     )
@@ -145,7 +144,7 @@ def tell(clients: list[CountingClient], load: Load, counted: Counted) -> None:
 async def be_told(load: Load, counted: Counted, times: int) -> None:
     """Wait until what was told so many times has come to all."""
     news = times * load.telling * load.staying
-    await until(lambda: some("news", news - counted.received["news"]), counted)
+    await until(lambda: some(news=news - counted.received["news"]), counted)
 
 
 async def be_refused(server: Server, load: Load, counted: Counted) -> None:
