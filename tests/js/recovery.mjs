@@ -16,7 +16,8 @@ import { ack, Client, connection, next, sleep } from "./client.mjs";
 const settings = JSON.parse(process.argv[2]);
 const PATIENCE = 15_000; // milliseconds without progress
 const MANY = 10; // so much is kept of what goes wrong
-const RECONNECTION = { reconnection: true, reconnectionDelay: 10, reconnectionDelayMax: 30 };
+// Without an earlier timeout npm's client hangs for 20 seconds when a WebSocket breaks within the packet that opens it.
+const RECONNECTION = { reconnection: true, reconnectionDelay: 10, reconnectionDelayMax: 30, timeout: 5000 };
 const ROOM = "even"; // every other client is in it
 
 let stopping = false;
