@@ -15,7 +15,7 @@ SOAK_ARGS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
-# What the benchmarks run on: the newest Python that is here, or BENCH_PYTHON, without the test tools.
+# What the benchmarks run on: the newest optimized Python that is here, or BENCH_PYTHON, without the test tools.
 BENCH_PYTHON ?=
 BENCH_VENV := benchmarks/.venv
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
@@ -27,7 +27,7 @@ NPM_DIRS := $(patsubst %/package.json,%,$(wildcard tests/js/package.json tests/b
 PROGRAMS := $(patsubst %/requirements.txt,%,$(wildcard programs/*/requirements.txt))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-matrix test-programs test-launchers test-operations test-observing recovery fuzz soak lint format bench bench-quick parts npm clean
+.PHONY: help demo test test-matrix test-programs test-launchers test-operations test-observing recovery fuzz soak lint format bench bench-venv bench-quick parts npm clean
 
 help:
 	@echo "make demo     a chat page on http://$(HOST):$(PORT) (PORT=... for another port, WORKERS=4 for four cores)"
@@ -65,13 +65,14 @@ demo: $(VENV)/installed
 		--host $(HOST) --port $(PORT) --workers $(WORKERS)
 
 # Programs that tests use, where they are missing and this user may install them: Chromium, Node, npm, the message
-# brokers, nginx and promtool. Without one, the tests that need it are skipped by name; with CI set they fail instead.
+# brokers, nginx, promtool and what the system's Python needs for virtualenvs. Without one, the tests that need it are skipped by name; with CI set they fail instead.
 # The packages bring system services: nothing starts them while policy-rc.d says 101 (containers often have one).
 parts:
 	@PATH="$$PATH:/usr/sbin"; missing=; \
 	need() { command -v "$$1" >/dev/null 2>&1 || missing="$$missing $$2"; }; \
 	need chromium chromium; need node nodejs; need npm npm; need nginx nginx; \
 	need promtool prometheus; need redis-server redis-server; need rabbitmq-server rabbitmq-server; need nats-server nats-server; \
+	[ ! -x /usr/bin/python3 ] || /usr/bin/python3 -c 'import ensurepip' 2>/dev/null || missing="$$missing python3-venv"; \
 	[ -n "$$missing" ] || exit 0; \
 	if ! command -v apt-get >/dev/null 2>&1; then echo "Not installed (no apt-get here):$$missing"; exit 0; fi; \
 	if [ "$$(id -u)" = 0 ]; then as_root=; \
@@ -143,18 +144,22 @@ format: $(VENV)/installed-dev
 	$(BIN)/python -m ruff format .
 	$(BIN)/python -m ruff check --fix .
 
-$(BENCH_VENV)/installed: pyproject.toml
+# The stamp says for which Python: another choice installs all anew.
+bench-venv: parts
 	@python=$(BENCH_PYTHON); [ -n "$$python" ] || python=$$($(PYTHON) scripts/pythons.py); \
+	version=$$($$python -c 'import sys; print(sys.version)') || exit 1; \
+	stamp=$(BENCH_VENV)/installed; \
+	if [ "$$(cat $$stamp 2>/dev/null)" = "$$version" ] && [ $$stamp -nt pyproject.toml ]; then exit 0; fi; \
 	echo "Installing asyncsock into $(BENCH_VENV) with $$python"; \
-	$$python -m venv --clear $(BENCH_VENV)
-	$(BENCH_VENV)/bin/python $(PIP_INSTALL) --editable '.[redis,metrics]'
-	@touch $@
+	$$python -m venv --clear $(BENCH_VENV) && \
+	$(BENCH_VENV)/bin/python $(PIP_INSTALL) --editable '.[redis,metrics]' && \
+	echo "$$version" > $$stamp
 
 # BENCH_ARGS="--only ack --servers asyncsock node" for some of it, BENCH_ARGS=--help for the names.
-bench: $(BENCH_VENV)/installed parts
+bench: bench-venv
 	$(BENCH_VENV)/bin/python benchmarks/run.py $(BENCH_ARGS)
 
-bench-quick: $(BENCH_VENV)/installed parts
+bench-quick: bench-venv
 	$(BENCH_VENV)/bin/python benchmarks/run.py --quick $(BENCH_ARGS)
 
 clean:
