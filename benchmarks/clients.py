@@ -19,6 +19,8 @@ HOST = "127.0.0.1"
 MASK = b"\x5a\xa5\x3c\xc3"
 READ = 262144
 WINDOW = 100  # connections being opened at once: less than the least listen backlog here (128)
+PER_ADDRESS = 10_000  # clients: an address has about 28,000 ports, some of which are still closing
+BIND_WITHOUT_PORT = 24  # IP_BIND_ADDRESS_NO_PORT of Linux: the port is chosen by connect()
 TIMEOUT = 60.0  # seconds without any progress after which a server counts as stuck
 HANDSHAKE = (
     b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
@@ -172,6 +174,9 @@ class Swarm:
         self._left -= 1
         started = time.perf_counter()
         sock = socket.socket()
+        if block := len(self.clients) // PER_ADDRESS:
+            sock.setsockopt(socket.IPPROTO_IP, BIND_WITHOUT_PORT, 1)
+            sock.bind((f"127.0.0.{1 + block}", 0))
         sock.connect((HOST, self.port))
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setblocking(False)

@@ -39,6 +39,24 @@ def install() -> None:
     stamp.write_text(sys.version)
 
 
+def another(python: str) -> str:
+    """The interpreter of a virtualenv of another Python that has asyncsock."""
+    code = "import sys; print(sys.version)"
+    version = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout
+    folder = HERE / ".peers" / "pythons" / version.split()[0]
+    found = str(folder / "bin" / "python")
+    stamp = folder / "installed"
+    project = HERE.parent / "pyproject.toml"
+    current = stamp.exists() and stamp.stat().st_mtime >= project.stat().st_mtime
+    if not current or stamp.read_text() != version:
+        print(f"Installing asyncsock with {python}", flush=True)
+        subprocess.run([python, "-m", "venv", "--clear", str(folder)], check=True)
+        pip = [found, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*pip, "--editable", f"{HERE.parent}[redis,metrics]"], check=True)
+        stamp.write_text(version)
+    return found
+
+
 def earlier(commit: str) -> Path:
     """A folder with the package as it was at a commit."""
     folder = HERE / ".peers" / "earlier" / commit

@@ -6,12 +6,12 @@ import argparse
 import gc
 import json
 import os
-import resource
 import signal
 import sys
 import time
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from install import install
@@ -32,6 +32,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", choices=names, metavar="WORKLOAD", help=", ".join(names))
     parser.add_argument("--servers", nargs="+", choices=list(PEERS), metavar="SERVER", help=", ".join(PEERS))
     parser.add_argument("--before", metavar="COMMIT", help="asyncsock as it was then is a further server")
+    parser.add_argument("--python", metavar="PATH", help="asyncsock on that Python is a further server")
     parser.add_argument("--rounds", type=int, default=3, help="measured rounds (3)")
     parser.add_argument("--seconds", type=float, help="length of a round (1, quick: 0.1)")
     return parser.parse_args()
@@ -41,15 +42,17 @@ def main() -> None:
     install()
     import report
     from measure import machine
-    from servers import BEFORE, LOAD_CORE, OURS, SERVER_CORE, Pool, add_before, versions
+    from servers import LOAD_CORE, OURS, SERVER_CORE, Pool, add_before, add_python, raise_file_limit, versions
     from workloads import QUEUE, WORKLOADS
 
     options = arguments()
+    further = []
     if options.before is not None:
-        add_before(options.before)
+        further.append(add_before(options.before))
+    if options.python is not None:
+        further.append(add_python(options.python))
     seconds = options.seconds or (0.1 if options.quick else 1.0)
-    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+    raise_file_limit()
     os.sched_setaffinity(0, {LOAD_CORE})
     gc.disable()
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -72,11 +75,13 @@ def main() -> None:
                 if not (size if options.only is None else asked_for):
                     continue
                 names = [n for n in workload.servers if options.servers is None or n in options.servers]
-                if options.before is not None and OURS in workload.servers:
-                    names.append(BEFORE)
+                if OURS in workload.servers:
+                    names += further
                 if names:
+                    begun = time.monotonic()
                     rounds = measure(pool, workload, size or workload.size[0], names, seconds, options)
                     results["workloads"].append(report.summarise(workload, size or workload.size[0], rounds))
+                    results["workloads"][-1]["seconds"] = round(time.monotonic() - begun, 1)
                     print(report.text(results["workloads"][-1]), flush=True)
         finally:
             QUEUE.end()
@@ -91,13 +96,13 @@ def measure(pool, workload, size, names, seconds, options) -> dict[str, list | s
 
     The servers take turns within a round, since a machine's speed drifts.
     """
-    from servers import PEERS
+    from servers import PEERS, too_many
     from workloads import QUEUE
 
     outcomes: dict[str, list | str] = {}
     for name in names:
-        most = PEERS[name].most_clients
-        outcomes[name] = [] if size <= most else f"not run: at most {most} clients"
+        reason = too_many(size, name)
+        outcomes[name] = f"not run: {reason}" if reason else []
     first = 1 if workload.fresh else 0  # round 0 warms up
     for number in range(first, options.rounds + 1):
         for name in names:

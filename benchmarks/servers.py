@@ -14,13 +14,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from install import APPS, BUN, PEER_PYTHON, earlier
+import pythons
+from install import APPS, BUN, PEER_PYTHON, another, earlier
 from measure import tree
 
 LOGS = Path(__file__).resolve().parent / "results" / "raw"
 START_TIMEOUT = 30.0
 FILE = LOGS / "file.bin"  # for workloads that send one
 FILE_SIZE = 1024 * 1024
+OTHER_FILES = 100  # that a program has open beside its clients' sockets
 THREADS = 1100  # of Flask-SocketIO's threading mode: each WebSocket holds one
 
 
@@ -138,12 +140,26 @@ PEERS |= {
 
 OURS = "asyncsock"
 BEFORE = "asyncsock-before"
+ON_PYTHON = "asyncsock-python"
 
 
-def add_before(commit: str) -> None:
-    """Make asyncsock as it was at a commit one of the peers, with the programs of today."""
+def add_before(commit: str) -> str:
+    """Make asyncsock as it was at a commit one of the peers, with the programs of today. The name of that."""
     folder = earlier(commit)
     PEERS[BEFORE] = replace(PEERS[OURS], title=f"asyncsock at {commit}", environ={"PYTHONPATH": str(folder)})
+    return BEFORE
+
+
+def add_python(python: str) -> str:
+    """Make asyncsock on another Python one of the peers. The name of that."""
+    asked = subprocess.run([python, pythons.__file__, "--build"], capture_output=True, text=True, check=True)
+    version, _, how = asked.stdout.strip().partition(" ")
+    PEERS[ON_PYTHON] = replace(
+        PEERS[OURS],
+        title=f"asyncsock, Python {version} ({how})",
+        command=_uvicorn(another(python), "asyncsock_app:asgi"),
+    )
+    return ON_PYTHON
 
 
 def _cores() -> tuple[int, int]:
@@ -167,15 +183,30 @@ def free_port() -> int:
     raise OSError("no free port between 20000 and 32000")
 
 
+def raise_file_limit() -> None:
+    """Let this process open as many files as this user may."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def too_many(clients: int, name: str) -> str:
+    """Why a server, or this program, cannot have as many clients. "" where they can."""
+    if clients > (most := PEERS[name].most_clients):
+        return f"at most {most:,} clients"
+    needed, most = clients + OTHER_FILES, resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if needed > most:
+        return f"needs {needed:,} open files, and {most:,} is the most here (ulimit -Hn)"
+    return ""
+
+
 def start_process(
     command: list[str], core: int, log: Path, environ: dict[str, str] | None = None
 ) -> subprocess.Popen[bytes]:
     """Start a program on one core, with as many open files as this user may have."""
-    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 
     def prepare() -> None:
         os.sched_setaffinity(0, {core})
-        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+        raise_file_limit()
 
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
@@ -293,7 +324,7 @@ def versions() -> dict[str, str]:
     )
     packages += ("simple-websocket", "gunicorn", "granian", "a2wsgi", "asgiref")
     code = f"from importlib.metadata import version\nfor p in {packages!r}: print(p, version(p))"
-    found: dict[str, str] = {"asyncsock's Python": sys.version.split()[0]}
+    found: dict[str, str] = {"asyncsock's Python": f"{sys.version.split()[0]} ({pythons.build()})"}
     from importlib.metadata import version
 
     for package in ("asyncsock", "uvicorn", "uvloop", "flask"):

@@ -27,6 +27,7 @@ POLLED = (*WORKERS, "node-workers")
 OBSERVED = ("asyncsock", "asyncsock-metrics", "asyncsock-admin")
 RECOVERING = ("asyncsock-recovery", "node-recovery")
 QUEUED = ("asyncsock", "python-socketio", "flask-gevent", "node", "bun")
+MANY = 19_800  # clients: a usual limit is 20,000 open files, and a server has some others
 
 
 @dataclass(frozen=True)
@@ -240,6 +241,16 @@ WORKLOADS = [
         (*ALL, "floor", "asyncsock-recovery"),
     ),
     Workload(
+        "paced-20k",
+        "paced broadcast, one emit at a time, {size} clients",
+        "delivery",
+        partial(_broadcast, emits=1),
+        (MANY, 0),
+        ("asyncsock", "floor"),
+        fresh=True,
+        group="scale",
+    ),
+    Workload(
         "burst",
         "burst broadcast, 100 emits in one handler, {size} clients",
         "delivery",
@@ -279,6 +290,16 @@ WORKLOADS = [
     Workload("connect-8000", "connect storm, {size} clients", "client", _connect, (8000, 0)),
     Workload("disconnect-8000", "disconnect storm, {size} clients", "client", _disconnect, (8000, 0)),
     Workload("memory", "idle memory, {size} clients", "client", _memory, (4000, 500), fresh=True),
+    Workload(
+        "memory-20k",
+        "idle memory, {size} clients",
+        "client",
+        _memory,
+        (MANY, 0),
+        ("asyncsock",),
+        fresh=True,
+        group="scale",
+    ),
     Workload(
         "http",
         "HTTP requests to a Flask view, {size} connections",
