@@ -32,6 +32,7 @@ from .values import OPTIONS, Body, encode_json, encode_json_slowly, encode_json_
 
 _KINDS: dict[str, int] = {str(kind): kind for kind in range(7)}
 _HEADS = [b"4%d" % kind for kind in range(7)]  # a Socket.IO packet is an Engine.IO message, type 4
+_ONE_ATTACHMENT = b'[{"_placeholder":true,"num":0}]'
 ID_DIGITS = 15  # every number of so many digits is below MAX_ID
 _WITHOUT_ARRAY = frozenset([CONNECT, DISCONNECT, CONNECT_ERROR])
 
@@ -121,7 +122,7 @@ class JSONCodec:
         if self.encode is not encode_json:
             return self.assemble(ACK, namespace, self.encode(arguments), id)
         if type(result) is bytes:
-            return self.assemble(ACK, namespace, encode_json_slowly(arguments), id)
+            return self.assemble(ACK, namespace, Body(_ONE_ATTACHMENT, (result,)), id)
         try:  # `encode` and `assemble` in one, for the common case
             data = orjson.dumps(arguments, None, OPTIONS)
         except TypeError:

@@ -9,11 +9,11 @@ from collections import OrderedDict, defaultdict
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from socketio.packet import Packet as LibraryPacket
 
-from asyncsock.codec.base import ACK, EVENT, check_shape, put_back
+from asyncsock.codec.base import ACK, EVENT, check_shape, event_arguments, put_back
 from asyncsock.codec.json_codec import JSONCodec
 from asyncsock.engine.errors import BadPacket
 from asyncsock.engine.packet import Packet, message_packet, text_packet
@@ -169,6 +169,17 @@ def test_attachments_find_their_places_in_any_order_beside_data_that_only_resemb
     put_back([b"zero", b"one"], packet.places)
     resembling = [{"_placeholder": "true", "num": 9}, {"_placeholder": 1}]
     assert packet.data == ["a", {"b": [b"one"]}, b"zero", *resembling]
+
+
+@given(namespaces, st.integers(0, 2**53 - 1), with_binary | st.lists(with_binary).map(tuple))
+@example("/", 1, b"alone")
+@example("/room", 1, b"alone")
+@example("/room", 1, bytearray(b"alone"))
+def test_an_acknowledgement_is_encoded_as_its_arguments_are(namespace: str, id: int, result: Any) -> None:
+    packets = codec.assemble(ACK, namespace, codec.encode(event_arguments(result)), id)
+    assert [packet.frame for packet in codec.acknowledge(namespace, id, result)] == [
+        packet.frame for packet in packets
+    ]
 
 
 def test_data_that_look_like_a_placeholder_are_data_in_a_packet_without_attachments() -> None:
