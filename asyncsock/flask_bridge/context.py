@@ -66,7 +66,7 @@ PARTS: dict[type, tuple[str, ...]] = {
 _new = object.__new__
 # Here, because the compiler takes an imported name for a module, and makes a method object for each call.
 _set_app, _reset_app = _cv_app.set, _cv_app.reset
-_set_request, _reset_request = _cv_request.set, _cv_request.reset
+_set_request, _reset_request, _get_request = _cv_request.set, _cv_request.reset, _cv_request.get
 
 
 def check_parts() -> None:
@@ -137,6 +137,11 @@ class ReplayedContext(RequestContext):
     _session: SessionMixin | None
     _token: Any  # from the context variable, during the event
     _cv_tokens: Any  # the list that Flask's pop needs, once this has been pushed again
+
+    @property
+    def environ(self) -> Environ:
+        """The WSGI environ of the connecting request."""
+        return self.connection.environ
 
     @cached_property
     def _after_request_functions(self) -> list[Any]:
@@ -250,6 +255,18 @@ class ReplayedContext(RequestContext):
         """Undo `bind`."""
         _reset_request(self._token)
         _reset_app(self.app_context._token)
+
+
+def current_event() -> Any:
+    """What has the `sid`, the `namespace` and the `environ` of the event that is being handled.
+
+    It is the request, or the context if nobody has asked for the request yet, which need not be made then.
+    In a view it is the request, which has an environ only; without a request it is None.
+    """
+    context: Any = _get_request(None)
+    if type(context) is ReplayedContext and context._request is None:
+        return context
+    return context.request if context is not None else None
 
 
 class ConnectionContext(ConnectionSession):

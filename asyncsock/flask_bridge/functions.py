@@ -5,9 +5,10 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from flask import current_app, has_app_context, has_request_context, request
+from flask import current_app, has_app_context
 
 from ..engine.awaitables import Sent
+from .context import current_event
 from .sender import Sender
 
 # The keywords that are passed on. Others are ignored, as in Flask-SocketIO: emit(..., json=True).
@@ -132,8 +133,8 @@ def disconnect(sid: str | None = None, namespace: str | None = None, silent: boo
 
 
 def _current(function: str, sid: Any = None, namespace: Any = None) -> Any:
-    """The request of the event being handled. If the call names namespace and client, any request will do."""
-    found: Any = request._get_current_object() if has_request_context() else None  # type: ignore[attr-defined]
+    """What `current_event` has found. If the call names namespace and client, any application will do."""
+    found = current_event()
     if not hasattr(found, "sid") and not (has_app_context() and sid and namespace):
         raise RuntimeError(
             f"{function}() needs the context of a Socket.IO event. In views, threads and background tasks "
@@ -166,5 +167,6 @@ def _recipient(kwargs: dict[str, Any]) -> Any:
 
 def _socketio() -> Sender:
     # An application may have several, and an event belongs to one of them.
-    own: Sender | None = request.environ.get("asyncsock.socketio") if has_request_context() else None
+    current = current_event()
+    own: Sender | None = current.environ.get("asyncsock.socketio") if current is not None else None
     return own if own is not None else current_app.extensions["socketio"]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import has_request_context, request
+from flask import request
 
 from ..engine.awaitables import Sent
 from ..observing.health import HealthReport
 from ..server import AsyncServer
 from ..types import Handler
+from .context import current_event
 from .errors import ErrorHandlers
 from .routes import make_callback
 from .server import FlaskServer
@@ -57,13 +58,12 @@ class Sender:
         skip_sid = kwargs.pop("skip_sid", None)
         if not kwargs.pop("include_self", True):
             skipped = skip_sid if isinstance(skip_sid, list) else [skip_sid] if skip_sid else []
-            skip_sid = [*skipped, request.sid]  # type: ignore[attr-defined]
+            skip_sid = [*skipped, (current_event() or request).sid]  # type: ignore[union-attr]
         callback = kwargs.pop("callback", None)
         server = self._ready()
-        sid = getattr(request, "sid", None) if callback is not None and has_request_context() else None
-        if sid is not None:
-            origin: str = request.namespace  # type: ignore[attr-defined]
-            callback = make_callback(self.server, callback, sid, origin, self.errors)
+        current: Any = current_event() if callback is not None else None
+        if hasattr(current, "sid"):
+            callback = make_callback(self.server, callback, current.sid, current.namespace, self.errors)
         if "data" in kwargs:
             args = _data_by_name("emit", args, kwargs)
         data = args[0] if len(args) == 1 else args or None
