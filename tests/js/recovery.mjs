@@ -182,7 +182,7 @@ class Listener {
   async lose() {
     const way = pick(this.ways);
     this.report.ways[way] = (this.report.ways[way] ?? 0) + 1;
-    let lost = false;
+    let lost = !this.socket.connected; // it may be coming back just now, from a server that stops
     this.socket.once("disconnect", () => (lost = true));
     await WAYS[way](this);
     if (!(await until(() => lost, 300))) {
