@@ -111,7 +111,7 @@ MODULES = {
         "sessions",
         "socketio_protocol",
     ),
-    "uvicorn": ("probe",),
+    "uvicorn": ("plain_connections", "probe"),
     "workers": (
         "directory",
         "frames",

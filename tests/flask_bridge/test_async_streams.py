@@ -76,7 +76,7 @@ class Source:
 
 async def until_full(local: Local) -> None:
     """Wait until a connection takes no more of an answer."""
-    while not any(connection.flow.write_paused for connection in local.connections):
+    while not any(each.flow.write_paused for each in local.connections if hasattr(each, "flow")):
         await asyncio.sleep(0.001)
     await asyncio.sleep(0)
 

@@ -221,6 +221,7 @@ async def test_a_client_that_reads_nothing_is_cut_off(
     async with files.served() as (local, http):
         async with await RawSocket.connect(local) as raw:
             await raw.send(GET)
+            assert (await raw.response_head())[0] == 200
             await files.free_thread()
         assert (await http.get("/page")).text == "page"
     assert "The client of GET / was cut off" in caplog.text
