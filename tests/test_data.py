@@ -26,6 +26,7 @@ from markupsafe import Markup
 from werkzeug.datastructures import MultiDict
 
 from asyncsock import AsyncServer, Namespace, SocketIO, emit
+from asyncsock.codec.base import put_back
 from asyncsock.queues import wire
 from asyncsock.queues.manager import QueueManager
 from tests.support.server_process import ROOT
@@ -253,7 +254,8 @@ def through_a_queue(application: Application, data: Any) -> Any:
     packets = application.socketio.server.codec.assemble(2, "/", manager._body("data", arguments))
     codec = application.socketio.server.codec
     incoming = codec.decode(packets[0].data if packets[0].binary else packets[0].text[1:])
-    return codec.join(incoming.data, [packet.data for packet in packets[1:]])[1:]
+    put_back([packet.data for packet in packets[1:]], incoming.places)
+    return incoming.data[1:]
 
 
 WAYS: dict[str, Callable[[Application, Any], Any]] = {

@@ -93,7 +93,7 @@ async def test_a_flood_to_a_room_without_members_costs_a_server_one_decode_each(
         monkeypatch.setattr(owner, name, counted)
 
     count(wire, "decode")
-    for owner, name in ((wire, "event_arguments"), (QueueManager, "_body"), (QueueManager, "_send")):
+    for owner, name in ((wire, "event_arguments"), (QueueManager, "_body"), (QueueManager, "_send_unseen")):
         count(owner, name)
     server = AsyncServer(client_manager=queues.from_url(redis_broker.url, channel=channel))
     await server.startup()
