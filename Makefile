@@ -27,7 +27,7 @@ NPM_DIRS := $(patsubst %/package.json,%,$(wildcard tests/js/package.json tests/b
 PROGRAMS := $(patsubst %/requirements.txt,%,$(wildcard programs/*/requirements.txt))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-matrix test-programs test-launchers test-operations test-observing recovery fuzz soak lint format bench bench-venv bench-quick parts npm clean
+.PHONY: help demo test test-twice test-matrix test-programs test-launchers test-operations test-observing recovery fuzz soak lint format bench bench-venv bench-quick parts npm clean
 
 help:
 	@echo "make demo     a chat page on http://$(HOST):$(PORT) (PORT=... for another port, WORKERS=4 for four cores)"
@@ -101,6 +101,14 @@ npm: parts
 
 test: $(VENV)/installed-dev npm
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+
+# All tests, and those that failed (pytest's status 1) once more when nothing else runs: what fails then is broken,
+# what passes then is flaky, a bug of its own, and named above.
+test-twice: $(VENV)/installed-dev npm
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS); status=$$?; \
+	[ $$status = 1 ] || exit $$status; \
+	echo "== once more, alone: what failed"; \
+	$(BIN)/python -m pytest --last-failed --last-failed-no-failures none
 
 # MATRIX="3.12-newest" for some of its combinations, MATRIX=--ends for two of them, MATRIX=--list for their names.
 test-matrix:

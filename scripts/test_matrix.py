@@ -39,6 +39,7 @@ OLDEST_ON = ("3.10", "3.11")
 AT_ONCE = 2
 MEASURES_FROM = (3, 12)  # where coverage.py can ask the interpreter instead of tracing each line
 SHOWN_MODULES = 8
+TESTS_FAILED = 1  # pytest's status: it ran all tests, and some failed
 # What may depend on the versions of Python and of the libraries.
 MODULES = {
     ".": (
@@ -210,13 +211,20 @@ class Environment:
 
     def _test(self, files: list[str], left_out: str) -> str:
         measuring = ["-m", "coverage", "run", "--append", "--source=asyncsock"] if self.measured else []
-        output = self._run(
+        pytest = (
             *measuring,
-            *("-m", "pytest", "-q", "-p", "no:cacheprovider"),
+            *("-m", "pytest", "-q", "-o", f"cache_dir={self.folder / 'cache'}"),
             *("-m", "not slow and not browser and not javascript", "-k", f"not ({left_out})"),
             *files,
         )
-        return output.strip().rpartition("\n")[2]
+        try:
+            return _last_line(self._run(*pytest))
+        except Failed as failed:
+            if failed.status != TESTS_FAILED:
+                raise
+            flaky = [line for line in str(failed).splitlines() if line.startswith("FAILED")]
+            again = self._run(*pytest, "--last-failed", "--last-failed-no-failures", "none")
+            return "\n".join([_last_line(str(failed)), *flaky, f"once more, alone: {_last_line(again)}"])
 
     def _coverage(self) -> str:
         """The coverage of asyncsock/ in all, and of the modules that have least."""
@@ -234,8 +242,21 @@ def core_files() -> list[str]:
     return [f"tests/{folder}/test_{module}.py" for folder, modules in MODULES.items() for module in modules]
 
 
+def _last_line(output: str) -> str:
+    return output.strip().rpartition("\n")[2]
+
+
 class Failed(Exception):
-    """A command failed; the text is its output."""
+    """A command failed; the text is its output.
+
+    Args:
+        output: The output.
+        status: The exit status.
+    """
+
+    def __init__(self, output: str, status: int) -> None:
+        super().__init__(output)
+        self.status = status
 
 
 def run(command: list[str], **variables: str) -> str:
@@ -244,7 +265,7 @@ def run(command: list[str], **variables: str) -> str:
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     if done.returncode:
-        raise Failed(f"{' '.join(command)}\n{done.stdout}")
+        raise Failed(f"{' '.join(command)}\n{done.stdout}", done.returncode)
     return done.stdout
 
 
