@@ -99,6 +99,9 @@ class NatsDriver(Driver):
                 raise LoginRefused(f"NATS refused the login: {error}") from None
             raise
         self._reset()  # the first of two attempts may have failed
+        reading: asyncio.Task[None] | None = getattr(client, "_reading_task", None)
+        if reading is not None:  # nobody else looks at its error, which asyncio would log with a traceback
+            reading.add_done_callback(lambda task: task.cancelled() or task.exception())
         stream = await self._find_stream()
         self._jetstream = client.jetstream(timeout=SILENCE) if stream is not None else None
         if subscribe:
