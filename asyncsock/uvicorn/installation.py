@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 # Seconds in which clients may use a connection that ends, so that a request on its way is answered.
 LINGER = 1.0
-WILDCARDS = ("", "0.0.0.0", "::")
 
 
 class Installation:
@@ -72,7 +71,6 @@ class Installation:
         self.elsewhere: Elsewhere | None = engine.endpoint.elsewhere
         self._arguments: dict[str, Any] = {}  # with which uvicorn makes protocol objects
         self.shared_attributes: dict[str, Any] | None = None  # of new connections of uvicorn's class
-        self._server_address: tuple[str, int | None] | None = None  # where that is the same for all
         self.site = Site(proxy_headers, config.root_path, "https" if config.is_ssl else "http", {})
         self.connections: set[Any] = set()
         limits = engine.core.limits
@@ -175,18 +173,13 @@ class Installation:
         ours = (self._connection_class, self._plain_class)
         return [http for http in self.connections if isinstance(http, ours)]
 
-    def _hand_over_websocket(self, http: Any, method: str, target: bytes) -> bool:
+    def _hand_over_websocket(self, http: Any, request: Request, target: bytes) -> bool:
         """Hand a request for a WebSocket over to the owner of its session, or who should have a new one."""
-        if self.elsewhere is None:
+        if self.elsewhere is None or self.keeps(request):
             return False
-        path, _, query = target.partition(b"?")
-        if not self.owns("websocket", method, http.root_path, path):
-            return False
-        sid = Request(method, {}, query, dict).query.get("sid")
-        if sid in self.engine.sessions:
-            return False
+        sid = request.query.get("sid")
         worker = self.elsewhere.owner(sid) if sid else self.elsewhere.lighter()
-        return self._hand_over(http, worker, written(method, target, http.headers))
+        return self._hand_over(http, worker, written("GET", target, http.headers))
 
     def keeps(self, request: Request) -> bool:
         """Whether a request is for a session that this process has, or for a new one that it should have."""
@@ -237,8 +230,6 @@ class Installation:
             False if uvicorn is to handle the request; nothing has been changed then.
         """
         try:
-            if self._hand_over_websocket(http, method, target):
-                return True
             path, _, query = target.partition(b"?")
             if not self.owns("websocket", method, http.root_path, path):
                 return False
@@ -248,6 +239,8 @@ class Installation:
                 return False
             make_scope = Handshake(self.site, http.server, http.client, target, lines_of(http.headers))
             request = Request(method, headers, query, make_scope)
+            if self._hand_over_websocket(http, request, target):
+                return True
         except Exception as error:
             self.failed(error)
             return False
@@ -310,17 +303,11 @@ class Installation:
 
         The transport is not asked for its socket, as uvicorn does: uvloop makes one for that.
         """
-        server = self._server_address
-        if server is None:
-            server = _address(transport.get_extra_info("sockname"))
-            config = self._config
-            if config.host not in WILDCARDS and config.uds is None and config.fd is None:
-                self._server_address = server
-        client = transport.get_extra_info("peername")
-        return server, (str(client[0]), int(client[1])) if isinstance(client, tuple) else None
+        # Each is asked: a server may listen at several, and workers of others hand connections over.
+        name = transport.get_extra_info("sockname")
+        server = (name, None) if isinstance(name, str) else _host_and_port(name)
+        return server, _host_and_port(transport.get_extra_info("peername"))
 
 
-def _address(name: Any) -> tuple[str, int | None] | None:
-    if isinstance(name, tuple):
-        return str(name[0]), int(name[1])
-    return (name, None) if isinstance(name, str) else None
+def _host_and_port(name: Any) -> tuple[str, int] | None:
+    return (str(name[0]), int(name[1])) if isinstance(name, tuple) else None

@@ -16,8 +16,6 @@ ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "LifespanOn": ("config", "state"),
     "Config": (
         "encoded_headers",
-        "fd",
-        "host",
         "http_protocol_class",
         "is_ssl",
         "limit_concurrency",
@@ -25,7 +23,6 @@ ATTRIBUTES: dict[str, tuple[str, ...]] = {
         "root_path",
         "timeout_graceful_shutdown",
         "timeout_keep_alive",
-        "uds",
         "ws",
         "ws_protocol_class",
     ),

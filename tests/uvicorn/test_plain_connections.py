@@ -83,8 +83,8 @@ handshakes = st.builds(
 class Client:
     """A client of a simulated connection."""
 
-    def __init__(self, protocol: Any) -> None:
-        self.transport = AsyncioTransport()
+    def __init__(self, protocol: Any, transport: AsyncioTransport | None = None) -> None:
+        self.transport = transport or AsyncioTransport()
         self.transport.take(10**9)
         self.transport.connect(protocol)
         self.sids: list[str] = []
@@ -213,6 +213,29 @@ async def test_plain_polls_make_no_object_of_uvicorns(
         client.got()
     client.send(written("GET", f"{POLLING}&sid={SID}", [], ""), [])
     await within(until(lambda: client.got()[0].endswith("4a")))
+
+
+class At(AsyncioTransport):
+    """A connection to a server at a name, as the system has it."""
+
+    def __init__(self, name: Any) -> None:
+        super().__init__()
+        self.name = name
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return self.name if name == "sockname" else super().get_extra_info(name, default)
+
+
+@pytest.mark.parametrize("data", [written("GET", POLLING, [], ""), upgrade_request("/socket.io/").decode()])
+async def test_the_address_of_the_server_is_that_of_each_connection(served: Served, data: str) -> None:
+    names = ("127.0.0.1", 5000), ("::1", 5001, 0, 0), "/run/app.sock"
+    clients = [Client(served.local.connection(), At(name)) for name in names]
+    for client in clients:
+        client.send(data, [])
+    servers = [scope["server"] for scope in served.scopes()]
+    for client in clients:
+        client.transport.abort()
+    assert servers == [("127.0.0.1", 5000), ("::1", 5001), ("/run/app.sock", None)]
 
 
 async def test_what_comes_behind_a_poll_that_waits_is_answered_after_it(served: Served) -> None:
