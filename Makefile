@@ -27,10 +27,11 @@ NPM_DIRS := $(patsubst %/package.json,%,$(wildcard tests/js/package.json tests/b
 PROGRAMS := $(patsubst %/requirements.txt,%,$(wildcard programs/*/requirements.txt))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-twice test-matrix test-programs test-launchers test-operations test-observing recovery fuzz soak lint format bench bench-venv bench-quick parts npm clean
+.PHONY: help demo docs test test-twice test-matrix test-programs test-launchers test-operations test-observing recovery fuzz soak lint format bench bench-venv bench-quick parts npm clean
 
 help:
 	@echo "make demo     a chat page on http://$(HOST):$(PORT) (PORT=... for another port, WORKERS=4 for four cores)"
+	@echo "make docs     the manual as HTML, in docs/_build"
 	@echo "make test     all tests (PYTEST_ARGS='-k name' for some of them)"
 	@echo "make test-matrix   the core tests with each Python that is here, and with the oldest libraries"
 	@echo "make test-programs   programs that others wrote for python-socketio, on asyncsock (downloads them)"
@@ -56,6 +57,11 @@ $(VENV)/installed: pyproject.toml | $(BIN)/python
 $(VENV)/installed-dev: pyproject.toml | $(BIN)/python
 	@echo "Installing asyncsock and its test tools into $(VENV)"
 	$(INSTALL) --editable '.[dev]'
+	@touch $(VENV)/installed $(VENV)/installed-docs $@
+
+$(VENV)/installed-docs: pyproject.toml | $(BIN)/python
+	@echo "Installing asyncsock and Sphinx into $(VENV)"
+	$(INSTALL) --editable '.[docs]'
 	@touch $(VENV)/installed $@
 
 demo: $(VENV)/installed
@@ -63,6 +69,10 @@ demo: $(VENV)/installed
 	@rm -f $(VENV)/chat-$(PORT)*
 	@CHAT_FILE=$(VENV)/chat-$(PORT) exec $(BIN)/python -m uvicorn --app-dir examples/chat app:asgi \
 		--host $(HOST) --port $(PORT) --workers $(WORKERS)
+
+docs: $(VENV)/installed-docs
+	$(BIN)/python -m sphinx -b html -W --keep-going -n -q docs docs/_build
+	@echo "Open docs/_build/index.html"
 
 # Programs that tests use, where they are missing and this user may install them: Chromium, Node, npm, the message
 # brokers, nginx, promtool and what the system's Python needs for virtualenvs. Without one, the tests that need it are skipped by name; with CI set they fail instead.
@@ -172,4 +182,4 @@ bench-quick: bench-venv
 
 clean:
 	rm -rf $(VENV) $(BENCH_VENV) .venv-matrix $(addsuffix /.venv,$(PROGRAMS)) .pytest_cache .mypy_cache .ruff_cache .hypothesis artifacts tests/js/node_modules tests/browser/node_modules tests/typed/node_modules \
-		benchmarks/.peers benchmarks/apps/node_modules benchmarks/results/raw
+		docs/_build benchmarks/.peers benchmarks/apps/node_modules benchmarks/results/raw

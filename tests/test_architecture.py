@@ -1,4 +1,4 @@
-"""docs/architecture.md names what is there, and imports point the way that its map shows."""
+"""docs/explanation/architecture.md names what is there, and imports point the way that its map shows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from tests.support.server_process import ROOT
 
-PAGE = (ROOT / "docs" / "architecture.md").read_text()
+PAGE = (ROOT / "docs" / "explanation" / "architecture.md").read_text()
 PACKAGE = ROOT / "asyncsock"
 FILES = [path.relative_to(PACKAGE).as_posix() for path in sorted(PACKAGE.rglob("*.py"))]
 

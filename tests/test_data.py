@@ -1,4 +1,4 @@
-"""The table of docs/data.md: what is sent as what, and what raises, on every way that data take."""
+"""The table of docs/reference/data.md: what is sent as what, and what raises, on every way that data take."""
 
 from __future__ import annotations
 
@@ -170,7 +170,9 @@ def name(value: Any) -> str:
 
 
 def test_each_row_of_the_document_is_tried_here() -> None:
-    table = re.findall(r"^\| (.*?) \| .* \| .* \|$", (ROOT / "docs" / "data.md").read_text(), re.MULTILINE)
+    table = re.findall(
+        r"^\| (.*?) \| .* \| .* \|$", (ROOT / "docs" / "reference" / "data.md").read_text(), re.MULTILINE
+    )
     assert [row for row in table if row != "Value"] == list(ROWS)
 
 

@@ -1,4 +1,4 @@
-"""The documents: links lead somewhere, and docs/migrating.md names everything that Flask-SocketIO has."""
+"""The documents: links lead somewhere, and migrating.md names everything that Flask-SocketIO has."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ from tests.support.parity_differences import DIFFERENCES
 from tests.support.required_parts import require
 from tests.support.server_process import ROOT
 
-MIGRATING = ROOT / "docs" / "migrating.md"
-DOCUMENTS = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")), *sorted(ROOT.glob("examples/*/README.md"))]
+MIGRATING = ROOT / "docs" / "howto" / "migrating.md"
+MANUAL = [page for page in sorted(ROOT.glob("docs/**/*.md")) if "_build" not in page.parts]
+DOCUMENTS = [ROOT / "README.md", *MANUAL, *sorted(ROOT.glob("examples/*/README.md"))]
 LINK = re.compile(r"\[([^\]]+)\]\(([^)\s]+)\)")
 
 
@@ -58,7 +59,7 @@ def test_the_small_application_is_the_one_in_the_examples() -> None:
             assert all(piece in program for piece in part.split("\n\n")), part
 
 
-# The table of docs/migrating.md
+# The table of docs/howto/migrating.md
 
 
 def rows() -> list[tuple[str, str, str]]:
@@ -170,14 +171,14 @@ def test_every_argument_is_in_the_table(flask_socketio: Any) -> None:
     assert parameters(flask_socketio.SocketIO.run) - {"app"} <= named("Running")
 
 
-# docs/hostile-clients.md
+# docs/howto/hostile-clients.md
 
 
 @pytest.mark.parametrize(
     "limit", [each for each in dataclasses.fields(Limits) if each.init], ids=lambda each: each.name
 )
 def test_every_limit_is_in_the_guide_with_its_default(limit: dataclasses.Field[Any]) -> None:
-    page = (ROOT / "docs" / "hostile-clients.md").read_text()
+    page = (ROOT / "docs" / "howto" / "hostile-clients.md").read_text()
     (row,) = [line for line in page.splitlines() if line.startswith("| ") and f"`{limit.name}`" in line]
     bounded = page.index(row) < page.index("## What to set")
     assert bounded == (limit.default is not None)
@@ -187,10 +188,10 @@ def test_every_limit_is_in_the_guide_with_its_default(limit: dataclasses.Field[A
         assert any(f"`{limit.name}`, {spelling} " in row for spelling in spellings), row
 
 
-# docs/observing.md
+# docs/howto/observing.md
 
 
-OBSERVING = (ROOT / "docs" / "observing.md").read_text()
+OBSERVING = (ROOT / "docs" / "howto" / "observing.md").read_text()
 
 
 def test_every_warning_and_every_error_is_in_the_list_with_what_to_do() -> None:
@@ -209,4 +210,4 @@ def test_every_warning_and_every_error_is_in_the_list_with_what_to_do() -> None:
 
 @pytest.mark.parametrize("name", ["json_lines.py", "logging.json"])
 def test_the_page_quotes_the_files_about_logs(name: str) -> None:
-    assert f"\n{(ROOT / 'docs' / name).read_text()}```" in OBSERVING
+    assert f"\n{(ROOT / 'docs' / 'files' / name).read_text()}```" in OBSERVING

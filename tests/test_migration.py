@@ -1,4 +1,4 @@
-"""What docs/migrating.md says about moving over from Flask-SocketIO, where no other test shows it."""
+"""What docs/howto/migrating.md says about moving over from Flask-SocketIO, where no other test shows it."""
 
 from __future__ import annotations
 

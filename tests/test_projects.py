@@ -1,7 +1,8 @@
 """Small projects in the shapes of public ones, written for Flask-SocketIO, before and after the move.
 
-Each is run as its users run it, first as it is, then with nothing changed but what docs/migrating.md says.
-Its clients must not be able to tell. The changes are made here, by text: `moved` has those of all projects.
+Each is run as its users run it, first as it is, then with nothing changed but what
+docs/howto/migrating.md says. Its clients must not be able to tell. The changes are made here, by text:
+`moved` has those of all projects.
 """
 
 from __future__ import annotations

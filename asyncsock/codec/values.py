@@ -1,4 +1,4 @@
-"""What Python's values are sent as, in JSON or msgpack: the table is in docs/data.md.
+"""What Python's values are sent as, in JSON or msgpack: the table is in docs/reference/data.md.
 
 The rule: what the standard library's ``json`` writes is sent in the same form, except for NaN and infinity,
 which are not JSON and are sent as null. Enum members are sent as their value and UUIDs as text: orjson does

@@ -1,4 +1,4 @@
-"""The program of docs/observing.md does what it says of the Admin UI."""
+"""The program of docs/howto/observing.md does what it says of the Admin UI."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from tests.support.required_parts import require
 from tests.support.server_process import ROOT, serve
 
 SECTION = (
-    (ROOT / "docs" / "observing.md").read_text().partition("\n## The Admin UI\n")[2].partition("\n## ")[0]
+    (ROOT / "docs" / "howto" / "observing.md")
+    .read_text()
+    .partition("\n## The Admin UI\n")[2]
+    .partition("\n## ")[0]
 )
 IMPORTS = """
 import os

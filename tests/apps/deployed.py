@@ -1,4 +1,4 @@
-"""The Flask application that docs/deployment.md is about: it says where it runs and whom it serves."""
+"""The Flask application that docs/howto/deploy.md is about: it says where it runs and whom it serves."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ URLS = {
     "zmq+tcp://localhost:5555+5556": "ZmqDriver",
     "memory://": "KombuDriver",
 }
-# Kombu imports its transports by name; docs/deployment.md says so.
+# Kombu imports its transports by name; docs/howto/deploy.md says so.
 OPTIONS = ["--hidden-import", "kombu.transport.memory"]
 # What other packages of these tests would bring along.
 LEFT_OUT = ["celery", "cryptography", "eventlet", "gevent", "numpy", "setuptools", "tkinter"]

@@ -1,4 +1,4 @@
-"""nginx, configured as docs/nginx.conf says, in front of two servers of one group."""
+"""nginx, configured as docs/files/nginx.conf says, in front of two servers of one group."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from tests.support.raw_clients import upgrade_request
 from tests.support.server_process import ROOT, Server, serve, stop
 from tests.support.worker_processes import clients_of_both
 
-DOCUMENT = ROOT / "docs" / "deployment.md"
-DOCUMENTED = ROOT / "docs" / "nginx.conf"
-UNIT = ROOT / "docs" / "asyncsock@.service"
+DOCUMENT = ROOT / "docs" / "howto" / "deploy.md"
+DOCUMENTED = ROOT / "docs" / "files" / "nginx.conf"
+UNIT = ROOT / "docs" / "files" / "asyncsock@.service"
 
 
 class Deployed(NamedTuple):

@@ -17,7 +17,7 @@ import pytest
 from tests.support.python_socketio_client import arrived, connected
 from tests.support.server_process import ROOT, START_TIMEOUT, Server, free_port, stop, wait_for_port
 
-UNIT = (ROOT / "docs" / "asyncsock@.service").read_text()
+UNIT = (ROOT / "docs" / "files" / "asyncsock@.service").read_text()
 APP = """
 from flask import Flask
 from asyncsock import SocketIO

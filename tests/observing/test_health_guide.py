@@ -13,7 +13,10 @@ import pytest
 from tests.support.server_process import ROOT, serve
 
 GUIDE = (
-    (ROOT / "docs" / "deployment.md").read_text().partition("\n## Health checks\n")[2].partition("\n## ")[0]
+    (ROOT / "docs" / "howto" / "deploy.md")
+    .read_text()
+    .partition("\n## Health checks\n")[2]
+    .partition("\n## ")[0]
 )
 
 

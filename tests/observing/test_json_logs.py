@@ -10,12 +10,12 @@ import httpx
 
 from tests.support.server_process import ROOT, serve
 
-DOCS = ROOT / "docs"
+FILES = ROOT / "docs" / "files"
 
 
 def test_every_line_of_a_server_is_json() -> None:
-    options = ["--log-config", str(DOCS / "logging.json")]
-    environment = {"PYTHONPATH": os.pathsep.join([str(ROOT), str(DOCS)])}
+    options = ["--log-config", str(FILES / "logging.json")]
+    environment = {"PYTHONPATH": os.pathsep.join([str(ROOT), str(FILES)])}
     with serve("tests.apps.logged:asgi", args=options, env=environment) as server:
         for protocol in (3, 4):
             httpx.get(f"{server.url}/socket.io/?EIO={protocol}&transport=polling", trust_env=False)

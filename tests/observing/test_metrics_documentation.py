@@ -13,7 +13,7 @@ from asyncsock.observing.families import FAMILIES, HISTOGRAM, PREFIX, SILENT
 from tests.support.required_parts import require
 from tests.support.server_process import ROOT
 
-DASHBOARD: dict[str, Any] = json.loads((ROOT / "docs" / "grafana-dashboard.json").read_text())
+DASHBOARD: dict[str, Any] = json.loads((ROOT / "docs" / "files" / "grafana-dashboard.json").read_text())
 LABELS = {PREFIX + family.name: {*family.labels, "worker"} for family in [*FAMILIES, SILENT]}
 
 
@@ -69,7 +69,7 @@ def test_prometheus_understands_the_queries_of_the_dashboard(tmp_path: Path) -> 
 
 
 def test_the_page_lists_every_metric_with_its_labels() -> None:
-    page = (ROOT / "docs" / "observing.md").read_text()
+    page = (ROOT / "docs" / "howto" / "observing.md").read_text()
     rows = dict(re.findall(r"^\| `(\w+)` \| \w+ \| ([^|]*) \|", page, re.MULTILINE))
     assert rows == {
         family.name: ", ".join(f"`{label}`" for label in family.labels) for family in [*FAMILIES, SILENT]

@@ -1,4 +1,4 @@
-"""What docs/observing.md says of traces."""
+"""What docs/howto/observing.md says of traces."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from asyncsock.observing.trace_context import NAMES, attributes
 from tests.support.python_socketio_client import connected
 from tests.support.server_process import ROOT, serve
 
-SECTION = (ROOT / "docs" / "observing.md").read_text().partition("\n## Traces\n")[2].partition("\n## ")[0]
+SECTION = (
+    (ROOT / "docs" / "howto" / "observing.md").read_text().partition("\n## Traces\n")[2].partition("\n## ")[0]
+)
 PROGRAM = """
 from flask import Flask
 from asyncsock import SocketIO

@@ -1,4 +1,4 @@
-"""The programs of docs/presence.md do what it says."""
+"""The programs of docs/howto/presence.md do what it says."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.python_socketio_client import arrived, connected
 from tests.support.server_process import ROOT, Server, serve
 from tests.test_js_clients import require_clients
 
-PAGE = (ROOT / "docs" / "presence.md").read_text()
+PAGE = (ROOT / "docs" / "howto" / "presence.md").read_text()
 
 
 def blocks(language: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""The program of docs/cluster.md does what it says."""
+"""The program of docs/howto/cluster.md does what it says."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.server_log import trouble
 from tests.support.server_process import ROOT, Server, serve
 from tests.support.worker_processes import wait_for_workers
 
-PAGE = (ROOT / "docs" / "cluster.md").read_text()
+PAGE = (ROOT / "docs" / "howto" / "cluster.md").read_text()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The programs of docs/recovery.md do what it says."""
+"""The programs of docs/howto/recovery.md do what it says."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.python_socketio_client import arrived, connected
 from tests.support.server_process import ROOT, Server, serve
 from tests.test_js_clients import require_clients
 
-PAGE = (ROOT / "docs" / "recovery.md").read_text()
+PAGE = (ROOT / "docs" / "howto" / "recovery.md").read_text()
 TIMEOUT = 20
 
 
