@@ -1,4 +1,4 @@
-"""The documents: links lead somewhere, and migrating.md names everything that Flask-SocketIO has."""
+"""The documents: links lead somewhere, and the tables name everything that Flask-SocketIO has."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import importlib.util
 import inspect
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 import pytest
@@ -21,6 +21,8 @@ from tests.support.required_parts import require
 from tests.support.server_process import ROOT
 
 MIGRATING = ROOT / "docs" / "howto" / "migrating.md"
+SAME = ROOT / "docs" / "reference" / "same-as-flask-socketio.md"
+TABLES = [MIGRATING, SAME, ROOT / "docs" / "howto" / "python-socketio.md"]
 MANUAL = [page for page in sorted(ROOT.glob("docs/**/*.md")) if "_build" not in page.parts]
 DOCUMENTS = [ROOT / "README.md", *MANUAL, *sorted(ROOT.glob("examples/*/README.md"))]
 LINK = re.compile(r"\[([^\]]+)\]\(([^)\s]+)\)")
@@ -59,19 +61,29 @@ def test_the_small_application_is_the_one_in_the_examples() -> None:
             assert all(piece in program for piece in part.split("\n\n")), part
 
 
-# The table of docs/howto/migrating.md
+# The tables of what differs from Flask-SocketIO, what is the same, and of python-socketio
 
 
-def rows() -> list[tuple[str, str, str]]:
-    """The three columns of each row, with the name of its section before: "section: first column"."""
-    found, section = [], ""
-    for line in MIGRATING.read_text().splitlines():
-        if line.startswith("#"):
-            section = line.strip("# ")
-        cells = [cell.strip() for cell in line.strip().strip("|").split(" | ")]
-        if line.startswith("|") and len(cells) == 3 and not set(cells[0]) <= set("-|"):
-            found.append((f"{section}: {cells[0]}", cells[1], cells[2]))
-    return [row for row in found if row[2] != "Test"]
+class Row(NamedTuple):
+    page: Path
+    section: str
+    theirs: str
+    here: str
+    tests: str
+
+
+@functools.cache
+def rows() -> list[Row]:
+    found = []
+    for page in TABLES:
+        section = ""
+        for line in page.read_text().splitlines():
+            if line.startswith("#"):
+                section = line.strip("# ")
+            cells = [cell.strip() for cell in line.strip().strip("|").split(" | ")]
+            if line.startswith("|") and len(cells) == 3 and not set(cells[0]) <= set("-|"):
+                found.append(Row(page, section, *cells))
+    return [row for row in found if row.tests != "Test"]
 
 
 @functools.cache
@@ -80,26 +92,24 @@ def functions_of(path: Path) -> set[str]:
     return {node.name for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))}
 
 
-@pytest.mark.parametrize("row", rows(), ids=lambda row: row[0])
-def test_every_row_has_a_link_to_its_test(row: tuple[str, str, str]) -> None:
-    links = LINK.findall(row[2])
+@pytest.mark.parametrize("row", rows(), ids=lambda row: f"{row.section}: {row.theirs}")
+def test_every_row_has_a_link_to_its_test(row: Row) -> None:
+    links = LINK.findall(row.tests)
     assert links
     for name, target in links:
         assert name.startswith("test_")
-        assert name in functions_of((MIGRATING.parent / target).resolve()), target
+        assert name in functions_of((row.page.parent / target).resolve()), target
 
 
 def test_every_difference_of_the_parity_script_has_a_row() -> None:
-    shown = [row for row in rows() if "test_the_differences_are_there" in row[2]]
+    shown = [row for row in rows() if "test_the_differences_are_there" in row.tests]
     assert len(shown) == len(DIFFERENCES)
 
 
 def named(section: str) -> set[str]:
     """What stands in backticks in the first column of a section's rows."""
-    cells = [row[0].partition(": ") for row in rows()]
-    return {
-        name for title, _, cell in cells if title.startswith(section) for name in re.findall("`(.+?)`", cell)
-    }
+    cells = [row.theirs for row in rows() if row.section.startswith(section)]
+    return {name for cell in cells for name in re.findall("`(.+?)`", cell)}
 
 
 @pytest.fixture
@@ -130,7 +140,7 @@ def test_every_option_of_the_constructor_is_in_the_table(flask_socketio: Any) ->
 
 
 def test_every_method_of_socketio_is_in_the_table(flask_socketio: Any) -> None:
-    cells = " ".join(row[0] for row in rows())
+    cells = " ".join(row.theirs for row in rows())
     for name in public(flask_socketio.SocketIO):
         assert f"`{name}()`" in cells or re.search(rf"socketio\.{name}(\(\))?`", cells), name
 
