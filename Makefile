@@ -64,10 +64,17 @@ $(VENV)/installed-docs: pyproject.toml | $(BIN)/python
 	$(INSTALL) --editable '.[docs]'
 	@touch $(VENV)/installed $@
 
+# The page's JavaScript client: the tests' copy or, where there is npm, one of its own. Without either, the page gets
+# it from the CDN, and says so if it cannot.
+CLIENT := node_modules/socket.io-client/dist/socket.io.min.js
 demo: $(VENV)/installed
+	@[ -e tests/js/$(CLIENT) ] || [ -e $(VENV)/client/$(CLIENT) ] || ! command -v npm >/dev/null 2>&1 || \
+		npm install --prefix $(VENV)/client --ignore-scripts --no-audit --no-fund --loglevel=error socket.io-client@4 || \
+		echo "npm could not install the JavaScript client: the page gets it from cdn.socket.io"
 	@echo "asyncsock chat: http://$(HOST):$(PORT)   (Ctrl-C ends it)"
 	@rm -f $(VENV)/chat-$(PORT)*
-	@CHAT_FILE=$(VENV)/chat-$(PORT) exec $(BIN)/python -m uvicorn --app-dir examples/chat app:asgi \
+	@[ ! -e $(VENV)/client/$(CLIENT) ] || export SOCKET_IO_CLIENT="$${SOCKET_IO_CLIENT:-$(VENV)/client/$(CLIENT)}"; \
+		CHAT_FILE=$(VENV)/chat-$(PORT) exec $(BIN)/python -m uvicorn --app-dir examples/chat app:asgi \
 		--host $(HOST) --port $(PORT) --workers $(WORKERS)
 
 docs: $(VENV)/installed-docs

@@ -12,6 +12,7 @@ from engineio.static_files import get_static_file
 from socketio import ASGIApp as BaseApp
 from socketio import AsyncServer as BaseServer
 
+from .client_files import NAMES as CLIENT_FILES
 from .engine import EngineServer
 from .engine.http import ASGI, Message, Receive, Scope, Send, answer, has_two_hosts, refuse_two_hosts
 from .static_files import HeadOnly, send_file
@@ -104,11 +105,18 @@ class ASGIApp(BaseApp):
         return False
 
     def _page(self, scope: Scope) -> ASGI | None:
-        """What the server tells of itself at a path, with `AsyncServer.pages`."""
+        """What the server tells of itself at a path, with `AsyncServer.pages`, or the JavaScript client."""
         pages: dict[str, ASGI] | None = getattr(self.engineio_server, "pages", None)
-        if not pages or scope["type"] != "http":
+        client: ASGI | None = getattr(self.engineio_server, "client_files", None)
+        if not (pages or client) or scope["type"] != "http":
             return None
-        return next((pages[path] for path in _paths(scope) if path in pages), None)
+        for path in _paths(scope):
+            if pages and path in pages:
+                return pages[path]
+            folder, _, name = path.rpartition("/")
+            if client and name in CLIENT_FILES and f"{folder}/" == (self.engineio_path or "/"):
+                return client
+        return None
 
     def _static_file(self, scope: Scope) -> dict[str, str] | None:
         if not self.static_files or self.engineio_path is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import threading
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -17,6 +18,7 @@ from . import checks
 from .acknowledgements import Acknowledgements
 from .admin.methods import HasAdminUI
 from .callbacks import answer_to
+from .client_files import REMEDY, ClientFiles
 from .cluster import Cluster
 from .codec import make_codec
 from .codec.base import ANY
@@ -89,10 +91,14 @@ class AsyncServer(
         health: The path at which `ASGIApp` answers whether this process should get clients, such as
             ``'/healthz'``; below it, ``/live`` whether it works. Or a dictionary of ``path`` and ``drain``:
             for so many seconds after SIGTERM it serves on, and is not ready (0 by default). See `health`.
+        serve_client: Whether `ASGIApp` serves the JavaScript client at ``/socket.io/socket.io.js``, from the
+            npm package ``socket.io-client`` of this folder or one above; or the path of the file, or of the
+            package's folder ``dist``.
         **options: ``serializer``, ``always_connect``, ``engineio_logger`` and the options of
             `asyncsock.engine.EngineServer`.
 
     Attributes:
+        client_files: The JavaScript client, if it is served.
         cluster: The other processes with the same message queue.
         pages: ASGI applications by their paths, which `ASGIApp` serves beside the server.
     """
@@ -115,6 +121,7 @@ class AsyncServer(
         metrics: Any = None,
         metrics_allowed: str | Iterable[str] | None = None,
         health: str | dict[str, Any] | None = None,
+        serve_client: bool | str | os.PathLike[str] = False,
         **options: Any,
     ) -> None:
         if unknown := options.keys() - self.option_names():
@@ -124,6 +131,7 @@ class AsyncServer(
         recovery = read_options(connection_state_recovery)
         leave_after = read_leave_after(presence)
         health_path, drain = read_health(health)
+        self.client_files = ClientFiles(serve_client) if serve_client else None
         checks.check_serializer(options.get("serializer", "default"))
         if isinstance(namespaces, str) and namespaces != ANY:
             namespaces = [namespaces]
@@ -463,6 +471,8 @@ class AsyncServer(
         """
         if self._admin is not None:
             self._admin.check()
+        if self.client_files is not None and self.client_files.find() is None:
+            self.logger.warning("serve_client: the JavaScript client is not installed: %s", REMEDY)
         self.attach_loop()
         await self._rooms.ready()
 

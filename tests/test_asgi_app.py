@@ -9,11 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import flask
 import pytest
 import uvicorn
 
-from asyncsock import ASGIApp, AsyncServer, SocketIO
+from asyncsock import ASGIApp, AsyncServer
 from asyncsock.engine import EngineServer
 from tests.support.asgi_in_process import Lifespan, Refused, Socket, other, request
 from tests.support.raw_clients import RawSocket, upgrade_request, within
@@ -221,25 +220,6 @@ async def test_a_static_file_is_found_below_a_root_path(server: AsyncServer, fil
 async def test_a_static_file_may_lie_on_the_servers_path(server: AsyncServer, files: Path) -> None:
     app = ASGIApp(server, static_files={"/socket.io/client.js": str(files / "page.html")})
     assert (await request(app, path="/socket.io/client.js")).text == "<h1>page</h1>"
-
-
-async def test_serve_client_answers_with_the_client_file(tmp_path: Path) -> None:
-    (tmp_path / "socket.io.min.js").write_text("client")
-    socketio = SocketIO(flask.Flask(__name__), serve_client=tmp_path / "socket.io.min.js")
-    answer = await request(socketio.asgi_app, path="/socket.io/socket.io.js", query="")
-    assert (answer.status, answer.text) == (200, "client")
-    assert answer.headers["content-type"].startswith("application/javascript")
-
-
-async def test_serve_client_follows_the_servers_path(tmp_path: Path) -> None:
-    (tmp_path / "socket.io.min.js").write_text("client")
-    socketio = SocketIO(flask.Flask(__name__), serve_client=tmp_path / "socket.io.min.js", path="/chat/io")
-    assert (await request(socketio.asgi_app, path="/chat/io/socket.io.js", query="")).text == "client"
-
-
-def test_serve_client_with_a_file_that_is_missing_is_one_clear_error(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="serve_client.*none.js"):
-        SocketIO(flask.Flask(__name__), serve_client=str(tmp_path / "none.js"))
 
 
 # Lifespan

@@ -182,6 +182,12 @@ def test_pages_come_back_after_a_restart_and_send_what_was_written_meanwhile(
     pages.play("restart", chat)
 
 
+@pytest.mark.parametrize("scenario", ["withoutClient", "waitingForClient"])
+def test_the_page_says_that_it_has_no_client(pages: Pages, scenario: str) -> None:
+    with serve("app:asgi", args=["--app-dir", "examples/chat"], env={"SOCKET_IO_CLIENT": "none"}) as server:
+        pages.play(scenario, server)
+
+
 def test_screenshots_of_every_view_fit_their_window(pages: Pages, chat: Server) -> None:
     started = time.time()
     pages.play("pictures", chat)

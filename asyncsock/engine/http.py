@@ -140,9 +140,18 @@ def status_line(status: int) -> bytes:
     return b"HTTP/1.1 %d %s\r\n" % (status, HTTPStatus(status).phrase.encode())
 
 
+def accepts_gzip(accepted: str) -> bool:
+    """Whether an Accept-Encoding header has gzip."""
+    return "gzip" in _encodings(accepted)
+
+
+def _encodings(accepted: str) -> list[str]:
+    return [name for name, weight in map(_encoding, accepted.split(",")) if weight]
+
+
 def compress(body: bytes, accepted: str) -> tuple[bytes, Headers]:
     """The body in gzip or deflate if the client accepts one of them, and the headers that say so."""
-    names = [name for name, weight in map(_encoding, accepted.split(",")) if weight]
+    names = _encodings(accepted)
     if "gzip" in names:
         return gzip.compress(body, 1), [(b"content-encoding", b"gzip"), (b"vary", b"accept-encoding")]
     if "deflate" in names:

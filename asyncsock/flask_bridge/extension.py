@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -51,7 +50,9 @@ class SocketIO(Registry, Sender):
         channel: The channel of the message queue, ``'flask-socketio'`` by default.
         path: The path of the Socket.IO endpoint, ``'socket.io'`` by default. Also ``resource``.
         async_mode: None, ``'asgi'``, ``'asyncio'`` or ``'threading'``, which all mean asyncio here.
-        serve_client: The path of a ``socket.io.min.js`` to serve as ``/socket.io/socket.io.js``.
+        serve_client: Whether to serve the JavaScript client at ``/socket.io/socket.io.js``, from the npm
+            package ``socket.io-client`` in the application's folder, the current one or one above; or the
+            path of the file, or of the package's folder ``dist``.
         view_threads: The most views that run at once, 64 by default; further requests wait. A response that a
             generator streams takes a thread until it ends, one by an asynchronous generator takes none. Of
             several SocketIO objects of an application, that of the first counts.
@@ -115,7 +116,6 @@ class SocketIO(Registry, Sender):
             return
         path = (options.pop("path", None) or options.pop("resource", None) or "socket.io").strip("/")
         others = others_of(app, self, path)
-        client = options.pop("serve_client", None)
         manage_session = options.pop("manage_session", True)
         threads = CallPool(HANDLER_THREADS, "asyncsock-handler")
         self.app = app
@@ -127,7 +127,6 @@ class SocketIO(Registry, Sender):
         self._asgi_app = ASGIApp(
             self._server,
             others[-1].asgi_app if others else flask_app,
-            static_files={f"/{path}/socket.io.js": _client_file(client)} if client else None,
             socketio_path=path,
             on_startup=self._start,
         )
@@ -299,9 +298,3 @@ class SocketIO(Registry, Sender):
         watch_greenlets()
         for begin in self._at_start:
             begin()
-
-
-def _client_file(path: str | os.PathLike[str]) -> dict[str, str]:
-    if not os.path.isfile(path):
-        raise FileNotFoundError(f"serve_client: there is no file {os.fspath(path)!r}")
-    return {"filename": os.fspath(path), "content_type": "application/javascript; charset=utf-8"}

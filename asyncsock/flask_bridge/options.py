@@ -17,7 +17,6 @@ OWN_OPTIONS = {
     "message_queue",
     "path",
     "resource",
-    "serve_client",
     "view_threads",
 }
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from flask import Flask
 
+from ..client_files import NAMES as CLIENT_FILES
 from ..engine.http import Message, Receive, Scope, Send
 from .checks import START
 from .sender import Sender
@@ -121,7 +122,12 @@ class _Below:
         if self._host is not None:
             others = [header for header in scope["headers"] if header[0] != b"host"]
             changed["headers"] = [(b"host", self._host.encode("latin-1")), *others]
-        await self._socketio.server.handle_request(changed, receive, send)
+        server = self._socketio.server
+        client = server.client_files if changed["type"] == "http" else None
+        if client is not None and changed["path"].rpartition("/")[2] in CLIENT_FILES:
+            await client(changed, receive, send)
+        else:
+            await server.handle_request(changed, receive, send)
 
 
 def _text(latin1: str) -> str:

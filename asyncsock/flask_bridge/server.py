@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 from typing import Any, Protocol
 
 from flask import Flask
@@ -49,6 +50,8 @@ class FlaskServer(AsyncServer):
         self, socketio: Extension, app: Flask, manage_session: bool, threads: CallPool, **options: Any
     ) -> None:
         super().__init__(**options)
+        if self.client_files is not None:
+            self.client_files.places.insert(0, Path(app.root_path))
         self.socketio = socketio
         self.app = app
         self.threads = threads

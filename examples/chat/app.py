@@ -60,10 +60,11 @@ CDN_CLIENT = {
 
 def find_client() -> str | None:
     """The path of a local copy of the JavaScript client, if there is one."""
+    if named := os.environ.get("SOCKET_IO_CLIENT"):
+        return named if Path(named).is_file() else None
     repository = Path(__file__).resolve().parents[2]
-    places = [Path(os.environ["SOCKET_IO_CLIENT"])] if os.environ.get("SOCKET_IO_CLIENT") else []
-    for folder in (repository, repository / "tests" / "js"):
-        places.append(folder / "node_modules" / "socket.io-client" / "dist" / "socket.io.min.js")
+    package = Path("node_modules", "socket.io-client", "dist", "socket.io.min.js")
+    places = [folder / package for folder in (repository, repository / "tests" / "js")]
     return next((str(place) for place in places if place.is_file()), None)
 
 

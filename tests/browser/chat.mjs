@@ -364,6 +364,27 @@ const scenarios = {
     await ada.people.getByRole("button", { name: /Grace.*offline/ }).waitFor();
   },
 
+  // The CDN that the page names cannot be reached.
+  async withoutClient(browser) {
+    const person = new Person(await newPage(browser, PHONE));
+    await person.page.route("https://cdn.socket.io/**", (route) => route.abort());
+    await person.goto();
+    await person.tryToLogIn("Ada");
+    const dialog = person.page.getByRole("alertdialog", { name: "The page is not complete" });
+    await dialog.filter({ hasText: "npm install socket.io-client" }).waitFor();
+    await person.shot("no-client-phone");
+  },
+
+  // It does not answer either.
+  async waitingForClient(browser) {
+    const person = new Person(await newPage(browser));
+    await person.page.route("https://cdn.socket.io/**", () => {});
+    await person.page.goto(url);
+    await person.page.getByLabel("Your name").fill("Ada");
+    await person.page.getByRole("button", { name: "Enter the chat" }).click({ noWaitAfter: true });
+    await person.page.getByRole("alertdialog", { name: "The page is not complete" }).waitFor();
+  },
+
   // What to look at.
   async pictures(browser) {
     const ada = await Person.arrive(browser);
