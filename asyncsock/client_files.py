@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import hashlib
+import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ REMEDY = (
 )
 MISSING = f"The JavaScript client of Socket.IO is not installed here: {REMEDY}\n".encode()
 METHODS = ("GET", "HEAD")
+logger = logging.getLogger("asyncsock.server")
 SCRIPT, MAP = b"application/javascript; charset=utf-8", b"application/json; charset=utf-8"
 
 
@@ -74,6 +76,11 @@ class ClientFiles:
             folders = (above for place in self.places for above in (place, *place.parents))
             self._folder = next((folder / PACKAGE for folder in folders if (folder / PACKAGE).is_dir()), None)
         return self._folder
+
+    def check(self) -> None:
+        """Say in the log if there are none."""
+        if self.find() is None:
+            logger.warning("serve_client: the JavaScript client is not installed: %s", REMEDY)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""

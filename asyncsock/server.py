@@ -18,7 +18,7 @@ from . import checks
 from .acknowledgements import Acknowledgements
 from .admin.methods import HasAdminUI
 from .callbacks import answer_to
-from .client_files import REMEDY, ClientFiles
+from .client_files import ClientFiles
 from .cluster import Cluster
 from .codec import make_codec
 from .codec.base import ANY
@@ -471,8 +471,8 @@ class AsyncServer(
         """
         if self._admin is not None:
             self._admin.check()
-        if self.client_files is not None and self.client_files.find() is None:
-            self.logger.warning("serve_client: the JavaScript client is not installed: %s", REMEDY)
+        if self.client_files is not None:
+            self.client_files.check()
         self.attach_loop()
         await self._rooms.ready()
 
