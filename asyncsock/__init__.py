@@ -21,12 +21,14 @@ from .flask_bridge.namespace import Namespace
 from .flask_bridge.testing import SocketIOTestClient
 from .operations import AnswersMissing, RemoteSocket
 from .server import AsyncServer
+from .typed.event_type import EventType
 
 __all__ = [
     "ASGIApp",
     "AnswersMissing",
     "AsyncServer",
     "ConnectionRefusedError",
+    "EventType",
     "Namespace",
     "RemoteSocket",
     "SocketIO",

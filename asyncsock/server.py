@@ -49,6 +49,7 @@ from .relocation.relocation import Relocation
 from .rooms import Rooms
 from .routes import Routes, fit_handler, fit_methods
 from .server_loop import ServerLoop, result_elsewhere
+from .typed.event_type import DeclaresEvents
 from .types import H, Handler
 from .user_session import KeepsUserSessions
 
@@ -61,6 +62,7 @@ class AsyncServer(
     KeepsUserSessions,
     ShowsItself,
     Measured,
+    DeclaresEvents,
     BaseServer,
 ):
     """A Socket.IO server for asyncio: ``socketio.AsyncServer`` on asyncsock's own engine.

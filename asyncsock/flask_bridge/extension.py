@@ -123,6 +123,7 @@ class SocketIO(Registry, Sender):
             self._server.leave_registry()
         self._server = FlaskServer(self, app, manage_session, threads, **options)
         flask_app = None if others else FlaskApp(app, view_threads)
+        self._server.event_types = self.event_types
         self._server.measure_app(flask_app)
         self._asgi_app = ASGIApp(
             self._server,

@@ -6,15 +6,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, overload
 
+from ..typed.event_type import DeclaresEvents
 from ..types import H, Handler
 from .errors import ErrorHandlers
 from .namespace import Namespace
 
 
-class Registry(ABC):
+class Registry(DeclaresEvents, ABC):
     """The decorators of `SocketIO`, and what they have registered so far."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.handlers: list[tuple[str, Handler, str]] = []
         self.namespace_handlers: list[Namespace] = []
         self.server_side_handlers: list[tuple[str, Handler, str]] = []

@@ -10,6 +10,8 @@ from asyncsock.engine import EngineServer
 socketio = SocketIO(Flask(__name__))
 server = AsyncServer()
 engine = EngineServer()
+Said = socketio.event_type("said", str)
+Moved = server.event_type("moved", int, list[str])
 
 
 @socketio.event(namespace="/chat")
@@ -50,3 +52,7 @@ unused = message("sid", 1)  # wrong
 failed("text")  # wrong
 socketio.on("event")(1)  # wrong
 EngineServer(ping_intervall=1)  # wrong
+Said.emit(1)  # wrong
+Said.emit()  # wrong
+Said.emit("a", "b")  # wrong
+Moved.emit(1, [2])  # wrong

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from flask import Flask
 from typing_extensions import assert_type
@@ -11,6 +12,7 @@ from typing_extensions import assert_type
 from asyncsock import (
     ASGIApp,
     AsyncServer,
+    EventType,
     Namespace,
     RemoteSocket,
     SocketIO,
@@ -159,3 +161,28 @@ async def call_them() -> None:
         await engine.on("message", message)("a", 1),
     ):
         assert_type(answer, str)
+
+
+# What the server sends
+
+
+@dataclass
+class Message:
+    text: str
+
+
+Said = socketio.event_type("said", Message)
+Moved = socketio.event_type("moved", int, list[str], namespace="/game")
+Left = socketio.event_type("left")
+Chosen = socketio.event_type("chosen", Literal["a", "b"])
+ServerSaid = server.event_type("said", Message)
+
+
+async def send_them() -> None:
+    assert_type(Said, EventType[tuple[Message]])
+    assert_type(Moved, EventType[tuple[int, list[str]]])
+    await Said.emit(Message("hi"), to="room")
+    Moved.emit(1, ["up"], skip_sid="sid", include_self=False)
+    await Left.emit()
+    Chosen.emit("a")
+    await ServerSaid.emit(Message("hi"))
