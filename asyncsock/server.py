@@ -72,7 +72,7 @@ class AsyncServer(
     thread, and returns something that can be awaited or dropped.
 
     Args:
-        client_manager: Keeps the clients and rooms; by default `asyncsock.rooms.Rooms`, for one process,
+        client_manager: Keeps the clients and rooms; by default ``asyncsock.rooms.Rooms``, for one process,
             until the server has joined other workers.
         logger: True, False or a logger.
         json: A module with ``dumps`` and ``loads``, for this server only.
@@ -408,7 +408,7 @@ class AsyncServer(
         return self._loop.result(answer_to(emit, timeout))
 
     def start_background_task(self, target: Handler, *args: Any, **kwargs: Any) -> Any:
-        """Run a coroutine function as a task; from another thread, as a `concurrent.futures.Future`.
+        """Run a coroutine function as a task; from another thread, as a ``concurrent.futures.Future``.
 
         Raises:
             RuntimeError: There is no event loop yet.

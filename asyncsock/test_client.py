@@ -1,5 +1,6 @@
-"""The test client, by Flask-SocketIO's name of its module."""
+"""The test clients, by Flask-SocketIO's name of its module."""
 
 from asyncsock import SocketIOTestClient
+from asyncsock.flask_bridge.testing import AsyncSocketIOTestClient
 
-__all__ = ["SocketIOTestClient"]
+__all__ = ["AsyncSocketIOTestClient", "SocketIOTestClient"]

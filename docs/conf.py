@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from importlib.metadata import version as installed_version
 from pathlib import Path
+from typing import Any
 
 from sphinx.application import Sphinx
+from sphinx.ext.napoleon import Config, GoogleDocstring
 
 project = "asyncsock"
 author = "the asyncsock authors"
@@ -15,13 +17,32 @@ version = release = installed_version("asyncsock")
 
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
 exclude_patterns = ["_build", "files"]
-myst_heading_anchors = 4
-myst_url_schemes = ["http", "https", "mailto", "path"]
 html_theme = "furo"
 html_title = f"asyncsock {release}"
 
+myst_heading_anchors = 4
+myst_url_schemes = ["http", "https", "mailto", "path"]
+
+default_role = "py:obj"  # `name` in a docstring is a link, and a broken one is an error
+nitpick_ignore_regex = [("py:class", ".*"), ("py:exc", ".*")]  # the types of signatures, which may be private
+python_maximum_signature_line_length = 80
+toc_object_entries_show_parents = "hide"
+
 HERE = Path(__file__).parent
 LINK = re.compile(r"\]\(((?:\.\./)+[^)#\s]+)[^)\s]*\)")
+
+
+class Docstring(GoogleDocstring):
+    """A docstring in whose "Returns:" a colon is one of the sentence, and no type is before it."""
+
+    def _consume_returns_section(self, preprocess_types: bool = False) -> list[tuple[str, str, list[str]]]:
+        return [("", "", self._dedent(self._consume_to_next_section()))]
+
+
+def read_sections(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
+    """Turn "Args:", "Returns:" and their kin into what Sphinx reads."""
+    kind = "method" if what == "property" else what  # as above: in a property, too, a colon is just that
+    lines[:] = Docstring(lines, Config(napoleon_use_ivar=True), app, kind, name, thing, options).lines()
 
 
 def copy_what_is_outside(app: Sphinx, page: str, source: list[str]) -> None:
@@ -38,4 +59,5 @@ def copy_what_is_outside(app: Sphinx, page: str, source: list[str]) -> None:
 
 
 def setup(app: Sphinx) -> None:
+    app.connect("autodoc-process-docstring", read_sections)
     app.connect("source-read", copy_what_is_outside)

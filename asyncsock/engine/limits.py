@@ -93,7 +93,7 @@ class Limits:
         return set(cls._kinds())
 
     def report(self, others: Mapping[str, Any], now: Mapping[str, int]) -> Report:
-        """What `EngineServer.limits` returns.
+        """What `asyncsock.engine.EngineServer.limits` returns.
 
         Args:
             others: The server's other options that are limits.

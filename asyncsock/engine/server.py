@@ -132,7 +132,7 @@ class EngineServer(ChangeableOptions):
         return option_names(EngineServer) | Limits.names()
 
     def limits(self, **others: Any) -> Report:
-        """The limits on what clients may do, by their names: those of `Limits` and other options.
+        """The limits on what clients may do, by their names: of `asyncsock.engine.limits.Limits` and others.
 
         Args:
             **others: Limits that the caller keeps. Their hits are counted in ``core.limits``, too.
@@ -226,7 +226,7 @@ class EngineServer(ChangeableOptions):
         self.shutdown_grace = seconds
 
     def follow_loop(self) -> None:
-        """Use the running event loop from now on; see `Core.follow_loop` for when it does not."""
+        """Use the running event loop from now on, unless another one, which still runs, has the sessions."""
         self.core.follow_loop()
 
     async def handle_request(self, scope: Scope, receive: Receive, send: Send) -> None:

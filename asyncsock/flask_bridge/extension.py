@@ -58,7 +58,8 @@ class SocketIO(Registry, Sender):
             several SocketIO objects of an application, that of the first counts.
         **options: The options of `asyncsock.AsyncServer` and `asyncsock.engine.EngineServer`.
 
-    Example:
+    Example::
+
         app = Flask(__name__)
         socketio = SocketIO(app)
         asgi = socketio.asgi_app  # uvicorn module:asgi
@@ -267,7 +268,7 @@ class SocketIO(Registry, Sender):
         Before the server has started, a coroutine function waits for the start.
 
         Returns:
-            A task (or, from another thread, a `concurrent.futures.Future`; or None before the start), or a
+            A task (or, from another thread, a ``concurrent.futures.Future``; or None before the start), or a
             started thread.
         """
         if inspect.iscoroutinefunction(target):

@@ -333,10 +333,10 @@ class SocketIOTestClient(_TestClient):
 
 
 class AsyncSocketIOTestClient(_TestClient):
-    """A client for tests that are coroutines, made by `SocketIO.async_test_client`.
+    """A client for tests that are coroutines, made by `asyncsock.SocketIO.async_test_client`.
 
     It connects on entering ``async with`` and closes on leaving it; the methods are those of
-    `SocketIOTestClient`, as coroutines, and `is_connected`, `sid` and `eio_sid`.
+    `asyncsock.SocketIOTestClient`, as coroutines, and `is_connected`, `sid` and `eio_sid`.
     """
 
     async def __aenter__(self) -> AsyncSocketIOTestClient:
@@ -363,7 +363,7 @@ class AsyncSocketIOTestClient(_TestClient):
         await self._client.disconnect(namespace or "/")
 
     async def emit(self, event: str, *args: Any, callback: bool = False, namespace: str | None = None) -> Any:
-        """Send an event and wait for its handler, as `SocketIOTestClient.emit` does."""
+        """Send an event and wait for its handler, as `asyncsock.SocketIOTestClient.emit` does."""
         return await self._client.emit(event, args, namespace or "/", callback)
 
     async def send(

@@ -31,8 +31,8 @@ class HealthReport(TypedDict):
             shares none.
         stopping: Whether it stops, or has stopped.
         loop_delay: By how many seconds its event loop is late.
-        queue: See `AsyncServer.queue_health`.
-        workers: See `AsyncServer.workers`.
+        queue: See `asyncsock.AsyncServer.queue_health`.
+        workers: See `asyncsock.AsyncServer.workers`.
     """
 
     live: bool

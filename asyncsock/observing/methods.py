@@ -33,11 +33,14 @@ class ShowsItself:
         return self._rooms.queue_health()
 
     def limits(self) -> Report:
-        """The limits on what clients may do, and how often each was reached; see `EngineServer.limits`."""
+        """The limits on what clients may do, and how often each was reached.
+
+        See `asyncsock.engine.EngineServer.limits`.
+        """
         return self.eio.limits(connect_timeout=self._connector.connect_timeout)
 
     def workers(self) -> WorkersReport:
-        """The processes of this server; see `EngineServer.workers`."""
+        """The processes of this server; see `asyncsock.engine.EngineServer.workers`."""
         return self.eio.workers()
 
     def health(self) -> HealthReport:

@@ -22,7 +22,8 @@ class AsyncsockInstrumentor:
     Each connect, event, emit, delivery for another process and acknowledgement becomes a span. All objects of
     this class are the same.
 
-    Example:
+    Example::
+
         AsyncsockInstrumentor().instrument()
     """
 

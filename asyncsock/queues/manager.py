@@ -37,9 +37,12 @@ class QueuedEvent(NamedTuple):
 class QueueManager(ConnectedRooms):
     """Reaches the clients of this process directly, and those of others through a message broker.
 
-    The arguments are those of `ConnectedRooms`.
+    `from_url` makes it.
 
     Args:
+        url: The broker, as the log names it.
+        make_driver: Makes the connections to the broker.
+        write_only: Whether the process has no server, and only emits.
         json: The JSON module of a process without a server.
 
     Attributes:
@@ -72,7 +75,7 @@ class QueueManager(ConnectedRooms):
         ignore_queue: bool = False,
         **kwargs: Any,
     ) -> Sent:
-        """Send an event to clients of all processes; see `Rooms.emit`.
+        """Send an event to clients of all processes; see `asyncsock.AsyncServer.emit`.
 
         Raises:
             ValueError: A callback was given, but no client.
