@@ -23,7 +23,7 @@ from ..types import Handler
 from .application_json import ApplicationJSON
 from .checks import refuse_monkey_patching, refuse_other_loops, watch_greenlets, watch_uvicorn
 from .namespace import Namespace
-from .options import without_unknown
+from .options import OWN_OPTIONS, without_unknown
 from .paths import FlaskApp, others_of, register
 from .registry import Registry
 from .routes import make_route
@@ -33,7 +33,6 @@ from .server import FlaskServer
 from .server_side import make_server_side_handler
 from .testing import AsyncSocketIOTestClient, SocketIOTestClient
 from .thread_calls import CallPool
-from .wsgi import VIEW_THREADS
 
 HANDLER_THREADS = 64
 
@@ -100,14 +99,14 @@ class SocketIO(Registry, Sender):
         options = without_unknown(options)
         own_manager = "client_manager" in options
         self.server_options.update(options)
-        options = dict(self.server_options)
-        refuse_other_loops(options.pop("async_mode", None))
-        view_threads = options.pop("view_threads", VIEW_THREADS)
+        options = {**OWN_OPTIONS, **self.server_options}
+        refuse_other_loops(options.pop("async_mode"))
+        view_threads = options.pop("view_threads")
         if view_threads < 1:
             raise ValueError("view_threads must be at least 1")
         if app is not None and options.get("json") is flask.json:
             options["json"] = ApplicationJSON(app)
-        queue, channel = options.pop("message_queue", None), options.pop("channel", "flask-socketio")
+        queue, channel = options.pop("message_queue"), options.pop("channel")
         if queue and not own_manager:
             json = options.get("json")
             manager = from_url(queue, channel, write_only=app is None, json=json)
@@ -115,9 +114,10 @@ class SocketIO(Registry, Sender):
         if app is None:
             self._server = AsyncServer(client_manager=options.get("client_manager"))
             return
-        path = (options.pop("path", None) or options.pop("resource", None) or "socket.io").strip("/")
+        path, resource = options.pop("path"), options.pop("resource")
+        path = (path or resource or "socket.io").strip("/")
         others = others_of(app, self, path)
-        manage_session = options.pop("manage_session", True)
+        manage_session = options.pop("manage_session")
         threads = CallPool(HANDLER_THREADS, "asyncsock-handler")
         self.app = app
         if self._server is not None:

@@ -9,15 +9,16 @@ from typing import Any
 from ..engine.signatures import nearest, refuse_misspelt
 from ..server import AsyncServer
 from .runner import Runner
+from .wsgi import VIEW_THREADS
 
-OWN_OPTIONS = {
-    "async_mode",
-    "channel",
-    "manage_session",
-    "message_queue",
-    "path",
-    "resource",
-    "view_threads",
+OWN_OPTIONS: dict[str, Any] = {  # with their defaults
+    "async_mode": None,
+    "channel": "flask-socketio",
+    "manage_session": True,
+    "message_queue": None,
+    "path": None,
+    "resource": None,
+    "view_threads": VIEW_THREADS,
 }
 
 
@@ -27,7 +28,7 @@ def without_unknown(options: dict[str, Any]) -> dict[str, Any]:
     Raises:
         TypeError: One is an option misspelt.
     """
-    known = OWN_OPTIONS | AsyncServer.option_names()
+    known = OWN_OPTIONS.keys() | AsyncServer.option_names()
     unknown = options.keys() - known
     if not unknown:
         return options
