@@ -11,6 +11,7 @@ from uvicorn.config import LOGGING_CONFIG
 from uvicorn.logging import AccessFormatter
 
 from ..engine.log import printable
+from .log_shortcut import Shortcut
 
 NAME = "uvicorn.access"
 MESSAGE = '%s - "%s %s HTTP/%s" %d'  # with the five arguments that uvicorn's formatter expects
@@ -25,6 +26,7 @@ class AccessLog:
         for handler in self._logger.handlers:
             if type(handler.formatter) is AccessFormatter and handler.formatter._fmt == FORMAT:
                 handler.setFormatter(QuickAccessFormatter(handler.formatter))
+        self._shortcut = Shortcut.find(self._logger, QuickAccessFormatter)
         self._first: logging.LogRecord | None = None  # made when it is needed: by the process that serves
 
     @cached_property
@@ -50,7 +52,21 @@ class AccessLog:
             logger.info(message, *arguments)
         elif logger.isEnabledFor(logging.INFO):
             is_usual = type(logger) is logging.Logger and logging.getLogRecordFactory() is logging.LogRecord
-            logger.handle(self._like_first(arguments) if is_usual else self._make_record(arguments))
+            if not is_usual:
+                logger.handle(self._make_record(arguments))
+            elif self._shortcut is None or not self._shortcut.is_open:
+                logger.handle(self._like_first(arguments))
+            else:
+                self._write(self._shortcut, arguments)
+
+    def _write(self, shortcut: Shortcut, arguments: tuple[object, ...]) -> None:
+        handler = shortcut.handler
+        try:
+            shortcut.write(handler.formatter.line(shortcut.level, arguments))  # type: ignore[union-attr]
+        except RecursionError:  # raised on, as by the handler
+            raise
+        except Exception:
+            handler.handleError(self._like_first(arguments))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._logger, name)
@@ -92,10 +108,14 @@ class QuickAccessFormatter(AccessFormatter):
         arguments: Any = record.args
         if record.exc_info or record.stack_info or type(arguments) is not tuple or len(arguments) != 5:
             return super().format(record)
+        return self.line(record.levelname, arguments)
+
+    def line(self, level: str, arguments: tuple[Any, ...]) -> str:
+        """The line of a record with these five arguments."""
         client, method, target, version, status = arguments
         if not client.isprintable():  # a proxy's header may name it
             client = printable(client)
-        return self._line(record.levelname, self.use_colors, status) % (client, method, target, version)
+        return self._line(level, self.use_colors, status) % (client, method, target, version)
 
     def _make_line(self, level: str, use_colors: bool, status: int) -> str:
         """The line of requests with a status, with places for the other four arguments."""

@@ -149,7 +149,18 @@ def test_the_tables_have_every_name_of_the_other_objects_that_the_code_uses_and_
     assert touched("httptools.py", "self.cycle") <= cycle <= set(vars_of(RequestResponseCycle))
     assert set(METHODS["ProxyHeadersMiddleware"]) <= set(vars(ProxyHeadersMiddleware))
     formatter = touched("access_log.py", "self", "super()") - {"__dict__"}
-    ours = {"_first", "_like_first", "_line", "_logger", "_make_line", "_make_record", "info"}
+    ours = {
+        "_first",
+        "_like_first",
+        "_line",
+        "_logger",
+        "_make_line",
+        "_make_record",
+        "_shortcut",
+        "_write",
+        "info",
+        "line",
+    }
     assert formatter - ours == {*ATTRIBUTES["AccessFormatter"], *METHODS["AccessFormatter"]}
 
 
