@@ -19,7 +19,7 @@ from msgspec.msgpack import Ext
 from ..engine.errors import BadPacket
 from ..engine.packet import Packet, message_packet
 from .base import ACK, CONNECT_ERROR, MAX_ID, Incoming, event_arguments, is_plain
-from .values import Body, NotEncodable, Plain
+from .values import AS_TEXT, Body, NotEncodable, Plain, is_data_class
 
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 MILLISECOND = timedelta(milliseconds=1)
@@ -141,17 +141,21 @@ class _PlainMsgpack(Plain):
             return Ext(value.code, value.data)
         if isinstance(value, msgpack.Timestamp):
             return Ext(TIMESTAMP, value.to_bytes())
-        if isinstance(value, datetime):
-            if value.tzinfo is None:
-                raise NotEncodable("is a datetime without a time zone: send its astimezone()") from None
+        if isinstance(value, datetime) and value.tzinfo is not None:
             milliseconds = (value - EPOCH) // MILLISECOND
             return Ext(TYPE_0, milliseconds.to_bytes(8, "big", signed=True))
+        if self._default is None:
+            return super().other(value)
+        kind = type(value)
+        if issubclass(kind, AS_TEXT) or is_data_class(kind):  # the application may want another form
+            try:
+                return self.plain(self._default(value))
+            except TypeError:
+                return super().other(value)
         try:
             return super().other(value)
         except NotEncodable:
-            if self._default is None:
-                raise
-        return self.plain(self._default(value))
+            return self.plain(self._default(value))
 
 
 class _Extensions:

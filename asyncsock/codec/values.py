@@ -1,15 +1,19 @@
 """What Python's values are sent as, in JSON or msgpack: the table is in docs/reference/data.md.
 
 The rule: what the standard library's ``json`` writes is sent in the same form, except for NaN and infinity,
-which are not JSON and are sent as null. Enum members are sent as their value and UUIDs as text: orjson does
-that, and has no option against it. Anything else raises `NotEncodable`.
+which are not JSON and are sent as null. Enum members are sent as their value, dates, decimals and UUIDs as
+text, and data classes as objects, in the form in which msgspec reads them. Anything else raises
+`NotEncodable`.
 """
 
 from __future__ import annotations
 
 import json as stdlib_json
 from collections.abc import Callable, Sequence
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from enum import Enum
+from functools import partial
 from math import isfinite
 from typing import Any
 from uuid import UUID
@@ -21,16 +25,14 @@ import orjson
 OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_SUBCLASS
 LINE = 300  # characters of an error of the user's JSON module
 BINARY = (bytes, bytearray, memoryview)
+AS_TEXT = (Decimal, date, time, timedelta)  # also a datetime, which is a date
+KEPT = (*BINARY, datetime, date, time, timedelta, Decimal, UUID)  # by `without_data_classes`
+DATA_CLASSES = ("__struct_fields__", "__dataclass_fields__", "__attrs_attrs__", "__pydantic_serializer__")
 
 # What to do with a value that cannot be sent, by an attribute of its type.
 _REMEDIES = {
     "__await__": "await it first",
-    "isoformat": "send its isoformat()",
-    "model_dump": 'send its model_dump(mode="json")',
     "tolist": "send its tolist()",
-    "as_tuple": "send its str() or float()",
-    "__struct_fields__": "send msgspec.to_builtins() of it",
-    "__dataclass_fields__": "send dataclasses.asdict() of it",
     "__iter__": "send a list of it",
 }
 
@@ -47,7 +49,7 @@ class NotEncodable(TypeError):
 
     def __init__(self, why: str) -> None:
         super().__init__(why)
-        self._why = why
+        self.why = why
         self._path: list[Any] = []  # the innermost index or key first
 
     @classmethod
@@ -78,7 +80,7 @@ class NotEncodable(TypeError):
 
     def __str__(self) -> str:
         path = "".join([f"[{_key(at)}]" for at in reversed(self._path)])
-        return f"data{path} {self._why}"
+        return f"data{path} {self.why}"
 
 
 def describe_failure(error: Exception) -> str:
@@ -134,7 +136,12 @@ def encode_json_with(json: Any) -> Callable[[Any], Body]:
 
     def encode(data: Any) -> Body:
         attachments: list[bytes] = []
-        text = json.dumps(_without_binary(data, attachments), separators=(",", ":"))
+        try:
+            text = json.dumps(_without_binary(data, attachments), separators=(",", ":"))
+        except TypeError:  # the module may not know data classes
+            attachments.clear()
+            plain = _without_binary(data, attachments, data_classes=True)
+            text = json.dumps(plain, separators=(",", ":"))
         encoded = text.encode() if isinstance(text, str) else text
         if not encoded.isascii():
             encoded.decode()  # raises for what is not UTF-8: clients close the connection that brings it
@@ -175,7 +182,68 @@ def simpler(value: Any, form: str) -> Any:
         return dict(value.items())
     if issubclass(kind, UUID):
         return str(value)
+    if issubclass(kind, AS_TEXT):
+        return _text(value)
+    if is_data_class(kind):
+        return without_data_classes(value, form)
     raise NotEncodable.of_type(kind, form) from None
+
+
+def _text(value: Any) -> str:
+    """The text of a decimal, a date, a time, both, or a duration (ISO 8601)."""
+    if isinstance(value, Decimal):
+        return str(value)
+    if isinstance(value, timedelta):
+        duration: str = msgspec.to_builtins(timedelta(value.days, value.seconds, value.microseconds))
+        return duration
+    text: str = value.isoformat()
+    return f"{text[:-6]}Z" if text.endswith("+00:00") else text
+
+
+def is_data_class(kind: type) -> bool:
+    """Whether a type is a msgspec struct, a dataclass, an attrs class or a Pydantic model."""
+    return any(hasattr(kind, name) for name in DATA_CLASSES)
+
+
+def without_data_classes(value: Any, form: str = "JSON") -> Any:
+    """A value with dictionaries, or arrays, in place of instances of data classes.
+
+    Binary data, dates, decimals and UUIDs stay as they are.
+
+    Args:
+        form: The encoding, as errors name it.
+
+    Raises:
+        NotEncodable: There is a value in it that cannot be sent.
+    """
+    serializer = getattr(type(value), "__pydantic_serializer__", None)
+    if serializer is not None:
+        plain = serializer.to_python(value, by_alias=True)
+        # In the mode for JSON, Pydantic makes text of binary data, and also of types that it alone knows.
+        return plain if _has_binary(plain) else serializer.to_python(value, mode="json", by_alias=True)
+    try:
+        return msgspec.to_builtins(
+            value, builtin_types=KEPT, str_keys=True, enc_hook=partial(_simpler_inside, form=form)
+        )
+    except NotEncodable:
+        raise
+    except TypeError as error:  # such as for a key
+        raise NotEncodable(f"cannot be encoded: {error}") from None
+
+
+def _simpler_inside(value: Any, form: str) -> Any:
+    try:
+        return simpler(value, form)
+    except NotEncodable as error:
+        raise NotEncodable(f"has a value in it that {error.why}") from None
+
+
+def _has_binary(plain: Any) -> bool:
+    if isinstance(plain, dict):
+        return any(_has_binary(value) for value in plain.values())
+    if isinstance(plain, (list, tuple, set, frozenset)):
+        return any(_has_binary(value) for value in plain)
+    return isinstance(plain, BINARY)
 
 
 class Plain:
@@ -290,17 +358,23 @@ def _detach(value: Any, attachments: list[bytes]) -> dict[str, Any]:
     return {"_placeholder": True, "num": len(attachments) - 1}
 
 
-def _without_binary(data: Any, attachments: list[bytes]) -> Any:
-    """The data with placeholders for binary values. Parts without any are returned as they are."""
+def _without_binary(data: Any, attachments: list[bytes], data_classes: bool = False) -> Any:
+    """The data with placeholders for binary values, and without data classes if these are to be converted.
+
+    Parts without any are returned as they are.
+    """
+    if data_classes and is_data_class(type(data)):
+        data = without_data_classes(data)
+        return _without_binary(data, attachments)
     if isinstance(data, BINARY):
         return _detach(data, attachments)
     before = len(attachments)
     if isinstance(data, (list, tuple)):
-        items = [_without_binary(item, attachments) for item in data]
-        return items if len(attachments) > before else data
+        items = [_without_binary(item, attachments, data_classes) for item in data]
+        return items if data_classes or len(attachments) > before else data
     if isinstance(data, dict):
-        values = {key: _without_binary(value, attachments) for key, value in data.items()}
-        return values if len(attachments) > before else data
+        values = {key: _without_binary(value, attachments, data_classes) for key, value in data.items()}
+        return values if data_classes or len(attachments) > before else data
     return data
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 import math
 from collections import OrderedDict, defaultdict
@@ -135,7 +134,7 @@ def test_what_the_standard_library_encodes_is_encoded_alike(data: Any) -> None:
         assert body.data == b'[{"a":[1,{"_placeholder":true,"num":0}]}]'
 
 
-@pytest.mark.parametrize("value", [object(), {1, 2}, datetime.datetime.now(), 1j])
+@pytest.mark.parametrize("value", [object(), {1, 2}, iter([]), 1j])
 def test_what_the_standard_library_refuses_raises_a_type_error(value: Any) -> None:
     with pytest.raises(TypeError, match="not JSON serializable"):
         codec.encode([value])

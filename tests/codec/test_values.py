@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
+import datetime
 import enum
 import json
 import math
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
+from flask import Flask
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -203,3 +207,63 @@ def test_a_json_module_of_the_users_gets_what_has_no_binary_data_in_it_as_it_is(
     assert encode_json_with(Module)([Point(1, 2), math.nan]).data == b"[Point(x=1, y=2), nan]"
     body = encode_json_with(Module)([Point(1, 2), {"a": (b"x",)}])
     assert body.data == b"[Point(x=1, y=2), {'a': [{'_placeholder': True, 'num': 0}]}]"
+
+
+class Parcel(msgspec.Struct):
+    at: datetime.datetime
+    photo: bytes
+    inside: Any = None
+
+
+@dataclasses.dataclass
+class Label:
+    text: str
+
+
+NOON = datetime.datetime(2026, 1, 2, 12, tzinfo=datetime.timezone.utc)
+
+
+def test_a_json_module_that_does_not_know_data_classes_gets_dictionaries() -> None:
+    data = [Parcel(NOON, b"x", Label("a")), Label("b")]
+    body = encode_json_with(Flask("app").json)(data)
+    assert json.loads(body.data) == [
+        {
+            "at": "Fri, 02 Jan 2026 12:00:00 GMT",  # in the form of the module
+            "photo": {"_placeholder": True, "num": 0},
+            "inside": {"text": "a"},
+        },
+        {"text": "b"},
+    ]
+    assert body.attachments == [b"x"]
+
+
+def test_a_json_module_that_knows_data_classes_decides_about_them() -> None:
+    class Module:
+        @staticmethod
+        def dumps(data: Any, **options: Any) -> str:
+            return json.dumps(data, default=lambda label: f"<{label.text}>", **options)
+
+    assert encode_json_with(Module)([Label("a")]).data == b'["<a>"]'
+
+
+def test_what_a_json_module_refuses_without_data_classes_too_is_its_error() -> None:
+    with pytest.raises(TypeError, match="datetime is not JSON serializable"):
+        encode_json_with(json)([Parcel(NOON, b"x")])
+
+
+def test_a_data_class_that_contains_itself_is_refused() -> None:
+    parcel = Parcel(NOON, b"x")
+    parcel.inside = {"again": [parcel]}
+    with pytest.raises(NotEncodable, match="nested too deeply, or contains itself"):
+        encode_json([parcel])
+
+
+def test_subclasses_of_dates_are_sent_as_dates() -> None:
+    class Moment(datetime.datetime):
+        pass
+
+    class Duration(datetime.timedelta):
+        pass
+
+    moment = Moment(2026, 1, 2, 12, tzinfo=datetime.timezone(datetime.timedelta(hours=2)))
+    assert encode_json([moment, Duration(1)]).data == b'["2026-01-02T12:00:00+02:00","P1D"]'
