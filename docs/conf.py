@@ -19,6 +19,10 @@ extensions = ["myst_parser", "sphinx.ext.autodoc"]
 exclude_patterns = ["_build", "files"]
 html_theme = "furo"
 html_title = f"asyncsock {release}"
+html_theme_options = {"top_of_page_buttons": []}
+html_static_path = ["files/static"]
+html_css_files = ["manual.css"]
+html_copy_source = False
 
 myst_heading_anchors = 4
 myst_url_schemes = ["http", "https", "mailto", "path"]

@@ -54,11 +54,11 @@ def options_of_servers() -> Options:
         for name, said in options.__annotations__.items()
     }
     recovery = {
-        f'connection_state_recovery["{name}"]': (fields[name], default)
+        f"{name}` of `connection_state_recovery": (fields[name], default)
         for name, default in RecoveryOptions._field_defaults.items()
     }
     health = {
-        f'health["{name}"]': (fields[name], getattr(read_health(None), name))
+        f"{name}` of `health": (fields[name], getattr(read_health(None), name))
         for name in HealthOptions._fields
     }
     limits = {each.name: (str(each.type), each.default) for each in dataclasses.fields(Limits) if each.init}
@@ -71,7 +71,7 @@ def options_of_servers() -> Options:
         **parameters(EngineServer.__init__),
         **recovery,
         **health,
-        **{'presence["leave_after"]': ("float", read_leave_after(None))},
+        **{"leave_after` of `presence": ("float", read_leave_after(None))},
     }
 
 
@@ -87,7 +87,7 @@ EACH = [(section, name) for section, options in SECTIONS.items() for name in opt
 
 
 def test_the_server_takes_the_options_that_are_compared() -> None:
-    whole = {name for name in SERVERS if "[" not in name}
+    whole = {name for name in SERVERS if "`" not in name}
     assert whole == OWN_OPTIONS.keys() | AsyncServer.option_names()
 
 
@@ -116,9 +116,9 @@ def test_the_type_is_that_of_the_code_and_a_number_has_a_unit(section: str, name
 
 @pytest.mark.parametrize("name", SERVERS)
 def test_the_last_column_says_who_takes_an_option_of_the_server(name: str) -> None:
-    option = name.partition("[")[0]
+    option = name.rpartition("`")[2]
     engine, server = EngineServer.option_names(), AsyncServer.option_names()
-    taker = "engine" if option in engine else "`AsyncServer`" if option in server else "`SocketIO`"
+    taker = "engine" if option in engine else "server" if option in server else "Flask"
     assert table("The server")[name][3] == taker
 
 
