@@ -1,4 +1,4 @@
-"""`flask socketio run`: starts the application's Socket.IO server from Flask's command line."""
+"""`flask socketio`: starts the application's Socket.IO server, and writes documents about its events."""
 
 from __future__ import annotations
 
@@ -6,18 +6,22 @@ import traceback
 from typing import Any
 
 import click
-from flask import Flask
-from flask.cli import ScriptInfo, pass_script_info, run_command, show_server_banner
+import msgspec
+from flask import Flask, current_app
+from flask.cli import ScriptInfo, pass_script_info, run_command, show_server_banner, with_appcontext
 from flask.helpers import get_debug_flag
 from werkzeug.serving import is_running_from_reloader
 
+from ..typed.asyncapi import to_asyncapi
+from ..typed.description import Description, describe
+from ..typed.typescript import RESERVED, to_typescript
 from .extension import SocketIO
 from .reloader import run_with_reloader
 
 
 @click.group()
 def socketio() -> None:
-    """Run the application with Socket.IO."""
+    """Run the application with Socket.IO, or describe its events."""
 
 
 @pass_script_info
@@ -81,3 +85,35 @@ socketio.add_command(
         "Both are enabled by default with the '--debug' option.",
     )
 )
+
+
+@socketio.command(short_help="Print an AsyncAPI document.")
+@click.option("--title", help="The title of the document; by default the name of the application.")
+@click.option("--version", default="1.0.0", show_default=True, help="The version in the document.")
+@with_appcontext
+def asyncapi(title: str | None, version: str) -> None:
+    """Print an AsyncAPI 3.0 document about the events of the application, as JSON.
+
+    It has the events that handlers are registered for, with the types of their annotations, and those that
+    the application declares with event_type.
+    """
+    document = to_asyncapi(_description(), title or current_app.name, version)
+    click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2))
+
+
+@socketio.command(short_help="Print TypeScript's types of the events.")
+@with_appcontext
+def typescript() -> None:
+    """Print ServerToClientEvents and ClientToServerEvents for Socket.IO's client in TypeScript.
+
+    They have the events that handlers are registered for, with the types of their annotations, and those that
+    the application declares with event_type.
+    """
+    click.echo(to_typescript(_description()), nl=False)
+
+
+def _description() -> Description:
+    found = _socketio_of(current_app)
+    return describe(
+        found.handlers, found.namespace_handlers, found.event_types, found.errors.find, reserved=RESERVED
+    )

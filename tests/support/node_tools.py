@@ -1,0 +1,60 @@
+"""TypeScript's compiler and the parser of AsyncAPI, as npm has them."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from tests.support.required_parts import require
+from tests.support.server_process import ROOT
+
+FOLDER = ROOT / "tests" / "typed"
+NODE_MODULES = FOLDER / "node_modules"
+TSC = NODE_MODULES / ".bin" / "tsc"
+
+
+def compile_typescript(folder: Path, *files: str, options: tuple[str, ...] = ("--noEmit",)) -> dict[int, str]:
+    """Compile a program in a folder with ``--strict``, against the real socket.io-client.
+
+    Returns:
+        What is wrong, by the number of the line in the last of the files.
+    """
+    require(TSC.exists(), "typescript (npm)")
+    link = folder / "node_modules"
+    if not link.exists():
+        link.symlink_to(NODE_MODULES)
+    line = [str(TSC), "--strict", "--target", "es2022", "--lib", "es2022,dom", "--module", "nodenext"]
+    ended = subprocess.run(
+        [*line, "--pretty", "false", *options, *files],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    errors = {}
+    for text in ended.stdout.splitlines():
+        found = re.match(r"(.+?)\((\d+),\d+\): error (.*)", text)
+        if found is not None:
+            assert found[1] == files[-1], ended.stdout
+            errors[int(found[2])] = found[3]
+    assert (ended.returncode == 0) == (not errors), ended.stdout + ended.stderr
+    return errors
+
+
+def run_node(script: str, data: Any) -> Any:
+    """Run a script of `FOLDER` with data as JSON on its input; the JSON on its output."""
+    require(NODE_MODULES.exists(), "@asyncapi/parser (npm)")
+    ended = subprocess.run(
+        ["node", str(FOLDER / script)], input=json.dumps(data), capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return json.loads(ended.stdout)
+
+
+def asyncapi_problems(document: Any) -> list[str]:
+    """What the official parser finds wrong with an AsyncAPI document."""
+    problems: list[str] = run_node("asyncapi.mjs", document)
+    return problems
