@@ -22,7 +22,8 @@ from tests.support.server_process import ROOT
 
 MIGRATING = ROOT / "docs" / "howto" / "migrating.md"
 SAME = ROOT / "docs" / "reference" / "same-as-flask-socketio.md"
-TABLES = [MIGRATING, SAME, ROOT / "docs" / "howto" / "python-socketio.md"]
+TABLES = (MIGRATING, SAME, ROOT / "docs" / "howto" / "python-socketio.md")
+GUARANTEES = ROOT / "docs" / "explanation" / "guarantees.md"
 MANUAL = [page for page in sorted(ROOT.glob("docs/**/*.md")) if "_build" not in page.parts]
 DOCUMENTS = [ROOT / "README.md", *MANUAL, *sorted(ROOT.glob("examples/*/README.md"))]
 LINK = re.compile(r"\[([^\]]+)\]\(([^)\s]+)\)")
@@ -73,9 +74,9 @@ class Row(NamedTuple):
 
 
 @functools.cache
-def rows() -> list[Row]:
+def rows_of(pages: tuple[Path, ...]) -> list[Row]:
     found = []
-    for page in TABLES:
+    for page in pages:
         section = ""
         for line in page.read_text().splitlines():
             if line.startswith("#"):
@@ -86,13 +87,19 @@ def rows() -> list[Row]:
     return [row for row in found if row.tests != "Test"]
 
 
+def rows() -> list[Row]:
+    return rows_of(TABLES)
+
+
 @functools.cache
 def functions_of(path: Path) -> set[str]:
     tree = ast.parse(path.read_text())
     return {node.name for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))}
 
 
-@pytest.mark.parametrize("row", rows(), ids=lambda row: f"{row.section}: {row.theirs}")
+@pytest.mark.parametrize(
+    "row", rows_of((*TABLES, GUARANTEES)), ids=lambda row: f"{row.section}: {row.theirs}"
+)
 def test_every_row_has_a_link_to_its_test(row: Row) -> None:
     links = LINK.findall(row.tests)
     assert links
