@@ -58,8 +58,11 @@ async def test_each_build_and_its_source_map_are_served(package: Path, name: str
     assert answer.headers["cache-control"] == "public, max-age=0"
 
 
-async def test_without_the_option_the_path_is_no_file(package: Path) -> None:
+async def test_without_the_option_it_is_not_served_and_the_log_names_the_option(
+    package: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     assert (await get(flask_app())).status == 400
+    assert "serve_client=True" in caplog.text
 
 
 async def test_a_bare_server_serves_it_too(package: Path) -> None:

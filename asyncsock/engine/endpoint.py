@@ -30,6 +30,8 @@ from .transports.websocket import POLICY_VIOLATION, ASGIWebSocket, WebSocketTran
 
 TRANSPORTS = ("polling", "websocket")
 UPDATE = "update the client to socket.io-client 3 or later, which speaks Engine.IO 4"
+NO_UPGRADE = "a request for a WebSocket came without its Upgrade header, which a proxy has to pass on"
+NO_CLIENT = "no Socket.IO client asks so (serve_client=True serves the JavaScript client at socket.io.js)"
 
 
 class Endpoint:
@@ -306,9 +308,12 @@ class Endpoint:
 
     def _check(self, request: Request, transport: str) -> None:
         if request.query.get("EIO") != "4":
-            raise HTTPError(400, "Unsupported protocol version", 5, remedy=UPDATE)
-        if request.query.get("transport") != transport or transport not in self.transports:
-            raise HTTPError(400, "Transport unknown", 0)
+            remedy = UPDATE if "EIO" in request.query else NO_CLIENT
+            raise HTTPError(400, "Unsupported protocol version", 5, remedy=remedy)
+        asked = request.query.get("transport")
+        if asked != transport or transport not in self.transports:
+            remedy = NO_UPGRADE if asked == "websocket" and b"upgrade" not in request.headers else ""
+            raise HTTPError(400, "Transport unknown", 0, remedy=remedy)
 
     def _owner(self, sid: str) -> Owner | None:
         if self.elsewhere is None or sid in self._core.sessions:

@@ -1,0 +1,90 @@
+"""Each step of docs/tutorial, typed and started as its page says, shows in real Chromium what the page says.
+
+Screenshots are kept in artifacts/.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.support.document_programs import commands, files, write_files
+from tests.support.required_parts import require
+from tests.support.server_process import ROOT
+from tests.support.started_programs import Started, started
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(150)]
+
+STEPS = sorted((ROOT / "docs" / "tutorial").glob("*.md"))
+BROWSER = ROOT / "tests" / "browser"
+ARTIFACTS = ROOT / "artifacts"
+CLIENT = ROOT / "tests" / "js" / "node_modules" / "socket.io-client" / "dist" / "socket.io.min.js"
+PATIENCE = 120.0  # seconds for a scenario
+
+
+def type_it(step: Path, folder: Path) -> None:
+    """The files of a step, with those that stay from the steps before."""
+    kept: dict[str, str] = {}
+    for page in STEPS[: STEPS.index(step) + 1]:
+        text = page.read_text()
+        kept |= files(text)
+    assert len(kept) >= 3
+    for page in STEPS[: STEPS.index(step) + 1]:
+        write_files(page.read_text(), folder)
+
+
+def server_command(step: Path) -> str:
+    (command,) = [line for line in commands(step.read_text()) if line.startswith("uvicorn ")]
+    return command
+
+
+def play(scenario: str, url: str, program: Started) -> None:
+    """Do in Chromium what the page of a step says, and stop and start the server when that is said."""
+    for part in ("node", "chromium"):
+        require(shutil.which(part), part)
+    require((BROWSER / "node_modules" / "playwright-core").is_dir(), "npm package playwright-core")
+    require(CLIENT.is_file(), "npm package socket.io-client in tests/js")
+    ARTIFACTS.mkdir(exist_ok=True)
+    process = subprocess.Popen(
+        ["node", "tutorial.mjs", scenario, url, str(ARTIFACTS), str(CLIENT)],
+        cwd=BROWSER,
+        env={**os.environ, "CHROMIUM": str(shutil.which("chromium"))},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        bufsize=1,
+        encoding="utf-8",
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    watchdog = threading.Timer(PATIENCE, process.kill)
+    watchdog.start()
+    other = []
+    try:
+        for line in process.stdout:
+            if line == "stop\n":
+                program.stop()
+            elif line == "start\n":
+                program.start()
+            else:
+                other.append(line)
+                continue
+            process.stdin.write("done\n")
+    finally:
+        watchdog.cancel()
+        process.kill()
+        process.communicate()
+    assert (process.returncode, other) == (0, []), "".join(other)
+
+
+@pytest.mark.parametrize("step", STEPS, ids=lambda step: step.stem)
+def test_the_step_shows_what_its_page_says(step: Path, tmp_path: Path) -> None:
+    type_it(step, tmp_path)
+    with started(server_command(step), tmp_path) as (program, server):
+        play(step.stem, server.url, program)
