@@ -27,7 +27,7 @@ NPM_DIRS := $(patsubst %/package.json,%,$(wildcard tests/js/package.json tests/b
 PROGRAMS := $(patsubst %/requirements.txt,%,$(wildcard programs/*/requirements.txt))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo docs test test-twice test-matrix test-programs test-launchers test-operations test-observing recovery fuzz soak lint format bench bench-venv bench-quick parts npm clean
+.PHONY: help demo docs test test-twice test-matrix test-programs test-launchers test-operations test-observing release-check recovery fuzz soak lint format bench bench-venv bench-quick parts npm clean
 
 help:
 	@echo "make demo     a chat page on http://$(HOST):$(PORT) (PORT=... for another port, WORKERS=4 for four cores)"
@@ -38,6 +38,7 @@ help:
 	@echo "make test-launchers   every client at four workers of every launcher (half an hour)"
 	@echo "make test-operations   three processes on each message queue, one of them killed (three minutes)"
 	@echo "make test-observing    the metrics of four workers under the load of 500 clients, too (one minute)"
+	@echo "make release-check   the sdist and the wheel, each installed alone with each Python that is here"
 	@echo "make recovery   clients that lose their connections 200 times each, at each queue (half an hour)"
 	@echo "make fuzz     random and mutated packets, frames and requests (FUZZ_SECONDS=120, FUZZ_ARGS='--seed 1')"
 	@echo "make soak     clients that come and go, many of them hostile; nothing may be left (SOAK_MINUTES=10)"
@@ -153,6 +154,10 @@ test-observing: $(VENV)/installed-dev npm
 
 recovery: $(VENV)/installed-dev npm
 	RECOVERY=1 $(BIN)/python -m pytest tests/recovery $(PYTEST_ARGS)
+
+# RELEASE_PYTHONS="3.11 3.13" for some of them.
+release-check: $(VENV)/installed-dev
+	$(BIN)/python scripts/release_check.py $(RELEASE_PYTHONS)
 
 fuzz: $(VENV)/installed-dev
 	$(BIN)/python -m fuzz.run $(FUZZ_SECONDS) $(FUZZ_ARGS)

@@ -23,6 +23,8 @@ from .operations import AnswersMissing, RemoteSocket
 from .server import AsyncServer
 from .typed.event_type import EventType
 
+__version__ = "0.1.0"
+
 __all__ = [
     "ASGIApp",
     "AnswersMissing",
