@@ -75,6 +75,21 @@ class Person {
 }
 
 const scenarios = {
+  async README() {
+    const one = await Person.arrive();
+    const two = await Person.arrive(PHONE);
+    await one.sees("connected");
+    await two.sees("connected");
+    await one.page.getByRole("textbox").fill("Is the kettle on?");
+    await one.page.getByRole("textbox").press("Enter");
+    await one.log.filter({ hasText: "Is the kettle on?" }).waitFor();
+    await two.log.filter({ hasText: "Is the kettle on?" }).waitFor();
+    await one.sees("sent");
+    assert.equal(await two.page.locator("#state").textContent(), "connected");
+    await one.shot("readme-desktop");
+    await two.shot("readme-phone");
+  },
+
   async "1-hello"() {
     const ada = await Person.arrive();
     const other = await Person.arrive(PHONE);
