@@ -79,7 +79,7 @@ demo: $(VENV)/installed
 		--host $(HOST) --port $(PORT) --workers $(WORKERS)
 
 docs: $(VENV)/installed-docs
-	$(BIN)/python -m sphinx -b html -W --keep-going -n -q docs docs/_build
+	$(BIN)/python -m sphinx -b html -E -a -W --keep-going -n -q docs docs/_build
 	@echo "Open docs/_build/index.html"
 
 # Programs that tests use, where they are missing and this user may install them: Chromium, Node, npm, the message

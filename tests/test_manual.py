@@ -19,6 +19,8 @@ import asyncsock
 from tests.support.required_parts import require
 from tests.support.server_process import ROOT
 
+pytestmark = pytest.mark.timeout(300)
+
 
 @pytest.fixture(scope="module")
 def manual(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -34,7 +36,6 @@ def manual(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.timeout(300)
 def test_the_manual_builds_without_a_warning(manual: Path) -> None:
     assert (manual / "index.html").is_file()
 
