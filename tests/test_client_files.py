@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -195,6 +196,51 @@ async def test_every_door_of_uvicorn_serves_it(package: Path, door: str) -> None
         assert answer.content == (INSTALLED / "socket.io.js").read_bytes()
         headers = {"If-None-Match": answer.headers["etag"]}
         assert (await http.get("/socket.io/socket.io.js", headers=headers)).status_code == 304
+
+
+PAGES = """
+from flask import Flask
+from asyncsock import SocketIO
+
+app = Flask(__name__)
+SocketIO(app, serve_client=True).on("hi")(lambda: "answered")
+SocketIO(app, serve_client=True, path="packed", serializer="msgpack").on("hi")(lambda: "answered in msgpack")
+asgi = app.extensions["socketio"].asgi_app
+END = 'socket.emit("hi", (answer) => { document.title = answer; });</script>'
+
+
+@app.get("/module")
+def module():
+    build = "/socket.io/socket.io.esm.min.js"
+    return f'<script type="module">import {{ io }} from "{build}"; const socket = io(); {END}'
+
+
+@app.get("/page/<folder>/<name>")
+def page(folder, name):
+    begin = f'<script src="/{folder}/{name}"></script><script>const socket = io({{ path: "/{folder}" }});'
+    return begin + END
+"""
+
+
+@pytest.mark.browser
+def test_pages_use_each_build(package: Path, folder: Path) -> None:
+    for part in ("node", "chromium"):
+        require(shutil.which(part), part)
+    browser = ROOT / "tests" / "browser"
+    require((browser / "node_modules" / "playwright-core").is_dir(), "npm package playwright-core")
+    (folder / "served_pages.py").write_text(PAGES)
+    paths = ["page/socket.io/socket.io.js", "page/socket.io/socket.io.min.js", "module"]
+    paths.append("page/packed/socket.io.msgpack.min.js")
+    with serve("served_pages:asgi", args=["--app-dir", str(folder)]) as server:
+        done = subprocess.run(
+            ["node", "client_files.mjs", *(f"{server.url}/{path}" for path in paths)],
+            cwd=browser,
+            env={**os.environ, "CHROMIUM": str(shutil.which("chromium"))},
+            capture_output=True,
+            text=True,
+            timeout=50,
+        )
+    assert done.stdout.splitlines() == ["answered"] * 3 + ["answered in msgpack"], done.stderr
 
 
 PROGRAM = """
