@@ -100,7 +100,7 @@ class ASGIApp(BaseApp):
         if ours is None:
             return self._page(scope) is None
         for path in _paths(scope):
-            if self._ensure_trailing_slash(path).startswith(ours):
+            if path.startswith(ours) or self._ensure_trailing_slash(path).startswith(ours):
                 return self._static_file(scope) is None and self._page(scope) is None
         return False
 
@@ -246,8 +246,8 @@ def _paths(scope: Scope) -> list[str]:
     part, ``path`` begins with the rest, which a mount has added. A program may mean any of these forms.
     """
     path: str = scope["path"]
-    root: str = scope.get("root_path", "").rstrip("/")
-    if not root:
+    root: str = scope.get("root_path", "")
+    if not root or not (root := root.rstrip("/")):
         return [path]
     ends = ["", *(root[at:] for at in range(len(root) - 1, -1, -1) if root[at] == "/")]
     below = next((path[len(end) :] for end in reversed(ends) if path.startswith(f"{end}/")), path)

@@ -119,12 +119,10 @@ class Endpoint:
             HTTPError: The request is refused.
         """
         request = poll_request.request
-        if request.method == "GET":
-            ended = self._core.closing_clients.fetch(sid)
-            if ended is not None:
-                poll_request.respond(encode_payload(ended.fetch_left(request)))
-                return
-        session = self._session(sid)
+        session = self._core.sessions.get(sid)
+        if session is None:
+            self._answer_ended(poll_request, sid)
+            return
         polling = session.transport
         if not isinstance(polling, Polling):
             raise HTTPError(400, "Bad request")
@@ -132,6 +130,13 @@ class Endpoint:
             polling.get(session, poll_request)
         else:
             polling.post(session, poll_request)
+
+    def _answer_ended(self, poll_request: PollRequest, sid: str) -> None:
+        request = poll_request.request
+        ended = self._core.closing_clients.fetch(sid) if request.method == "GET" else None
+        if ended is None:
+            raise unknown_session()
+        poll_request.respond(encode_payload(ended.fetch_left(request)))
 
     def _connect_polling(self, poll_request: PollRequest) -> None:
         if poll_request.request.method != "GET":

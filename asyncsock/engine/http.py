@@ -78,17 +78,7 @@ class Request:
         self.make_scope = make_scope
         self.method = method
         self.headers = headers
-        text = query.decode("latin-1")
-        is_quoted = "%" in text or "+" in text
-        parsed: dict[str, str] = {}
-        for pair in text.split("&"):
-            name, _, value = pair.partition("=")
-            if is_quoted:
-                name, value = unquote_plus(name), unquote_plus(value)
-            if name in parsed and name in ("EIO", "transport", "sid"):
-                value = "?"  # given twice, with perhaps different values: refused as unknown
-            parsed[name] = value
-        self.query = parsed
+        self.query = _parse(query.decode("latin-1"))
 
     @property
     def wants_base64(self) -> bool:
@@ -98,6 +88,25 @@ class Request:
     def header(self, name: bytes) -> str:
         """The value of a header, or an empty string."""
         return self.headers.get(name, b"").decode("latin-1")
+
+
+def _parse(text: str) -> dict[str, str]:
+    """The names and values of a query."""
+    pairs = text.split("&")
+    try:
+        query: dict[str, str] = dict([pair.split("=", 1) for pair in pairs])
+    except ValueError:  # a name without a value
+        query = {}
+    if len(query) == len(pairs) and not ("%" in text or "+" in text):
+        return query
+    query = {}
+    for pair in pairs:
+        name, _, value = pair.partition("=")
+        name, value = unquote_plus(name), unquote_plus(value)
+        if name in query and name in ("EIO", "transport", "sid"):
+            value = "?"  # given twice, with perhaps different values: refused as unknown
+        query[name] = value
+    return query
 
 
 def request_of(scope: Scope) -> Request:

@@ -102,6 +102,14 @@ class PollHead(Handshake, gc=False):
         return self.site.proxy_headers.read(self._scope("http", self.method))
 
 
+class PollFields(msgspec.Struct, frozen=True):
+    """The header fields of a polling request."""
+
+    lines: bytes  # as they were written
+    headers: dict[bytes, bytes]
+    keep_alive: bool  # whether the connection goes on after the answer
+
+
 def lines_of(headers: Headers) -> bytes:
     """Header fields as they are written, each with its line break."""
     return b"".join([b"%b: %b\r\n" % pair for pair in headers])

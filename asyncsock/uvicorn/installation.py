@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ..engine.elsewhere import Elsewhere, Owner
-from ..engine.http import Headers, Request, Scope
+from ..engine.http import Headers, Request, Scope, status_line
 from ..engine.server import EngineServer
 from ..engine.tested_versions import range_of
 from .guard import Guard, has_body
@@ -68,6 +68,7 @@ class Installation:
         self.guard = Guard(engine.core, self.own_lines, config.timeout_keep_alive)
         self._default_headers: list[tuple[bytes, bytes]] = []
         self._default_lines = b""
+        self._heads: dict[tuple[int, bytes], bytes] = {}  # with these lines
         self.elsewhere: Elsewhere | None = engine.endpoint.elsewhere
         self._arguments: dict[str, Any] = {}  # with which uvicorn makes protocol objects
         self.shared_attributes: dict[str, Any] | None = None  # of new connections of uvicorn's class
@@ -296,7 +297,20 @@ class Installation:
         if headers is not self._default_headers:
             self._default_headers = headers
             self._default_lines = lines_of([(name.lower(), value) for name, value in headers])
+            self._heads.clear()
         return self._default_lines
+
+    def head(self, status: int, content_type: bytes) -> bytes:
+        """The head of a response of ours, up to the length of its body."""
+        lines = self.own_lines()
+        head = self._heads.get((status, content_type))
+        if head is None:
+            head = self._heads[status, content_type] = b"%b%bcontent-type: %b\r\ncontent-length: " % (
+                status_line(status),
+                lines,
+                content_type,
+            )
+        return head
 
     def addresses(self, transport: asyncio.Transport) -> Addresses:
         """The addresses of the server and the client of a connection, as uvicorn has them in scopes.

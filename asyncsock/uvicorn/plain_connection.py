@@ -11,20 +11,24 @@ import asyncio
 import re
 from typing import Any
 
+from ..engine.deadlines import Deadlines
 from ..engine.http import Request
-from .heads import FIELDS, Addresses, Handshake, PollHead
+from .heads import FIELDS, Addresses, Handshake, PollFields, PollHead
 from .installation import Installation
 from .poll_request import UvicornPollRequest
 from .websocket import accept_key
 
 # RFC 9112: a request line in origin form and header fields, none of which is folded or ends with a space.
+REQUEST_LINE = rb"(GET|POST) (/[!-\"$-~]*) HTTP/1\.1\r\n"
+read_request_line = re.compile(REQUEST_LINE).match
 read_head = re.compile(
-    rb"(GET|POST) (/[!-\"$-~]*) HTTP/1\.1\r\n"
-    rb"((?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t ]*(?:[!-~\x80-\xff]+(?:[\t ]+[!-~\x80-\xff]+)*)?\r\n)+)\r\n"
+    REQUEST_LINE
+    + rb"((?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t ]*(?:[!-~\x80-\xff]+(?:[\t ]+[!-~\x80-\xff]+)*)?\r\n)+)\r\n"
 ).match
 BODY = {b"content-length", b"transfer-encoding"}  # headers of which a request for an upgrade has none
 UNUSUAL = {b"expect", b"transfer-encoding"}  # headers of polling requests that uvicorn understands
 KEEP_ALIVE = {b"keep-alive": True, b"close": False}  # plain values of the header Connection
+MOST_KEPT = 4096  # bytes of header fields that are kept for a connection's next request
 
 
 class PlainConnection(asyncio.Protocol):
@@ -39,14 +43,25 @@ class PlainConnection(asyncio.Protocol):
         unread: How much the client had left unread of answers, at the last look.
     """
 
-    __slots__ = ("_addresses", "_is_paused", "_poll_request", "installation", "transport", "unread")
+    __slots__ = (
+        "_addresses",
+        "_fields",
+        "_is_paused",
+        "_poll_request",
+        "_waits",
+        "installation",
+        "transport",
+        "unread",
+    )
 
     def __init__(self, installation: Installation) -> None:
         self.installation = installation
         self.transport: Any = None
         self.unread = 0
         self._addresses: Addresses | None = None  # the server's and the client's, once there is a request
+        self._fields: PollFields | None = None  # of the latest polling request
         self._poll_request: UvicornPollRequest | None = None  # the latest, until it is answered
+        self._waits: Deadlines[Any] = installation.guard.first_requests  # where it waits for a request
         self._is_paused = False  # whether the client is behind with reading answers
 
     # asyncio.Protocol
@@ -54,7 +69,7 @@ class PlainConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
         self.installation.connections.add(self)
-        self.installation.guard.first_requests.add(self)
+        self._waits.add(self)
         self.installation.connected(self)
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -72,7 +87,15 @@ class PlainConnection(asyncio.Protocol):
         self.installation.guard.answers.discard(self)
 
     def data_received(self, data: bytes) -> None:
-        if self._poll_request is not None or not self._try_to_read(data):
+        is_taken = False
+        if self._poll_request is None:
+            try:
+                is_taken = self._read(data)
+            except Exception as error:
+                if self not in self.installation.connections:
+                    raise  # it is a WebSocket already
+                self.installation.failed(error)
+        if not is_taken:
             self.give_up().data_received(data)
 
     # For uvicorn and the code that hands connections over
@@ -119,44 +142,46 @@ class PlainConnection(asyncio.Protocol):
         return http
 
     def _forget(self) -> None:
-        installation = self.installation
-        installation.connections.discard(self)
-        guard = installation.guard
-        guard.first_requests.discard(self)
-        guard.next_requests.discard(self)
-        guard.answers.discard(self)
+        self.installation.connections.discard(self)
+        self._waits.discard(self)
+        if self._is_paused:
+            self.installation.guard.answers.discard(self)
 
     # Requests
 
-    def _try_to_read(self, data: bytes) -> bool:
-        """Answer a request, or begin to; return False if uvicorn is to read it, and nothing has changed."""
-        try:
-            return self._read(data)
-        except Exception as error:
-            if self not in self.installation.connections:
-                raise  # it is a WebSocket already
-            self.installation.failed(error)
-            return False
-
     def _read(self, data: bytes) -> bool:
+        """Answer a request, or begin to; return False if uvicorn is to read it, and nothing has changed."""
         installation = self.installation
+        if installation.ends or self._is_paused:
+            return False
+        fields = self._fields
+        if fields is not None:
+            # Clients write the same fields each time. To compare them takes a fraction of reading them.
+            line = read_request_line(data)
+            if line is not None and data.startswith(fields.lines, line.end()):
+                end = line.end() + len(fields.lines)
+                if data.startswith(b"\r\n", end):
+                    return self._poll(line[1], line[2], fields, data, end + 2)
         head = read_head(data)
-        if head is None or head.end() > installation.plain_size or installation.ends or self._is_paused:
+        if head is None or head.end() > installation.plain_size:
             return False
         method, target, lines = head.groups()
         pairs = FIELDS(lines)
         headers = {name.lower(): value for name, value in pairs}
         if len(headers) != len(pairs):
             return False  # which one of them holds is for uvicorn to say
-        body = data[head.end() :]
         if b"upgrade" in headers:
-            return not body and method == b"GET" and self._to_websocket(target, lines, headers)
-        return installation.takes_polls and self._poll(method.decode(), target, lines, headers, body)
+            return head.end() == len(data) and method == b"GET" and self._to_websocket(target, lines, headers)
+        connection = headers.get(b"connection", b"keep-alive").lower()
+        if not installation.takes_polls or connection not in KEEP_ALIVE or not UNUSUAL.isdisjoint(headers):
+            return False
+        fields = PollFields(lines, headers, KEEP_ALIVE[connection])
+        self._fields = fields if len(lines) <= MOST_KEPT else None
+        return self._poll(method, target, fields, data, head.end())
 
-    def _get_addresses(self) -> Addresses:
-        if self._addresses is None:
-            self._addresses = self.installation.addresses(self.transport)
-        return self._addresses
+    def _find_addresses(self) -> Addresses:
+        self._addresses = addresses = self.installation.addresses(self.transport)
+        return addresses
 
     def _to_websocket(self, target: bytes, lines: bytes, headers: dict[bytes, bytes]) -> bool:
         """Become a WebSocket, if that is what the client asks for."""
@@ -174,39 +199,33 @@ class PlainConnection(asyncio.Protocol):
         key = accept_key("GET", headers)
         if key is None:
             return False
-        request = Request(
-            "GET", headers, query, Handshake(installation.site, *self._get_addresses(), target, lines)
-        )
+        server, client = self._addresses or self._find_addresses()
+        request = Request("GET", headers, query, Handshake(installation.site, server, client, target, lines))
         if not installation.keeps(request):
             return False
         self._forget()
         installation.open_websocket(self.transport, request, key)
         return True
 
-    def _poll(
-        self, method: str, target: bytes, lines: bytes, headers: dict[bytes, bytes], body: bytes
-    ) -> bool:
-        """Begin to answer a polling request, if it is one for the engine."""
+    def _poll(self, method: bytes, target: bytes, fields: PollFields, data: bytes, end: int) -> bool:
+        """Begin to answer a polling request, if it is one for the engine, whose head ends at a place."""
         installation = self.installation
-        connection = headers.get(b"connection", b"keep-alive").lower()
         path, _, query = target.partition(b"?")
         if (
-            connection not in KEEP_ALIVE
-            or not UNUSUAL.isdisjoint(headers)
-            or headers.get(b"content-length", b"0") != b"%d" % len(body)
-            or not installation.owns("http", method, installation.site.root_path, path)
+            end > installation.plain_size
+            or fields.headers.get(b"content-length", b"0") != b"%d" % (len(data) - end)
+            or not installation.owns("http", verb := method.decode(), installation.site.root_path, path)
         ):
             return False
-        request = Request(
-            method, headers, query, PollHead(installation.site, *self._get_addresses(), target, lines, method)
-        )
+        server, client = self._addresses or self._find_addresses()
+        head = PollHead(installation.site, server, client, target, fields.lines, verb)
+        request = Request(verb, fields.headers, query, head)
         if not (request.query.get("sid") or installation.keeps(request)):
             return False
-        guard = installation.guard
-        guard.first_requests.discard(self)
-        guard.next_requests.discard(self)
-        keep_alive = KEEP_ALIVE[connection]
-        poll_request = UvicornPollRequest(self, request, path, query, keep_alive, body, more_body=False)
+        self._waits.discard(self)
+        poll_request = UvicornPollRequest(
+            self, request, path, query, fields.keep_alive, data[end:], more_body=False
+        )
         self._poll_request = poll_request
         poll_request.advance()
         return True
@@ -225,4 +244,5 @@ class PlainConnection(asyncio.Protocol):
         elif installation.leaving:
             installation.hand_over_if_idle(self.give_up())
         else:
-            installation.guard.next_requests.add(self)
+            self._waits = installation.guard.next_requests
+            self._waits.add(self)

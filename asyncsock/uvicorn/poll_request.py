@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, unquote
 
-from ..engine.http import TEXT, Headers, HTTPError, Request, status_line
+from ..engine.http import TEXT, Headers, HTTPError, Request
 from ..engine.log import printable
 from ..engine.transports.poll_request import PollRequest
 from .heads import lines_of
@@ -90,16 +90,15 @@ class UvicornPollRequest(PollRequest):
         try:
             if installation.access_log.is_heard:
                 installation.access_log(self._client(), self.request.method, self._target(), status)
-            head = b"%b%bcontent-type: %b\r\ncontent-length: %d\r\ncache-control: no-store\r\n%b%b\r\n" % (
-                status_line(status),
-                installation.own_lines(),
-                content_type,
+            response = b"%b%d\r\ncache-control: no-store\r\n%b%b\r\n%b" % (
+                installation.head(status, content_type),
                 len(body),
                 lines_of(headers) if headers else b"",
                 b"" if self.keep_alive else b"connection: close\r\n",
+                body,
             )
             self.response_complete = True
-            http.answer(self, head + body)
+            http.answer(self, response)
         except Exception as error:  # not raised: the caller may be at work for another client
             installation.failed(error)
             http.transport.abort()

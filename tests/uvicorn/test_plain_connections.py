@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import re
 from collections import Counter
@@ -19,6 +20,8 @@ from hypothesis import strategies as st
 from asyncsock import ASGIApp
 from asyncsock.engine import EngineServer
 from asyncsock.engine.environ import CHANNEL
+from asyncsock.uvicorn import plain_connection
+from asyncsock.uvicorn.heads import PollFields
 from asyncsock.uvicorn.plain_connection import PlainConnection
 from tests.support.asgi_in_process import other
 from tests.support.raw_clients import TEXT, RawSocket, frame, upgrade_request, within
@@ -68,6 +71,19 @@ requests = st.builds(
     st.lists(st.sampled_from(LINES), max_size=3),
     st.sampled_from(("", "", "", *BODIES)),
     st.sampled_from((True, True, True, False)),
+)
+alike = st.builds(  # several with the same header fields, but for the length
+    lambda lines, others: [written(*other[:2], lines, other[2]) for other in others],
+    st.lists(st.sampled_from(LINES), max_size=1),
+    st.lists(
+        st.tuples(
+            st.sampled_from(("GET", "POST", "POST")),
+            st.sampled_from((*TARGETS[:2] * 5, *TARGETS, POLLING + "&x=" + "y" * 9000)),
+            st.sampled_from(("", "4a", "4b", "4a\x1e4b")),
+        ),
+        min_size=2,
+        max_size=4,
+    ),
 )
 handshakes = st.builds(
     lambda query, lines, behind: (
@@ -156,8 +172,21 @@ async def access_log() -> AsyncIterator[list[str]]:
     logger.setLevel(before)
 
 
-@given(st.lists(requests | handshakes, min_size=1, max_size=4), st.lists(st.integers(0, 400), max_size=1))
+@given(
+    st.lists(requests | handshakes, min_size=1, max_size=4) | alike, st.lists(st.integers(0, 400), max_size=1)
+)
 @example([written("GET", POLLING, [], ""), written("POST", f"{POLLING}&sid={SID}", [], "4a")], [])
+@example([written("GET", POLLING, [], ""), written("POST", POLLING, [], "4a", has_length=False)], [])
+@example([written("GET", POLLING, [], ""), written("GET", POLLING + "&x=" + "y" * 9000, [], "")], [])
+@example(
+    [
+        written("GET", POLLING, ["Origin: http://a"], ""),
+        written("POST", f"{POLLING}&sid={SID}", [], "4abc"),
+        written("POST", f"{POLLING}&sid={SID}", ["X:"], "4abc").removesuffix("4abc"),
+        "4abc",
+    ],
+    [],
+)
 @settings(max_examples=60, deadline=None)
 def test_a_plain_connection_answers_as_uvicorns_object_does(sent: list[str], cuts: list[int]) -> None:
     """Whole requests and others, one after another, on both from their first byte on."""
@@ -213,6 +242,28 @@ async def test_plain_polls_make_no_object_of_uvicorns(
         client.got()
     client.send(written("GET", f"{POLLING}&sid={SID}", [], ""), [])
     await within(until(lambda: client.got()[0].endswith("4a")))
+
+
+async def test_the_header_fields_of_a_request_are_read_once_if_the_next_has_the_same(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = served.client()
+    client.send(written("GET", POLLING, ["Origin: http://a"], ""), [])
+    client.got()
+    monkeypatch.setattr(plain_connection, "read_head", None)
+    client.send(written("GET", f"{POLLING}&sid={SID}", ["Origin: http://a"], ""), [])
+    served.engine.send(client.sid, "late")
+    await within(until(lambda: client.got()[0].endswith("4late")))
+    assert client.got()[0].count("access-control-allow-origin: http://a") == 2
+
+
+async def test_no_long_header_fields_are_kept_for_the_next_request(served: Served) -> None:
+    client = served.client()
+    for size, number in ((1000, 1), (plain_connection.MOST_KEPT, 0)):
+        client.send(written("GET", POLLING, ["X: " + "y" * size], ""), [])
+        kept = [each for each in gc.get_objects() if isinstance(each, PollFields) and b"X: yy" in each.lines]
+        assert len(kept) == number
+        kept.clear()
 
 
 class At(AsyncioTransport):
