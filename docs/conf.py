@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
-from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any
 
+from docutils.nodes import TextElement
+from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
 from sphinx.ext.napoleon import Config, GoogleDocstring
+
+from asyncsock import __version__
 
 project = "asyncsock"
 author = "the asyncsock authors"
 copyright = author
-version = release = installed_version("asyncsock")
+version = release = __version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
 exclude_patterns = ["_build", "files"]
@@ -30,6 +34,7 @@ myst_url_schemes = ["http", "https", "mailto", "path"]
 default_role = "py:obj"  # `name` in a docstring is a link, and a broken one is an error
 nitpick_ignore_regex = [("py:class", ".*"), ("py:exc", ".*")]  # the types of signatures, which may be private
 python_maximum_signature_line_length = 80
+autodoc_mock_imports = ["opentelemetry"]  # which is no part of the extra for the manual
 toc_object_entries_show_parents = "hide"
 
 HERE = Path(__file__).parent
@@ -62,6 +67,17 @@ def copy_what_is_outside(app: Sphinx, page: str, source: list[str]) -> None:
     source[0] = LINK.sub(link, source[0])
 
 
+def find_in_package(app: Sphinx, env: BuildEnvironment, node: pending_xref, text: TextElement) -> Any:
+    """What a docstring of any module means by a public name without its module."""
+    if node["reftype"] != "obj":
+        return None
+    names = [f"{module}.{node['reftarget']}" for module in ("asyncsock", "asyncsock.engine")]
+    domain, page = env.domains["py"], node["refdoc"]
+    found = (domain.resolve_xref(env, page, app.builder, "obj", name, node, text) for name in names)
+    return next((link for link in found if link is not None), None)
+
+
 def setup(app: Sphinx) -> None:
     app.connect("autodoc-process-docstring", read_sections)
+    app.connect("missing-reference", find_in_package)
     app.connect("source-read", copy_what_is_outside)

@@ -1,4 +1,4 @@
-"""docs/reference/options.md has every option, with the type and the default that the code gives it."""
+"""The reference has every option, with the type and the default that the code gives it, and every command."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import click
 import pytest
 from socketio.base_server import BaseServer
 
 from asyncsock import ASGIApp, AsyncServer
 from asyncsock.engine import EngineServer
 from asyncsock.engine.limits import Limits
+from asyncsock.flask_bridge.commands import socketio
 from asyncsock.flask_bridge.options import OWN_OPTIONS
 from asyncsock.flask_bridge.runner import RELOADER_OPTIONS, SSL_OPTIONS, Runner
 from asyncsock.observing.options import HealthOptions, read_health
@@ -120,6 +122,17 @@ def test_the_last_column_says_who_takes_an_option_of_the_server(name: str) -> No
     engine, server = EngineServer.option_names(), AsyncServer.option_names()
     taker = "engine" if option in engine else "server" if option in server else "Flask"
     assert table("The server")[name][3] == taker
+
+
+@pytest.mark.parametrize("command", socketio.commands.values(), ids=lambda command: command.name)
+def test_every_command_is_in_its_page_with_its_options(command: click.Command) -> None:
+    page = (ROOT / "docs" / "reference" / "commands.md").read_text()
+    section = page.partition(f"\n## {command.name}\n")[2].partition("\n## ")[0]
+    spellings = [
+        spelling for option in command.params for spelling in option.opts if spelling.startswith("-")
+    ]
+    assert section
+    assert [spelling for spelling in spellings if f"`{spelling}`" not in section] == []
 
 
 def sources() -> list[str]:
