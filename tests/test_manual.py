@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import inspect
 import os
+import shutil
 import subprocess
 import sys
 import zlib
@@ -20,6 +21,8 @@ from tests.support.required_parts import require
 from tests.support.server_process import ROOT
 
 pytestmark = pytest.mark.timeout(300)
+
+BROWSER = ROOT / "tests" / "browser"
 
 
 @pytest.fixture(scope="module")
@@ -78,3 +81,19 @@ def test_every_public_name_is_in_the_reference(manual: Path) -> None:
 )
 def test_every_public_name_has_a_docstring(name: str, thing: Any) -> None:
     assert inspect.getdoc(thing)
+
+
+@pytest.mark.browser
+def test_no_page_is_wider_than_a_phone(manual: Path) -> None:
+    """Screenshots are kept in artifacts/."""
+    for part in ("node", "chromium"):
+        require(shutil.which(part), part)
+    require((BROWSER / "node_modules" / "playwright-core").is_dir(), "npm package playwright-core")
+    artifacts = ROOT / "artifacts"
+    artifacts.mkdir(exist_ok=True)
+    command = ["node", "manual.mjs", str(manual), str(artifacts)]
+    environment = {**os.environ, "CHROMIUM": str(shutil.which("chromium"))}
+    looked = subprocess.run(
+        command, cwd=BROWSER, env=environment, capture_output=True, text=True, timeout=200
+    )
+    assert (looked.stdout, looked.stderr, looked.returncode) == ("", "", 0)
