@@ -83,8 +83,7 @@ class KeepsUserSessions(BaseServer):
     def session(self, sid: str, namespace: str | None = None) -> UserSession:
         """The user session of a client, saved at the end of the block.
 
-        Example::
-
+        Example:
             async with server.session(sid) as session:  # in a thread: with
                 session["user"] = "ann"
         """

@@ -42,16 +42,21 @@ LINK = re.compile(r"\]\(((?:\.\./)+[^)#\s]+)[^)\s]*\)")
 
 
 class Docstring(GoogleDocstring):
-    """A docstring in whose "Returns:" a colon is one of the sentence, and no type is before it."""
+    """A docstring in whose "Returns:" no type is before a colon, and whose "Example:" is a program."""
 
     def _consume_returns_section(self, preprocess_types: bool = False) -> list[tuple[str, str, list[str]]]:
         return [("", "", self._dedent(self._consume_to_next_section()))]
+
+    def _parse_examples_section(self, section: str) -> list[str]:
+        lines = self._dedent(self._consume_to_next_section())
+        return ["Example::", "", *self._indent(lines, 4), ""]
 
 
 def read_sections(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
     """Turn "Args:", "Returns:" and their kin into what Sphinx reads."""
     kind = "method" if what == "property" else what  # as above: in a property, too, a colon is just that
-    lines[:] = Docstring(lines, Config(napoleon_use_ivar=True), app, kind, name, thing, options).lines()
+    config = Config(napoleon_use_ivar=True, napoleon_attr_annotations=False)
+    lines[:] = Docstring(lines, config, app, kind, name, thing, options).lines()
 
 
 def copy_what_is_outside(app: Sphinx, page: str, source: list[str]) -> None:

@@ -57,8 +57,7 @@ class SocketIO(Registry, Sender):
             several SocketIO objects of an application, that of the first counts.
         **options: The options of `asyncsock.AsyncServer` and `asyncsock.engine.EngineServer`.
 
-    Example::
-
+    Example:
         app = Flask(__name__)
         socketio = SocketIO(app)
         asgi = socketio.asgi_app  # uvicorn module:asgi

@@ -33,8 +33,7 @@ def emit(event: str, *args: Any, **kwargs: Any) -> Sent:
     Raises:
         RuntimeError: No event is being handled here, and the namespace and the recipients were not given.
 
-    Example::
-
+    Example:
         await emit("chat", {"text": text}, broadcast=True)
     """
     addressed = _addressed("emit", kwargs, EMIT_KEYWORDS)
@@ -98,8 +97,7 @@ def track(key: str, meta: Any = None, room: Any = None) -> Sent:
         meta: What to show of it: anything that can be emitted.
         room: The room, which it enters if it is not in it.
 
-    Example::
-
+    Example:
         await track(current_user.get_id(), {"name": current_user.name}, room="lobby")
     """
     event_request = _current("track")

@@ -28,8 +28,7 @@ class Namespace(RoutedNamespace, BaseServerNamespace):
     Args:
         namespace: ``'/'`` by default.
 
-    Example::
-
+    Example:
         class Chat(Namespace):
             async def on_say(self, text):
                 self.emit("said", text)

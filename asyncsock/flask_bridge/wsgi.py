@@ -59,8 +59,7 @@ class WsgiApp:
     Attributes:
         answered: How many requests were answered, by the status.
 
-    Example::
-
+    Example:
         asgi = WsgiApp(flask_app, threads=100)
     """
 

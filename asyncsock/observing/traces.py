@@ -22,8 +22,7 @@ class AsyncsockInstrumentor:
     Each connect, event, emit, delivery for another process and acknowledgement becomes a span. All objects of
     this class are the same.
 
-    Example::
-
+    Example:
         AsyncsockInstrumentor().instrument()
     """
 
