@@ -1,8 +1,9 @@
-"""`flask socketio`: starts the application's Socket.IO server, and writes documents about its events."""
+"""`flask socketio`: starts the server, describes its events, and moves projects from Flask-SocketIO."""
 
 from __future__ import annotations
 
 import traceback
+from pathlib import Path
 from typing import Any
 
 import click
@@ -12,6 +13,7 @@ from flask.cli import ScriptInfo, pass_script_info, run_command, show_server_ban
 from flask.helpers import get_debug_flag
 from werkzeug.serving import is_running_from_reloader
 
+from ..migrate.command import migrate
 from ..typed.asyncapi import to_asyncapi
 from ..typed.description import Description, describe
 from ..typed.typescript import RESERVED, to_typescript
@@ -21,7 +23,20 @@ from .reloader import run_with_reloader
 
 @click.group()
 def socketio() -> None:
-    """Run the application with Socket.IO, or describe its events."""
+    """Run the application with Socket.IO, describe its events, or move a project."""
+
+
+# It loads no application: that of a project that is to be moved may import what is not installed any more.
+@socketio.command("migrate", short_help="Move a project from Flask-SocketIO.")
+@click.argument("path", type=click.Path(exists=True, path_type=Path))
+@click.option("--write", is_flag=True, help="Make the changes instead of showing them.")
+@click.pass_context
+def _migrate(context: click.Context, path: Path, write: bool) -> None:
+    """Show what moving a project from Flask-SocketIO takes, and what to look at.
+
+    PATH is the folder of the project, or one Python file.
+    """
+    context.exit(migrate(path, write, lambda text: click.echo(text, nl=False)))
 
 
 @pass_script_info

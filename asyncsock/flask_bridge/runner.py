@@ -20,6 +20,7 @@ from werkzeug.debug import DebuggedApplication
 from werkzeug.serving import generate_adhoc_ssl_context, is_running_from_reloader
 
 from ..asgi import ASGIApp
+from ..server_options import IGNORED
 from ..uvicorn.signals import close_then
 from .paths import FlaskApp
 from .process_signals import ProgramSignals
@@ -48,36 +49,6 @@ RELOADER_OPTIONS = {  # as Flask.run calls them
     "extra_files": "extra_files",
     "reloader_interval": "interval",
     "reloader_type": "reloader_type",
-}
-# Options that only the servers of eventlet, gevent and Werkzeug had.
-IGNORED = {
-    "allow_unsafe_werkzeug",
-    "capitalize_response_headers",
-    "custom_pool",
-    "do_handshake_on_connect",
-    "environ",
-    "error_log",
-    "handler_class",
-    "keepalive",
-    "load_dotenv",
-    "log",
-    "log_format",
-    "log_x_forwarded_for",
-    "max_http_version",
-    "max_size",
-    "minimum_chunk_size",
-    "passthrough_errors",
-    "processes",
-    "protocol",
-    "request_handler",
-    "server_event",
-    "server_side",
-    "socket_timeout",
-    "spawn",
-    "static_files",
-    "suppress_ragged_eofs",
-    "threaded",
-    "url_length_limit",
 }
 
 

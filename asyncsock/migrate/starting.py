@@ -1,0 +1,224 @@
+"""What starts the server: commands of gunicorn, its configuration, and the modules that these name."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+
+from .asgi_line import TESTS, has_asgi, is_start, served_by, write_line
+from .edits import Edit
+from .gunicorn import CALL, SAID, Start, remark_others, starts
+from .gunicorn_config import NAME, GunicornConfig
+from .modules import PythonModule
+from .names import UVICORN_WORKER
+from .project import Project
+from .requirements import CONDA
+from .tree import SourceFile
+
+COMMANDS = re.compile(
+    r"(^|/)(dockerfile|containerfile|procfile|makefile|justfile)[^/]*$"
+    r"|\.(dockerfile|procfile|mk|sh|bash|bat|cmd|ps1|ya?ml|toml|json|service|conf|ini|cfg|env)$|(^|/)\.env[^/]*$",
+    re.IGNORECASE,
+)
+SCRIPT = re.compile(r"#!.*\b(ba|da|z|k)?sh\b")
+
+
+class Starting:
+    """What a project is started with.
+
+    Args:
+        project: the project.
+    """
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        self.moved: list[
+            tuple[SourceFile, int]
+        ] = []  # the places of what now has gunicorn use uvicorn's worker
+        self._configs: dict[str, GunicornConfig] = {}
+
+    def move(self) -> None:
+        """Write the `asgi` lines, and change the commands whose application has one."""
+        found = [start for file in self.project.files if has_commands(file) for start in starts(file)]
+        for file in self.project.files:
+            if has_commands(file):
+                remark_others(file, file.remark)
+        by_config: dict[str | None, list[Start]] = {}
+        for start in found:
+            if start.target is None and start.worker is None and start.config is None:
+                continue  # a word in a list
+            config = self._config_of(start)
+            by_config.setdefault(config.module.file.name if config is not None else None, []).append(start)
+        for name in self.project.python:
+            if NAME.search(name) and (name in by_config or self._is_config(name)):
+                by_config.setdefault(name, [])
+        for config_name, together in by_config.items():
+            config = self._config(config_name) if config_name is not None else None
+            for group in [together] if config is not None else [[start] for start in together]:
+                self._move_together(group, config)
+        for module in self.project.modules():
+            if is_start(self.project, module):
+                self._write_or_remark(module)
+
+    def _move_together(self, group: list[Start], config: GunicornConfig | None) -> None:
+        targets = [self._served(start, config) for start in group]
+        if group == [] and config is not None:
+            self._move_config(config)
+            return
+        if all(target is None for target in targets):
+            return  # they serve something else
+        moved = [target for target in targets if target is not None]
+        if not all(moved) or (config is not None and not config.can_move):
+            for start, target in zip(group, targets, strict=True):
+                if target is not None:
+                    self._remark_start(start, config, bool(target))
+            return
+        for start in group:
+            has_class = config is not None and config.has_class
+            if start.target is not None and start.module[1] != "asgi":
+                start.file.edits += start.moved(has_class)
+            elif start.target is None and start.worker is not None:
+                start.file.edits += [
+                    edit for edit in _without_target(start) if start.worker[1] != UVICORN_WORKER
+                ]
+            self.moved.append((start.file, start.offset))
+        if config is not None:
+            config.module.file.edits += config.moved()
+
+    def _move_config(self, config: GunicornConfig) -> None:
+        """A configuration that no command names: it can change alone if it names the application."""
+        module = self._module(config.target[0], config, None) if config.target is not None else None
+        if config.target is not None and module is not None and config.can_move:
+            app = config.target[1]
+            has_line = has_asgi(module) if app == "asgi" else write_line(self.project, module, app)
+            if has_line:
+                config.module.file.edits += config.moved()
+                self.moved.append((config.module.file, config.offset))
+                return
+        if not config.is_moved and config.has_class and (module is None or self.project.reaches(module.file)):
+            config.module.file.remark(
+                config.offset,
+                "The worker class has to change together with the command that starts gunicorn with this "
+                f"file: {SAID}.",
+            )
+
+    def _served(self, start: Start, config: GunicornConfig | None) -> bool | None:
+        """Whether the application of a command can be served; None if it has nothing to do with Socket.IO."""
+        if start.target is not None:
+            if not re.fullmatch(r"[\w.]+(:\w+)?", start.target.text):
+                return False
+            module_name, app = start.module
+        elif config is not None and config.target is not None:
+            module_name, app = config.target
+        else:
+            return False
+        module = self._module(module_name, config, start)
+        if module is None:
+            return False
+        if app == "asgi":
+            return has_asgi(module) or None
+        if not self.project.reaches(module.file):
+            return None
+        return served_by(self.project, module, app) is not None and write_line(self.project, module, app)
+
+    def _remark_start(self, start: Start, config: GunicornConfig | None, served: bool) -> None:
+        target = start.target.text if start.target is not None else "its application"
+        if start.worker is not None and start.worker[1] == UVICORN_WORKER and target.endswith(":asgi"):
+            return
+        if CALL.match(target):
+            factory = target.partition(":")[2]
+            said = (
+                f"gunicorn calls {factory} here, and needs an ASGI application: make a module with the lines "
+                f'`app = {factory}` and `asgi = app.extensions["socketio"].asgi_app`, and {SAID}'
+            )
+        elif served and config is not None:
+            said = (
+                f"This command and {config.module.file.name} have to change together: {SAID}, without threads"
+            )
+        else:
+            said = (
+                f"gunicorn serves {target} as WSGI here: {SAID}, where the module has `asgi = "
+                "socketio.asgi_app`"
+            )
+        start.file.remark(start.offset, f"{said}.")
+
+    def _module(self, name: str, config: GunicornConfig | None, start: Start | None) -> PythonModule | None:
+        """The module that gunicorn imports by a name."""
+        folders = [start.folder if start is not None else None, config.folder if config is not None else None]
+        at = start.file if start is not None else config.module.file if config is not None else None
+        here = at.folder if at is not None else ""
+        for folder in filter(None, folders):
+            for place in (posixpath.normpath(posixpath.join(here, folder)), folder.strip("/")):
+                found = self.project.find(name, "" if place == "." else place)
+                if found is not None:
+                    return found
+        return self.project.find(name, here) or self.project.find_anywhere(name)
+
+    def _config_of(self, start: Start) -> GunicornConfig | None:
+        names = [start.config] if start.config is not None else ["gunicorn.conf.py"]
+        for name in names:
+            plain = name.removeprefix("file:").removeprefix("python:")
+            for folder in (start.folder or "", start.file.folder, ""):
+                place = posixpath.normpath(posixpath.join(folder, plain)).lstrip("/")
+                if place in self.project.python:
+                    return self._config(place)
+            if start.config is not None:
+                last = posixpath.basename(plain)
+                found = [each for each in self.project.python if posixpath.basename(each) == last]
+                return self._config(found[0]) if len(found) == 1 else None
+        return None
+
+    def _config(self, name: str) -> GunicornConfig | None:
+        if name not in self._configs:
+            module = self.project.module(self.project.python[name])
+            if module is None:
+                return None
+            self._configs[name] = GunicornConfig(module)
+        return self._configs[name]
+
+    def _is_config(self, name: str) -> bool:
+        text = self.project.python[name].content
+        return re.search(
+            r"^(worker_class|wsgi_app)\s*=", text, re.MULTILINE
+        ) is not None and not TESTS.search(name)
+
+    def configs(self) -> list[GunicornConfig]:
+        """The files of configuration that were found."""
+        return list(self._configs.values())
+
+    def _write_or_remark(self, module: PythonModule) -> None:
+        if write_line(self.project, module):
+            return
+        made = next(
+            (binding for binding in module.made if not binding.function and not binding.statement), None
+        )
+        if "asgi" in module.assigned or "asgi" in module.imported:
+            module.file.remark(
+                module.span(module.tree).start,
+                "The name asgi is taken in this module: give `socketio.asgi_app` another one, and start "
+                "uvicorn with it.",
+            )
+        elif made is not None and made.has_app:
+            module.file.remark(
+                module.span(made.call).start,
+                "SocketIO() is called within another statement: write `asgi = socketio.asgi_app` behind "
+                "that.",
+            )
+
+
+def has_commands(file: SourceFile) -> bool:
+    """Whether a file may have commands."""
+    name = file.name.rpartition("/")[2]
+    if name in ("pyproject.toml", "setup.cfg", "package-lock.json") or CONDA.search(file.name):
+        return False
+    if COMMANDS.search(file.name):
+        return True
+    return "." not in name and SCRIPT.match(file.content) is not None
+
+
+def _without_target(start: Start) -> list[Edit]:
+    """The changes to a command whose application is named by a configuration."""
+    assert start.worker is not None
+    (number, _), name = start.worker
+    edits = [start.command.replace(start.command.words[number], name, UVICORN_WORKER)]
+    return edits + [start.command.remove(start.file.text, at, count) for at, count in start.threads]
