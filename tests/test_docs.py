@@ -25,7 +25,12 @@ SAME = ROOT / "docs" / "reference" / "same-as-flask-socketio.md"
 TABLES = (MIGRATING, SAME, ROOT / "docs" / "howto" / "python-socketio.md")
 GUARANTEES = ROOT / "docs" / "explanation" / "guarantees.md"
 MANUAL = [page for page in sorted(ROOT.glob("docs/**/*.md")) if "_build" not in page.parts]
-DOCUMENTS = [ROOT / "README.md", *MANUAL, *sorted(ROOT.glob("examples/*/README.md"))]
+DOCUMENTS = [
+    *sorted(ROOT.glob("*.md")),
+    *MANUAL,
+    ROOT / "benchmarks" / "README.md",
+    *sorted(ROOT.glob("examples/*/README.md")),
+]
 LINK = re.compile(r"\[([^\]]+)\]\(([^)\s]+)\)")
 
 
