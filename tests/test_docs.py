@@ -219,7 +219,7 @@ OBSERVING = (ROOT / "docs" / "howto" / "observing.md").read_text()
 def test_every_warning_and_every_error_is_in_the_list_with_what_to_do() -> None:
     listed: dict[Line, str] = {}
     logger = ""
-    for row in OBSERVING.partition("### Warnings and errors\n")[2].partition("\n## ")[0].splitlines():
+    for row in (ROOT / "docs" / "reference" / "log-lines.md").read_text().splitlines():
         if named := re.match("`(.+?)`: ", row):
             logger = named[1]
         elif cells := re.fullmatch(r"\| (WARNING|ERROR) \| (`+ ?)(.+?) ?`+ \| (.+) \|", row):

@@ -69,7 +69,7 @@ def test_prometheus_understands_the_queries_of_the_dashboard(tmp_path: Path) -> 
 
 
 def test_the_page_lists_every_metric_with_its_labels() -> None:
-    page = (ROOT / "docs" / "howto" / "observing.md").read_text()
+    page = (ROOT / "docs" / "reference" / "metrics.md").read_text()
     rows = dict(re.findall(r"^\| `(\w+)` \| \w+ \| ([^|]*) \|", page, re.MULTILINE))
     assert rows == {
         family.name: ", ".join(f"`{label}`" for label in family.labels) for family in [*FAMILIES, SILENT]
