@@ -5,9 +5,9 @@ from __future__ import annotations
 import inspect
 import types
 import typing
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass
-from typing import Any, Union
+from typing import Any, NoReturn, Union
 
 from ..engine.awaitables import Sent
 from ..types import Handler
@@ -210,13 +210,16 @@ def _answers(known: Any, places: _Places) -> tuple[Arguments, ...] | None:
     answers: list[Arguments] = []
     values = []
     for member in typing.get_args(known) if typing.get_origin(known) in _UNIONS else (known,):
-        if member in (Any, tuple):
+        origin = typing.get_origin(member) or member
+        if origin in (Any, tuple) and member is origin:
             return None
-        if member in (type(None), Sent):
+        if member in (type(None), NoReturn) or _is(origin, Sent):
             answers.append(())
-        elif typing.get_origin(member) is tuple:
+        elif _is(origin, Awaitable):  # which is awaited for the result
+            return _answers((typing.get_args(member) or (Any,))[-1], places)
+        elif origin is tuple:
             answers.append(_positional(typing.get_args(member), places))
-        elif isinstance(member, type) and issubclass(member, tuple):
+        elif _is(member, tuple):
             fields = typing.get_type_hints(member, include_extras=True)
             answers.append(tuple(Argument(name, places.sent(fields[name])) for name in fields))
         else:
@@ -224,6 +227,10 @@ def _answers(known: Any, places: _Places) -> tuple[Arguments, ...] | None:
     if values:
         answers.insert(0, (Argument("answer", places.sent(Union[tuple(values)])),))  # noqa: UP007 - there is no other way
     return tuple(answers)
+
+
+def _is(known: Any, base: type) -> bool:
+    return isinstance(known, type) and issubclass(known, base)
 
 
 def _positional(known: tuple[Any, ...], places: _Places) -> Arguments:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, Optional, TypedDict, Union
 
@@ -74,6 +74,7 @@ async def answers_any_number() -> tuple[int, ...]: ...
 async def answers_either() -> Union[tuple[int, str], Receipt, None]: ...
 async def answers_nothing(message: Message) -> None: ...
 def emits(message: Message) -> Sent: ...
+def awaitable(message: Message) -> Coroutine[Any, Any, Receipt]: ...
 async def unknown(message: Message): ...  # type: ignore[no-untyped-def]
 async def untyped(data, more=None, *others): ...  # type: ignore[no-untyped-def]
 async def optional(message: Message, count: int = 1) -> Receipt: ...
@@ -90,6 +91,7 @@ HANDLERS = (
     answers_either,
     answers_nothing,
     emits,
+    awaitable,
     unknown,
     untyped,
     optional,
@@ -108,6 +110,7 @@ async function program() {
   const e: Of<types.Receipt> = [await socket.emitWithAck("variadic", message, 2, 3)];
 }
 socket.emit("answers", message, (answer) => { const id: number = answer.id; });
+socket.emit("awaitable", message, (answer) => { const id: number = answer.id; });
 socket.timeout(9).emit("answers", message, (error, answer) => { const id: number = answer.id; error.stack; });
 socket.emit("answers_several", message, (a, b) => { const all: [number, string] = [a, b]; });
 socket.emit("answers_named", (x, label) => { const all: [number, string] = [x, label]; });
