@@ -105,15 +105,15 @@ class Dispatcher:
             BadPacket: The client broke the protocol.
         """
         connection = self._connections[session.sid]
-        partial = connection.partial
-        packet = self._decode(message) if partial is None else self._complete(connection, partial, message)
+        packet: Incoming | None = None
+        if self._is_json and type(message) is str and connection.partial is None:
+            packet = decode_usual_event(message)
         if packet is None:
-            return
-        if packet.places and partial is None:
+            packet = self._take(connection, message)
+            if packet is None:
+                return
+        elif packet.places:
             connection.partial = Partial(packet)
-            return
-        if packet.kind not in EVENTS:
-            self._take_other(connection, packet)
             return
         client = connection.clients.get(packet.namespace)
         if client is None or client.state is not CONNECTED:
@@ -127,14 +127,22 @@ class Dispatcher:
             elif run is not None:
                 self._tasks.in_turn(run, session)
 
-    def _decode(self, message: str | bytes) -> Incoming:
-        if self._is_json and isinstance(message, str):
-            usual = decode_usual_event(message)
-            if usual is not None:
-                return usual
-        packet = self._codec.decode(message[1:] if isinstance(message, str) else message)
-        check_shape(packet)
-        return packet
+    def _take(self, connection: Connection, message: str | bytes) -> Incoming | None:
+        """Take a message that is no usual event. Returns an event that is whole now, or else None."""
+        partial = connection.partial
+        packet: Incoming | None
+        if partial is not None:
+            packet = self._complete(connection, partial, message)
+        else:
+            packet = self._codec.decode(message[1:] if isinstance(message, str) else message)
+            check_shape(packet)
+            if packet.places:
+                connection.partial = Partial(packet)
+                return None
+        if packet is None or packet.kind in EVENTS:
+            return packet
+        self._take_other(connection, packet)
+        return None
 
     def _complete(self, connection: Connection, partial: Partial, message: str | bytes) -> Incoming | None:
         """Take an attachment. Returns the packet if this was its last one, or else None."""

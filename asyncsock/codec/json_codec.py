@@ -53,9 +53,10 @@ def decode_usual_event(message: str) -> Incoming | None:
     Raises:
         BadPacket: The client broke the protocol.
     """
-    if message.startswith("42"):
+    head = message[:2]
+    if head == "42":
         kind, begin = EVENT, 2
-    elif message.startswith("451-"):
+    elif head == "45" and message[2:4] == "1-":
         kind, begin = BINARY_EVENT, 4
     else:
         return None
@@ -67,7 +68,7 @@ def decode_usual_event(message: str) -> Incoming | None:
         if start < 0:
             return None
         digits = message[begin:start]
-        if digits.startswith("/"):
+        if digits[0] == "/":
             namespace, comma, digits = digits.partition(",")
             if not comma or "?" in namespace:
                 return None
@@ -118,15 +119,15 @@ class JSONCodec:
         return [first, *[binary_packet(part) for part in attachments]] if attachments else [first]
 
     def acknowledge(self, namespace: str, id: int, result: Any) -> list[Packet]:
-        arguments = event_arguments(result)
         if self.encode is not encode_json:
-            return self.assemble(ACK, namespace, self.encode(arguments), id)
+            return self.assemble(ACK, namespace, self.encode(event_arguments(result)), id)
         if type(result) is bytes:
             return self.assemble(ACK, namespace, Body(_ONE_ATTACHMENT, (result,)), id)
         try:  # `encode` and `assemble` in one, for the common case
-            data = orjson.dumps(arguments, None, OPTIONS)
+            several = result is None or isinstance(result, tuple)
+            data = orjson.dumps(event_arguments(result) if several else [result], None, OPTIONS)
         except TypeError:
-            return self.assemble(ACK, namespace, encode_json_slowly(arguments), id)
+            return self.assemble(ACK, namespace, encode_json_slowly(event_arguments(result)), id)
         if namespace == "/":
             return [text_packet(b"43%d%b" % (id, data))]
         return [text_packet(b"43%b,%d%b" % (namespace.encode(), id, data))]

@@ -121,6 +121,23 @@ class FrameReader(msgspec.Struct, gc=False):
         self._partial, self._position, self._wanted = b"", 0, 0
         return self.feed(data, owner, position)
 
+    def short_text(self, data: bytes) -> str | None:
+        """Read what has arrived if it is one short text message, as most reads are; else `feed` has to read it.
+
+        Args:
+            data: `SHORT` bytes at most.
+        """
+        end = len(data)
+        # The second byte is the mask bit, 128, and the size, end - 6.
+        if end < 7 or data[1] != end + 122 or data[0] != TEXT or end > self.limit:
+            return None
+        if self._wanted or self._parser is not None:
+            return None
+        try:
+            return apply_mask(data[6:], data[2:6]).decode()
+        except UnicodeDecodeError:
+            return None  # `feed` refuses it
+
     def feed(self, data: bytes, owner: FrameOwner, position: int = 0) -> bool:
         """Read what has arrived, or a slice of it. No input makes it raise.
 
@@ -142,16 +159,6 @@ class FrameReader(msgspec.Struct, gc=False):
             self._wanted = 0
         left = SLICE
         end = len(data)
-        # Most reads bring one short text. Its second byte is the mask bit, 128, and the size, end - 6.
-        short = 6 < end <= SHORT and data[0] == TEXT and data[1] == end + 122 and end <= self.limit
-        if short and self._parser is None:
-            try:
-                text = apply_mask(data[6:], data[2:6]).decode()
-            except UnicodeDecodeError:
-                pass  # it is refused below
-            else:
-                owner.message(text)
-                return False
         while position < end:
             body = position + 6  # where the payload begins, after two bytes and the mask
             if end < body:
