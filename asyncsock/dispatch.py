@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any
 
 from socketio import AsyncServer as BaseServer
@@ -19,10 +19,10 @@ from .engine.log import shown
 from .engine.reasons import CLIENT_DISCONNECT
 from .engine.session import Session
 from .managers import AnyRooms
-from .routes import Routes
+from .routes import EventRun, Routes, Running
 from .server_loop import ServerLoop
 
-RunEvent = Callable[[Connection, str, Incoming], Coroutine[Any, Any, None] | None]
+RunEvent = Callable[[Connection, str, Incoming], Running | None]
 LetIn = Callable[[Connection, str, Any], asyncio.Task[Any] | None]
 ATTACHMENTS = 10  # times max_http_buffer_size that the attachments of one packet may have together
 
@@ -42,7 +42,7 @@ class Dispatcher:
 
     Attributes:
         rooms: The clients. Others can be set while there are none.
-        run_event: Makes a coroutine of an event: `Routes.run_event`, or what stands around it.
+        run_event: Says what runs an event: `Routes.run_event`, or what stands around it.
         let_in: Called with each CONNECT packet: `Connector.connect`, or what stands around it.
         on_upgrade: Called with each session that moves to a WebSocket.
     """
@@ -122,10 +122,14 @@ class Dispatcher:
             run = self.run_event(connection, client.sid, packet)
             if self._verbose:
                 self._log_event(client, packet)
-            if run is not None and self._server.async_handlers:
-                self._tasks.start(run, packet, session)
-            elif run is not None:
+            if run is None:
+                return
+            if not self._server.async_handlers:
                 self._tasks.in_turn(run, session)
+            elif isinstance(run, EventRun):
+                run.start()
+            else:
+                self._tasks.start(run, packet, session)
 
     def _take(self, connection: Connection, message: str | bytes) -> Incoming | None:
         """Take a message that is no usual event. Returns an event that is whole now, or else None."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Coroutine, Generator
 from types import CoroutineType
 from typing import Any
 
@@ -16,6 +16,22 @@ from .engine.awaitables import SENT_TYPES
 from .engine.signatures import fit
 from .engine.tasks import CANCELLATIONS
 from .types import Handler
+
+
+class EventRun:
+    """An event whose handler needs no task on the event loop; if it is awaited, it takes the caller's."""
+
+    __slots__ = ()
+
+    def start(self) -> None:
+        """Run the handler and acknowledge the event, noted in the server's tasks meanwhile."""
+        raise NotImplementedError
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        raise NotImplementedError
+
+
+Running = Coroutine[Any, Any, None] | EventRun  # what runs the handler of an event
 
 
 class Route:
@@ -32,7 +48,7 @@ class Route:
         """Run the handler with the arguments that python-socketio passes; an awaitable of its result."""
         raise NotImplementedError
 
-    def run_event(self, connection: Connection, sid: str, packet: Incoming) -> Coroutine[Any, Any, None]:
+    def run_event(self, connection: Connection, sid: str, packet: Incoming) -> Running:
         """Run the handler of an event and acknowledge it; never raises what the handler does."""
         raise NotImplementedError
 
@@ -104,10 +120,8 @@ class Routes:
         method = getattr(owner, f"on_{event}", None)
         return (method, before) if callable(method) else None
 
-    def run_event(
-        self, connection: Connection, sid: str, packet: Incoming
-    ) -> Coroutine[Any, Any, None] | None:
-        """A coroutine that runs the handler of an event and acknowledges it; None if there is no handler."""
+    def run_event(self, connection: Connection, sid: str, packet: Incoming) -> Running | None:
+        """What runs the handler of an event and acknowledges it; None if there is no handler."""
         data: list[Any] = packet.data
         event = data[0]
         registered = self._handlers.get(packet.namespace)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from ..codec.base import Codec, Incoming
@@ -17,6 +17,7 @@ from ..engine.reasons import SERVER_DISCONNECT, TRANSPORT_CLOSE
 from ..engine.session import Session
 from ..observing.watch import Watch
 from ..rooms import Rooms
+from ..routes import Running
 from . import shown
 from .arrivals import LIST, Message
 from .budget import Budget
@@ -174,9 +175,7 @@ class Reporter(Watch):
             self._tell("socket_updated", moved)
 
     def run_event(self, run: RunEvent) -> RunEvent:
-        def tell_and_run(
-            connection: Connection, sid: str, packet: Incoming
-        ) -> Coroutine[Any, Any, None] | None:
+        def tell_and_run(connection: Connection, sid: str, packet: Incoming) -> Running | None:
             if packet.namespace != self._namespace and self._budget.take():
                 self._tell("event_received", packet.namespace, sid, shown.shown(packet.data))
             return run(connection, sid, packet)

@@ -122,7 +122,7 @@ class FrameReader(msgspec.Struct, gc=False):
         return self.feed(data, owner, position)
 
     def short_text(self, data: bytes) -> str | None:
-        """Read what has arrived if it is one short text message, as most reads are; else `feed` has to read it.
+        """Read what has arrived if it is one short text, as most of it is; None leaves it to `feed`.
 
         Args:
             data: `SHORT` bytes at most.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Protocol, TypeVar
 
 from .limits import Limits
@@ -57,6 +57,7 @@ class Tasks:
     Attributes:
         log_lines: Decides which lines that clients cause are logged.
         running: The tasks by the keys that `start` was given, each with the session whose event it handles.
+            What handles an event without a task has a future here, which may be cancelled like one.
         on_error: Called with each exception that a handler raises, and with each result that cannot be sent.
         watchers: Called with the same, in the context of the task.
     """
@@ -65,7 +66,7 @@ class Tasks:
         self.logger = logger
         self.log_lines = LogLines(logger)
         self._limits = limits
-        self.running: dict[object, tuple[asyncio.Task[Any], HasTasks | None]] = {}
+        self.running: dict[object, tuple[asyncio.Future[Any], HasTasks | None]] = {}
         self.on_error: Callable[[BaseException], Any] | None = None
         self.watchers: list[Callable[[BaseException], Any]] = []
         self._last_in_turn: dict[str, asyncio.Task[Any]] = {}
@@ -99,13 +100,17 @@ class Tasks:
                 return task
         else:
             task = asyncio.Task(supervised, loop=loop, name=name)
+        self.hold(task, key, session)
+        return task
+
+    def hold(self, task: asyncio.Future[Any], key: object, session: HasTasks | None) -> None:
+        """Note what ends, and calls `ended` with the key, when something is handled; it may be no task."""
         self.running[key] = task, session
         if session is not None:
             session.unfinished += 1
             if session.unfinished >= self._limits.max_pending_events and not session.stopped:
                 self._limits.hits["max_pending_events"] += 1
                 session.stop()
-        return task
 
     def ended(self, key: object) -> None:
         """Forget a task that is about to end, if it has run on after its first step."""
@@ -116,7 +121,7 @@ class Tasks:
             if session.stopped and session.unfinished <= self._limits.max_pending_events // 2:
                 session.ready()
 
-    def in_turn(self, coroutine: Coroutine[Any, Any, Any], session: HasTasks) -> asyncio.Task[Any]:
+    def in_turn(self, coroutine: Awaitable[Any], session: HasTasks) -> asyncio.Task[Any]:
         """Run a coroutine after all those that were given here before for the same session.
 
         Returns:
@@ -170,7 +175,7 @@ class Tasks:
             self.ended(coroutine)
 
     async def _run_after(
-        self, previous: asyncio.Task[Any] | None, coroutine: Coroutine[Any, Any, Any], sid: str
+        self, previous: asyncio.Task[Any] | None, coroutine: Awaitable[Any], sid: str
     ) -> None:
         if previous is not None and not previous.done():
             await asyncio.wait([previous])

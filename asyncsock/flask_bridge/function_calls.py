@@ -27,7 +27,7 @@ class FunctionCall(Beginning):
         args: What to call it with.
 
     Attributes:
-        waits: Whether `turn` must be awaited before `start`.
+        waits: Whether `turn` must be awaited before `call`.
     """
 
     __slots__ = (
@@ -60,7 +60,8 @@ class FunctionCall(Beginning):
         self._args = args
         self._variables = copy_context()
         connection = event.connection
-        self._previous = previous = connection.beginning
+        self._previous: Beginning | None = connection.beginning
+        previous = self._previous
         self.waits = connection.suspends or (previous is not None and not previous.begun)
         connection.beginning = self
 
@@ -71,7 +72,7 @@ class FunctionCall(Beginning):
         if self._event.connection.suspends:
             await EventContext(self._event).open()
 
-    def start(self) -> asyncio.Future[Any]:
+    def call(self) -> asyncio.Future[Any]:
         """Call the function in a thread, and its error handler if it fails.
 
         Returns:
@@ -91,9 +92,12 @@ class FunctionCall(Beginning):
             adopt(self._variables)
 
     def finish(self) -> None:
-        """Let go of the event: the connection keeps this object until the next one."""
+        """Let later events go on, and the connection forget this one."""
         self.end()
-        del self._args, self._event, self._previous, self._variables
+        self._previous = None
+        connection = self._event.connection
+        if connection.beginning is self and not self._waiting:
+            connection.beginning = None
 
     def _run(self, event: ReplayedContext, args: tuple[Any, ...]) -> Any:
         handler = self._handler

@@ -18,6 +18,7 @@ from ..routes import Route
 from ..types import Handler
 from .context import ConnectionContext, EventContext, ReplayedContext
 from .errors import ErrorHandlers
+from .event_calls import EventCall
 from .function_calls import FunctionCall
 from .server import FlaskServer
 from .thread_calls import call_in_thread
@@ -79,6 +80,10 @@ class FlaskRoute(Route):
         context = self.server.event_context(sid, namespace, self.message, data)
         return self.run(context, namespace, data[-1:] if self._of_server else data)
 
+    def arguments(self, packet: Incoming) -> tuple[Any, ...]:
+        """What the function is called with for an event of a client."""
+        return tuple(packet.data if self._any_event else packet.data[1:])
+
     def run(self, context: EventContext, namespace: str, args: tuple[Any, ...]) -> Any:
         """Run the handler in the context of an event, and its error handler if it fails."""
         raise NotImplementedError
@@ -97,7 +102,7 @@ class CoroutineRoute(FlaskRoute):
         acknowledgements = self.server.acknowledgements
         try:
             context = connection.context or self.server.context_of(connection)
-            args = tuple(packet.data if self._any_event else packet.data[1:])
+            args = self.arguments(packet)
             event = context.replay(sid, packet.namespace, self.message, args)
             if context.suspends or (context.beginning is not None and not context.beginning.begun):
                 result = await self.run(EventContext(event), packet.namespace, args)
@@ -146,33 +151,8 @@ class FunctionRoute(FlaskRoute):
     def run(self, context: EventContext, namespace: str, args: tuple[Any, ...]) -> Any:
         return run_function(self.server, self.errors, context, self.function, namespace, args)
 
-    async def run_event(self, connection: Connection, sid: str, packet: Incoming) -> None:
-        acknowledgements = self.server.acknowledgements
-        try:
-            context = connection.context or self.server.context_of(connection)
-            args = tuple(packet.data if self._any_event else packet.data[1:])
-            event = context.replay(sid, packet.namespace, self.message, args)
-            call = FunctionCall(self.server, self.errors, event, self.function, packet.namespace, args)
-            try:  # as `run_function`, without a coroutine more
-                if call.waits:
-                    await call.turn()
-                result = await call.start()
-            except BaseException as error:
-                call.failed(error)
-                raise
-            finally:
-                call.finish()
-            if type(result) in SENT_TYPES:  # `return emit(...)`
-                await result
-                result = None
-            if packet.id is not None:
-                acknowledgements.send(connection, sid, packet, packet.id, self, result)
-        except CANCELLATIONS:
-            raise
-        except BaseException as error:
-            acknowledgements.failed(packet, error)
-        finally:
-            acknowledgements.ended(packet)
+    def run_event(self, connection: Connection, sid: str, packet: Incoming) -> EventCall:
+        return EventCall(self, connection, sid, packet)
 
 
 class InlineRoute(FlaskRoute):
@@ -285,7 +265,7 @@ async def run_function(
     try:
         if call.waits:
             await call.turn()
-        return await call.start()
+        return await call.call()
     except BaseException as error:
         call.failed(error)
         raise

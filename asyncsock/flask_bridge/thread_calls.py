@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections import deque
 from collections.abc import Callable
 from contextvars import Context, copy_context
 from functools import partial
@@ -39,14 +38,26 @@ class CallPool(ThreadPool):
         Raises:
             RuntimeError: The pool is shut down, or not one thread can be started.
         """
+        call = Call(self.exchange(), context, function, args)
+        self.hand_over(call, share)
+        return call.future
+
+    def exchange(self) -> Exchange:
+        """The exchange of the running event loop."""
         loop = asyncio.get_running_loop()
         exchange = self._exchange
         if exchange is None or exchange.loop is not loop:
             exchange = self._exchange = Exchange(self, loop)
-        call = Call(exchange, context, function, args)
-        self.start(call, share, wake=False)
-        exchange.wake_pool_soon()
-        return call.future
+        return exchange
+
+    def hand_over(self, job: LoopJob, share: Share) -> None:
+        """Have a job of the running event loop done in a thread, for a client.
+
+        Raises:
+            RuntimeError: The pool is shut down, or not one thread can be started.
+        """
+        self.start(job, share, wake=False)
+        job._exchange.wake_pool_soon()
 
     def _others_wait(self, first: bool) -> None:
         if first and (self._exchange is None or not self._exchange.wake_loop()):
@@ -67,31 +78,21 @@ def adopt(context: Context) -> None:
             variable.set(value)
 
 
-class Call(Generic[T]):
-    """A call from an event loop: the job of a thread, which settles a future of its result.
+class LoopJob:
+    """A job that an event loop has a thread do.
 
     It sets in the thread what `asgiref.sync_to_async` sets there, so that coroutines that the function gives
     to ``async_to_sync`` (as Flask does with async functions) run on the event loop. asgiref's own wrapper
     costs several times as much as the rest of a call.
 
     It is one object: a hundred calls that wait are a hundred for the garbage collector to look at.
-
-    Attributes:
-        future: The future, of the loop's.
     """
 
-    __slots__ = ("_args", "_context", "_error", "_exchange", "_function", "_result", "future")
-
-    def __init__(
-        self, exchange: Exchange, context: Context, function: Callable[..., T], args: tuple[Any, ...]
-    ) -> None:
-        self.future: asyncio.Future[T] = exchange.loop.create_future()
-        self._exchange = exchange
-        self._context = context
-        self._function = function
-        self._args = args
-        self._result: T | None = None
-        self._error: BaseException | None = None
+    __slots__ = ()
+    _variables: Context  # the contextvars in which it works
+    _exchange: Exchange  # where it goes when that is done
+    _result: Any
+    _error: BaseException | None
 
     def __call__(self) -> None:
         exchange, local = self._exchange, SyncToAsync.threadlocal
@@ -99,13 +100,44 @@ class Call(Generic[T]):
             local.main_event_loop = exchange.loop
             local.main_event_loop_pid = os.getpid()
         try:
-            self._result = self._context.run(self._function, *self._args)
+            self._result = self._variables.run(self._work)
         except BaseException as error:
-            self._error = error
+            self._error = error  # type: ignore[misc]  # the slot is the subclass's
         exchange.put(self)
 
+    def _work(self) -> Any:
+        """What is done in the thread."""
+        raise NotImplementedError
+
     def settle(self) -> None:
-        """Settle the future, on the loop."""
+        """Go on with the result or the error, on the event loop."""
+        raise NotImplementedError
+
+
+class Call(LoopJob, Generic[T]):
+    """The call of a function, with a future of its result.
+
+    Attributes:
+        future: The future, of the loop's.
+    """
+
+    __slots__ = ("_args", "_error", "_exchange", "_function", "_result", "_variables", "future")
+
+    def __init__(
+        self, exchange: Exchange, context: Context, function: Callable[..., T], args: tuple[Any, ...]
+    ) -> None:
+        self.future: asyncio.Future[T] = exchange.loop.create_future()
+        self._exchange = exchange
+        self._variables = context
+        self._function = function
+        self._args = args
+        self._result: T | None = None
+        self._error: BaseException | None = None
+
+    def _work(self) -> T:
+        return self._function(*self._args)
+
+    def settle(self) -> None:
         _settle(self.future, self._result, self._error)
         self._error = None  # or it would be in a cycle with its traceback
 
@@ -125,9 +157,9 @@ class Exchange:
         self.loop = loop
         self._pool = pool
         self._given = False  # whether `_wake_pool` is about to be called
-        self._done: deque[Call[Any]] = deque()
+        self._done: list[LoopJob] = []
         self._lock = threading.Lock()
-        self._woken = False  # whether `_settle` is about to be called
+        self._woken = False  # whether `_take` is about to be called
 
     def wake_pool_soon(self) -> None:
         """Have a thread woken for what was given to the pool, at the end of the tick."""
@@ -135,10 +167,13 @@ class Exchange:
             self._given = True
             self.loop.call_soon(self._wake_pool)
 
-    def put(self, call: Call[Any]) -> None:
-        """Have a call that was made settled on the loop, from any thread."""
-        self._done.append(call)
-        self.wake_loop()
+    def put(self, job: LoopJob) -> None:
+        """Have a job that is done settled on the loop, from any thread."""
+        with self._lock:
+            self._done.append(job)
+            woken, self._woken = self._woken, True
+        if not woken:
+            self._call_take()
 
     def wake_loop(self) -> bool:
         """Have the loop settle what is done, and wake a thread if calls wait for one; from any thread.
@@ -148,25 +183,32 @@ class Exchange:
         """
         with self._lock:
             woken, self._woken = self._woken, True
-        if not woken:
-            try:
-                self.loop.call_soon_threadsafe(self._settle)
-            except RuntimeError:
-                self._woken = False
-                return False
+        return woken or self._call_take()
+
+    def _call_take(self) -> bool:
+        try:
+            self.loop.call_soon_threadsafe(self._take)
+        except RuntimeError:
+            self._woken = False
+            return False
         return True
 
     def _wake_pool(self) -> None:
         self._given = False
         self._pool.wake()
 
-    def _settle(self) -> None:
-        with self._lock:  # before the last look, so that whatever comes after it wakes the loop again
+    def _take(self) -> None:
+        with self._lock:
             self._woken = False
-        done = self._done
-        while done:
-            done.popleft().settle()
+            done, self._done = self._done, []
+        if done:
+            # Behind what the jobs have handed to the loop before they were done, such as emits.
+            self.loop.call_soon(self._settle, done)
         self._pool.wake()
+
+    def _settle(self, done: list[LoopJob]) -> None:
+        for job in done:
+            job.settle()
 
 
 # Seconds of head start that a function has before the next handler. It is Python's switch interval: a thread
@@ -237,7 +279,10 @@ def _settle(future: asyncio.Future[T], result: Any, error: BaseException | None)
         return
     if error is None:
         future.set_result(result)
-    elif isinstance(error, StopIteration):  # futures and coroutines refuse it
-        future.set_exception(RuntimeError(f"{error!r} was raised"))
     else:
-        future.set_exception(error)
+        future.set_exception(raisable(error))
+
+
+def raisable(error: BaseException) -> BaseException:
+    """An error as futures and coroutines take it: they refuse StopIteration."""
+    return RuntimeError(f"{error!r} was raised") if isinstance(error, StopIteration) else error

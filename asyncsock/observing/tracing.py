@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
@@ -25,6 +25,7 @@ from ..connection import CONNECTED, Client, Connection
 from ..dispatch import LetIn, RunEvent
 from ..engine.awaitables import Sent, call_and_await
 from ..engine.log import shown
+from ..routes import Running
 from ..types import Handler
 from .trace_context import NAMES, attributes, fields_of_current, links_to, of_fields, of_handshake, rooms_of
 from .watch import Emit, Trigger, Watch, Watched
@@ -260,15 +261,13 @@ class Tracing(Watch):
     # Events of clients
 
     def run_event(self, run: RunEvent) -> RunEvent:
-        def traced(connection: Connection, sid: str, packet: Incoming) -> Coroutine[Any, Any, None] | None:
+        def traced(connection: Connection, sid: str, packet: Incoming) -> Running | None:
             running = run(connection, sid, packet)
             return None if running is None else self._handle(running, connection, sid, packet)
 
         return traced
 
-    async def _handle(
-        self, running: Coroutine[Any, Any, None], connection: Connection, sid: str, packet: Incoming
-    ) -> None:
+    async def _handle(self, running: Running, connection: Connection, sid: str, packet: Incoming) -> None:
         event, namespace = packet.data[0], packet.namespace
         parent, links = _of_client(connection.clients.get(namespace))
         name, kind = self._known_event(event, namespace), SpanKind.CONSUMER

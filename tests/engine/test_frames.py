@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
 
-from asyncsock.engine.frames import FrameReader
+from asyncsock.engine.frames import SHORT, FrameReader
 from fuzz import frames as fuzzed_frames
 
 LIMIT = 100_000
@@ -49,6 +49,10 @@ def read(*chunks: bytes, limit: int = LIMIT) -> Recorder:
     for chunk in chunks:
         if recorder.ended:
             break
+        text = reader.short_text(chunk) if len(chunk) <= SHORT else None
+        if text is not None:
+            recorder.message(text)
+            continue
         more = reader.feed(chunk, recorder)
         while more and not recorder.ended:
             more = reader.go_on(recorder)

@@ -14,6 +14,7 @@ import flask
 import pytest
 
 from asyncsock import SocketIO, emit
+from asyncsock.engine.awaitables import SentAndWaiting
 from asyncsock.flask_bridge.extension import HANDLER_THREADS
 from asyncsock.flask_bridge.thread_calls import CallPool, call_in_thread
 from asyncsock.flask_bridge.threads import Share
@@ -216,4 +217,68 @@ async def test_a_handler_is_acknowledged_after_what_it_has_emitted_while_many_ru
             assert of_number == [*parts, f"43{number}[{number}]"]
 
     await asyncio.gather(*[ask() for _ in range(8)])
+    socketio.server.threads.shutdown()
+
+
+async def test_an_event_that_was_given_up_is_not_acknowledged_and_the_next_one_is() -> None:
+    socketio = SocketIO(flask.Flask("program"))
+    begun, release = threading.Event(), threading.Event()
+
+    @socketio.on("block")
+    def block() -> str:
+        begun.set()
+        release.wait(TIMEOUT)
+        return "too late"
+
+    @socketio.on("answer")
+    async def answer() -> str:
+        return "in time"
+
+    async with connected(socketio.server) as client:
+        running = socketio.server.eio.tasks.running
+        client.send('421["block"]')
+        await within(until(begun.is_set))
+        for handled, _ in running.values():
+            handled.cancel()
+        await within(until(lambda: not running))
+        assert await within(client.ask("answer")) == ["in time"]
+        release.set()
+        await within(until(lambda: socketio.server.threads.load() == (0, 0)))
+        assert await client.packets() == []
+    socketio.server.threads.shutdown()
+
+
+async def test_an_event_is_acknowledged_when_what_its_function_returns_to_wait_for_has_ended() -> None:
+    socketio = SocketIO(flask.Flask("program"))
+    may_end = asyncio.Event()
+
+    @socketio.on("wait")
+    def wait() -> SentAndWaiting:
+        return SentAndWaiting(may_end.wait)
+
+    async with connected(socketio.server) as client:
+        running = socketio.server.eio.tasks.running
+        client.send('421["wait"]')
+        await within(until(lambda: any(isinstance(handled, asyncio.Task) for handled, _ in running.values())))
+        assert await client.packets() == []
+        may_end.set()
+        assert await within(client.receive()) == "431[]"
+        assert not running
+    socketio.server.threads.shutdown()
+
+
+async def test_an_error_that_coroutines_cannot_raise_is_logged_and_the_next_event_is_handled(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    socketio = SocketIO(flask.Flask("program"))
+
+    @socketio.on("next")
+    def fail() -> object:
+        return next(iter(()))
+
+    async with connected(socketio.server) as client:
+        client.send('421["next"]')
+        await within(until(lambda: not socketio.server.eio.tasks.running))
+        assert await client.packets() == []
+        assert "StopIteration() was raised" in caplog.text
     socketio.server.threads.shutdown()
