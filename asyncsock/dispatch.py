@@ -106,7 +106,7 @@ class Dispatcher:
         """
         connection = self._connections[session.sid]
         packet: Incoming | None = None
-        if self._is_json and type(message) is str and connection.partial is None:
+        if connection.partial is None and self._is_json and type(message) is str:
             packet = decode_usual_event(message)
         if packet is None:
             packet = self._take(connection, message)

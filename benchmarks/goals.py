@@ -43,6 +43,7 @@ GOALS = [
     Goal("ack-def", "flask-gevent", 10),
     Goal("ack-16k", "bun", 1.2),
     Goal("ack-binary", "bun", 0.9),
+    Goal("ack-binary-16k", "bun", 1.2),
     *[
         goal
         for size in (1000, 4000, 8000)

@@ -281,6 +281,13 @@ WORKLOADS = [
         "ack-binary", "event, ack, 1 KB of bytes", "event", partial(_ack, payload=1024, binary=True), (100, 0)
     ),
     Workload(
+        "ack-binary-16k",
+        "event, ack, 16 KB of bytes",
+        "event",
+        partial(_ack, payload=16384, binary=True),
+        (100, 0),
+    ),
+    Workload(
         "polling", "event, ack, 64 B, by HTTP long-polling, {size} clients", "event", _polling, (100, 50)
     ),
     Workload("connect-1000", "connect storm, {size} clients", "client", _connect, (1000, 300)),

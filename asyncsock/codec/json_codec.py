@@ -53,13 +53,11 @@ def decode_usual_event(message: str) -> Incoming | None:
     Raises:
         BadPacket: The client broke the protocol.
     """
-    head = message[:2]
-    if head == "42":
-        kind, begin = EVENT, 2
-    elif head == "45" and message[2:4] == "1-":
+    kind, begin = EVENT, 2
+    if message[:2] != "42":
+        if message[:4] != "451-":
+            return None
         kind, begin = BINARY_EVENT, 4
-    else:
-        return None
     if len(message) > SHALLOW and _may_be_deep(message):
         return None
     start = message.find("[")
@@ -73,7 +71,7 @@ def decode_usual_event(message: str) -> Incoming | None:
             if not comma or "?" in namespace:
                 return None
         if digits:
-            if len(digits) > ID_DIGITS or not (digits.isascii() and digits.isdigit()):
+            if len(digits) > ID_DIGITS or not (digits.isdigit() and digits.isascii()):
                 return None
             id = int(digits)
     try:

@@ -278,7 +278,7 @@ async def test_an_error_that_coroutines_cannot_raise_is_logged_and_the_next_even
 
     async with connected(socketio.server) as client:
         client.send('421["next"]')
+        await within(until(lambda: "StopIteration() was raised" in caplog.text))
         await within(until(lambda: not socketio.server.eio.tasks.running))
         assert await client.packets() == []
-        assert "StopIteration() was raised" in caplog.text
     socketio.server.threads.shutdown()
