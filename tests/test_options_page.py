@@ -135,6 +135,13 @@ def test_every_command_is_in_its_page_with_its_options(command: click.Command) -
     assert [spelling for spelling in spellings if f"`{spelling}`" not in section] == []
 
 
+def test_every_reason_of_a_disconnection_is_in_the_page_about_handlers() -> None:
+    page = (ROOT / "docs" / "reference" / "handlers.md").read_text()
+    reasons = {name: value for name, value in vars(EngineServer.reason).items() if name.isupper()}
+    assert len(reasons) == 5
+    assert dict(re.findall(r"^\| `([A-Z_]+)` \| `(.+?)` \|", page, re.MULTILINE)) == reasons
+
+
 def sources() -> list[str]:
     return [file.read_text() for file in sorted(ROOT.glob("asyncsock/**/*.py"))]
 
