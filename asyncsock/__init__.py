@@ -22,6 +22,7 @@ from .flask_bridge.testing import SocketIOTestClient
 from .operations import AnswersMissing, RemoteSocket
 from .server import AsyncServer
 from .typed.event_type import EventType
+from .typed.invalid_payload import InvalidPayload
 
 __version__ = "0.1.0"
 
@@ -31,6 +32,7 @@ __all__ = [
     "AsyncServer",
     "ConnectionRefusedError",
     "EventType",
+    "InvalidPayload",
     "Namespace",
     "RemoteSocket",
     "SocketIO",

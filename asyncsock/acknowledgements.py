@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from logging import Logger
 from typing import Any
 
 from .codec.base import Codec, Incoming
 from .codec.values import NotEncodable, describe_failure
 from .connection import Connection
 from .engine import EngineServer
+from .engine.log import printable, shown
+from .typed.invalid_payload import InvalidPayload
 from .types import Handler
 
 
@@ -18,14 +21,16 @@ class Acknowledgements:
     Args:
         engine: The engine that the clients are connected to.
         codec: Encodes the packets.
+        logger: Where it is logged what clients have sent wrong.
 
     Attributes:
         ended: Called with the packet of each event when its handler has ended and it has been acknowledged.
     """
 
-    def __init__(self, engine: EngineServer, codec: Codec) -> None:
+    def __init__(self, engine: EngineServer, codec: Codec, logger: Logger) -> None:
         self.ended: Callable[[Incoming], None] = engine.tasks.ended
         self._failed = engine.tasks.failed
+        self._server_logger = logger
         self._result_failed = engine.tasks.result_failed
         self._outboxes = engine.outboxes
         self._codec = codec
@@ -54,8 +59,18 @@ class Acknowledgements:
         for answer in answers:
             self._outboxes.put(client.target, answer)
 
-    def failed(self, packet: Incoming, error: BaseException) -> None:
-        """Report an exception that the handler of an event has raised: that is not acknowledged."""
+    def failed(self, connection: Connection, sid: str, packet: Incoming, error: BaseException) -> None:
+        """Report an exception that the handler of an event has raised: that is not acknowledged.
+
+        But a client is told what was wrong with its own data.
+        """
+        if isinstance(error, InvalidPayload):
+            text = 'event "%s" from %s is not what its handler takes: %s at %s'
+            what = printable(error.message), printable(error.path)
+            connection.session.warn(self._server_logger, text, shown(packet.data[0]), sid, *what)
+            if packet.id is not None:
+                self.send(connection, sid, packet, packet.id, error.answer, error.answer())
+            return
         packet.id = None
         self._failed(error)
 

@@ -17,6 +17,7 @@ from .connection import Connection
 from .engine.awaitables import SENT, Sent, SentAndWaiting
 from .engine.deadlines import Deadlines
 from .engine.limits import Limits
+from .engine.log import printable
 from .engine.reasons import SERVER_DISCONNECT, TRANSPORT_CLOSE
 from .engine.session import Session
 from .engine.shutdown import SERVICE_RESTART
@@ -28,6 +29,7 @@ from .recovery.recovery import Recovery
 from .rooms import Rooms
 from .routes import Routes
 from .server_loop import wait_for
+from .typed.invalid_payload import InvalidPayload
 from .types import Handler
 
 # Seconds between the CONNECT and the DISCONNECT packet of a client that its connect handler disconnects.
@@ -267,6 +269,11 @@ class Connector:
             return error.error_args
         except builtins.ConnectionRefusedError:
             return {"message": "Connection refused by server"}
+        except InvalidPayload as error:
+            text = "session %s is refused: its auth is not what the connect handler takes: %s at %s"
+            what = printable(error.message), printable(error.path)
+            session.warn(self._server.logger, text, session.sid, *what)
+            return error.refusal()
         except CANCELLATIONS:
             raise
         except BaseException as error:

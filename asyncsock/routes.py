@@ -15,6 +15,7 @@ from .connection import Connection
 from .engine.awaitables import SENT_TYPES
 from .engine.signatures import fit
 from .engine.tasks import CANCELLATIONS
+from .typed.validated_handler import methods_of, validate_option, validated
 from .types import Handler
 
 
@@ -155,7 +156,7 @@ class Routes:
         except CANCELLATIONS:
             raise
         except BaseException as error:
-            acknowledgements.failed(packet, error)
+            acknowledgements.failed(connection, sid, packet, error)
         finally:
             acknowledgements.ended(packet)
 
@@ -194,11 +195,19 @@ def fit_handler(event: str, namespace: str | None, handler: Handler) -> Handler:
     return fit(handler, most + 1 if namespace == ANY else most)  # and the namespace's name
 
 
-def fit_methods(owner: Any) -> None:
-    """Fit the methods of a class-based namespace of python-socketio's; other ones call theirs themselves."""
+def validated_for(event: str, namespace: str | None, handler: Handler, validate: bool | None) -> Handler:
+    """What to register for a handler that gets python-socketio's arguments: see `validated`."""
+    any_event = event == ANY
+    leading = (namespace == ANY) + (2 if event == "connect" or any_event else 1)
+    return validated(handler, event, leading, validate, any_event=any_event)
+
+
+def prepare_methods(owner: Any, validate: bool | None) -> None:
+    """Validate and fit the methods of a namespace class of python-socketio's; others do it themselves."""
     if not isinstance(owner, AsyncNamespace):
         return
-    for event in MOST_ARGUMENTS:
-        method = getattr(owner, f"on_{event}", None)
-        if method is not None:
-            setattr(owner, f"on_{event}", fit_handler(event, owner.namespace, method))
+    for event, method in methods_of(owner):
+        checked = validated_for(event, owner.namespace, method, validate_option(owner, validate))
+        ready = fit_handler(event, owner.namespace, checked)
+        if ready is not method:
+            setattr(owner, f"on_{event}", ready)

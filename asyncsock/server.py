@@ -47,7 +47,7 @@ from .recovery.recovery import Recovery
 from .relocation.methods import BringsClientsBack
 from .relocation.relocation import Relocation
 from .rooms import Rooms
-from .routes import Routes, fit_handler, fit_methods
+from .routes import Routes, fit_handler, prepare_methods, validated_for
 from .server_loop import ServerLoop, result_elsewhere
 from .typed.event_type import DeclaresEvents
 from .types import H, Handler
@@ -96,6 +96,9 @@ class AsyncServer(
         serve_client: Whether `ASGIApp` serves the JavaScript client at ``/socket.io/socket.io.js``, from the
             npm package ``socket.io-client`` of this folder or one above; or the path of the file, or of the
             package's folder ``dist``.
+        validate: Whether each annotation of a handler is checked, and also what the handler returns and what
+            an `event_type` sends. By default that is done only for parameters with a class for data: a
+            msgspec struct, a dataclass, an attrs class or a Pydantic model.
         **options: ``serializer``, ``always_connect``, ``engineio_logger`` and the options of
             `asyncsock.engine.EngineServer`.
 
@@ -124,6 +127,7 @@ class AsyncServer(
         metrics_allowed: str | Iterable[str] | None = None,
         health: str | dict[str, Any] | None = None,
         serve_client: bool | str | os.PathLike[str] = False,
+        validate: bool = False,
         **options: Any,
     ) -> None:
         if unknown := options.keys() - self.option_names():
@@ -150,6 +154,7 @@ class AsyncServer(
         self.codec = make_codec(self.packet_class, json)
         self.packet_class = packet_class_for(self.manager, self.packet_class, json)
         self._verbose = logger is not False and self.logger.isEnabledFor(logging.INFO)
+        self.validate = validate
         self._loop = ServerLoop(self._attached)
         self.connections: dict[str, Connection] = {}  # by session
         self.environ = Environs(self.connections)
@@ -171,7 +176,7 @@ class AsyncServer(
             self._relocation = Relocation(
                 self._recovery, self.cluster, self._presence, self.eio.tasks, self._pack, self._unpack
             )
-        self.acknowledgements = Acknowledgements(self.eio, self.codec)
+        self.acknowledgements = Acknowledgements(self.eio, self.codec, self.logger)
         self._routes = Routes(self, self.acknowledgements)
         connections, rooms, routes = self.connections, self._rooms, self._routes
         self._connector = Connector(
@@ -262,17 +267,38 @@ class AsyncServer(
     # Registration
 
     @overload
-    def on(self, event: str, handler: None = None, namespace: str | None = None) -> Callable[[H], H]: ...
+    def on(
+        self, event: str, handler: None = None, namespace: str | None = None, validate: bool | None = None
+    ) -> Callable[[H], H]: ...
 
     @overload
-    def on(self, event: str, handler: H, namespace: str | None = None) -> H: ...
+    def on(self, event: str, handler: H, namespace: str | None = None, validate: bool | None = None) -> H: ...
 
-    def on(self, event: str, handler: Handler | None = None, namespace: str | None = None) -> Any:
-        """Register an event handler; also a decorator. See ``socketio.AsyncServer.on``."""
+    def on(
+        self,
+        event: str,
+        handler: Handler | None = None,
+        namespace: str | None = None,
+        validate: bool | None = None,
+    ) -> Any:
+        """Register an event handler; also a decorator. See ``socketio.AsyncServer.on``.
+
+        Args:
+            event: The name of the event.
+            handler: The handler, unless this decorates it.
+            namespace: ``'/'`` by default.
+            validate: Whether its annotations are checked, and not only those with a class for data; by
+                default that is the server's option of this name. False: none of them.
+
+        Raises:
+            TypeError: Nothing can be compared with an annotation that is to be checked.
+        """
         register_as_it_is = super().on
+        every = validate if validate is not None else self.validate or None
 
         def register(handler: Handler) -> Handler:
-            register_as_it_is(event, fit_handler(event, namespace, handler), namespace)
+            checked = validated_for(event, namespace, handler, every)
+            register_as_it_is(event, fit_handler(event, namespace, checked), namespace)
             return handler
 
         return register if handler is None else register(handler)
@@ -281,7 +307,7 @@ class AsyncServer(
     def event(self, handler: H, /) -> H: ...
 
     @overload
-    def event(self, *, namespace: str | None = None) -> Callable[[H], H]: ...
+    def event(self, *, namespace: str | None = None, validate: bool | None = None) -> Callable[[H], H]: ...
 
     def event(self, *args: Any, **kwargs: Any) -> Any:
         """Register a function as the handler of the event of its name. Also a decorator with arguments."""
@@ -290,7 +316,7 @@ class AsyncServer(
     def register_namespace(self, namespace_handler: AsyncNamespace) -> None:
         """Register an object whose ``on_*`` methods handle the events of a namespace."""
         super().register_namespace(namespace_handler)
-        fit_methods(namespace_handler)
+        prepare_methods(namespace_handler, self.validate or None)
 
     # Sending
 

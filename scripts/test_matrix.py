@@ -112,6 +112,14 @@ MODULES = {
         "sessions",
         "socketio_protocol",
     ),
+    "typed_events": (
+        "annotations",
+        "answers",
+        "conversion",
+        "event_types",
+        "handlers",
+        "pydantic",
+    ),
     "uvicorn": ("plain_connections", "probe"),
     "workers": (
         "directory",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import builtins
+from typing import Any
 
 from socketio.exceptions import ConnectionRefusedError
 
+from ..typed.invalid_payload import InvalidPayload
 from ..types import Handler
 
 
@@ -26,3 +28,14 @@ class ErrorHandlers:
         if handler is None or isinstance(error, (ConnectionRefusedError, builtins.ConnectionRefusedError)):
             raise error
         return handler
+
+
+def outcome(error: BaseException, result: Any) -> Any:
+    """What comes of an error whose handler has ended: its result, which is the acknowledgement.
+
+    What a client has sent wrong is raised again unless the handler has an answer to it. The error handler
+    cannot let a client in whose ``auth`` is wrong.
+    """
+    if isinstance(error, InvalidPayload) and (result is None or error.event == "connect"):
+        raise error
+    return result

@@ -109,7 +109,7 @@ class EventCall(FunctionCall, LoopJob, EventRun):
         except CANCELLATIONS:
             raise
         except BaseException as error:
-            acknowledgements.failed(self._packet, error)
+            acknowledgements.failed(self._connection, self._sid, self._packet, error)
         finally:
             acknowledgements.ended(self._packet)
 
@@ -121,7 +121,7 @@ class EventCall(FunctionCall, LoopJob, EventRun):
         except CANCELLATIONS:
             raise
         except BaseException as error:
-            acknowledgements.failed(self._packet, error)
+            acknowledgements.failed(self._connection, self._sid, self._packet, error)
         finally:
             acknowledgements.ended(self._packet)
 
@@ -168,14 +168,14 @@ class EventCall(FunctionCall, LoopJob, EventRun):
                 self.finish()
             if error is not None:
                 if not isinstance(error, CANCELLATIONS):
-                    acknowledgements.failed(self._packet, raisable(error))
+                    acknowledgements.failed(self._connection, self._sid, self._packet, raisable(error))
             elif type(result) in SENT_TYPES and type(result) is not Sent:  # `return emit(...)`
                 self._go_on_in(self._acknowledge_after(result))
                 return
             else:
                 self._acknowledge(None if type(result) is Sent else result)
         except BaseException as failure:
-            acknowledgements.failed(self._packet, failure)
+            acknowledgements.failed(self._connection, self._sid, self._packet, failure)
         acknowledgements.ended(self._packet)
         self._end()
 

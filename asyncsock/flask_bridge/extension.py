@@ -19,6 +19,7 @@ from ..codec.base import ANY
 from ..engine import EngineServer
 from ..queues import from_url
 from ..server import AsyncServer
+from ..typed.validated_handler import validated
 from ..types import Handler
 from .application_json import ApplicationJSON
 from .checks import refuse_monkey_patching, refuse_other_loops, watch_greenlets, watch_uvicorn
@@ -131,8 +132,8 @@ class SocketIO(Registry, Sender):
             socketio_path=path,
             on_startup=self._start,
         )
-        for message, handler, namespace in self.handlers:
-            self._register(message, handler, namespace)
+        for (message, handler, namespace), validate in zip(self.handlers, self.validations, strict=True):
+            self._register(message, handler, namespace, validate)
         for namespace_handler in self.namespace_handlers:
             self._register_namespace(namespace_handler)
         for event, handler, namespace in self.server_side_handlers:
@@ -190,13 +191,18 @@ class SocketIO(Registry, Sender):
             self.server.manage_session = own_copy
 
     @property
+    def validate(self) -> bool:
+        """The option of this name: whether all annotations are checked."""
+        return bool(self.server_options.get("validate", False))
+
+    @property
     def async_mode(self) -> str:
         """Always ``'asgi'``."""
         return "asgi"
 
-    def _added(self, message: str, handler: Handler, namespace: str) -> None:
+    def _added(self, message: str, handler: Handler, namespace: str, validate: bool | None) -> None:
         if self.app is not None:
-            self._register(message, handler, namespace)
+            self._register(message, handler, namespace, validate)
 
     def _added_server_side(self, event: str, handler: Handler, namespace: str) -> None:
         if self.app is not None:
@@ -210,11 +216,14 @@ class SocketIO(Registry, Sender):
 
     def _register_namespace(self, namespace_handler: Namespace) -> None:
         namespace_handler._set_socketio(self)
+        namespace_handler._check_methods()
         self.server.register_namespace(namespace_handler)
 
-    def _register(self, message: str, handler: Handler, namespace: str) -> None:
+    def _register(self, message: str, handler: Handler, namespace: str, validate: bool | None) -> None:
         any_event = message == ANY
-        route = make_route(self.server, handler, message, namespace, self.errors, any_event=any_event)
+        every = validate if validate is not None else self.validate or None
+        checked = validated(handler, message, int(any_event), every, any_event=any_event)
+        route = make_route(self.server, checked, message, namespace, self.errors, any_event=any_event)
         self.server.register(message, route, namespace)
 
     # Running

@@ -10,7 +10,7 @@ from typing import Any
 from ..engine.tasks import CANCELLATIONS
 from ..types import Handler
 from .context import EventContext, ReplayedContext
-from .errors import ErrorHandlers
+from .errors import ErrorHandlers, outcome
 from .server import FlaskServer
 from .thread_calls import Beginning, adopt
 
@@ -122,7 +122,7 @@ def handle_error_here(
 ) -> Any:
     """The same in a thread."""
     try:
-        return server.app.ensure_sync(errors.handler_of(error, namespace))(error)
+        return outcome(error, server.app.ensure_sync(errors.handler_of(error, namespace))(error))
     except CANCELLATIONS:
         raise
     except BaseException as unhandled:

@@ -11,6 +11,7 @@ from socketio.base_namespace import BaseServerNamespace
 from ..engine.awaitables import SENT, Sent
 from ..engine.tasks import CANCELLATIONS
 from ..routes import Route, RoutedNamespace
+from ..typed.validated_handler import methods_of, validate_option, validated
 from ..types import Handler
 from ..user_session import UserSession
 from .errors import ErrorHandlers
@@ -24,6 +25,9 @@ class Namespace(RoutedNamespace, BaseServerNamespace):
     The method ``on_name``, a coroutine function or a function, handles the event ``name``. If there is a
     method ``error``, it is called, in the context of the event, with an exception that no other error handler
     took, and its result is the acknowledgement. Register an instance with `SocketIO.on_namespace`.
+
+    With ``validate = True`` in the class, all annotations of its methods are checked, with False none: see
+    `SocketIO.on`.
 
     Args:
         namespace: ``'/'`` by default.
@@ -84,9 +88,18 @@ class Namespace(RoutedNamespace, BaseServerNamespace):
         if not callable(method):
             return None
         make = InlineRoute if self._dispatches_in_threads else make_route
-        route = make(self.socketio.server, method, event, self.namespace, _NamespaceErrors(self))
+        checked = self._validated(event, method)
+        route = make(self.socketio.server, checked, event, self.namespace, _NamespaceErrors(self))
         self._routes[event] = route
         return route
+
+    def _validated(self, event: str, method: Handler) -> Handler:
+        return validated(method, event, 0, validate_option(self, self.socketio.server.validate or None))
+
+    def _check_methods(self) -> None:
+        """Find what is wrong with annotations when the namespace is registered, not at the first event."""
+        for event, method in methods_of(self):
+            self._validated(event, method)
 
     def _trigger_in_thread(self, event: str, *args: Any) -> Any:
         server, namespace = self.socketio.server, self.namespace

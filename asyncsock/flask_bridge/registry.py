@@ -18,12 +18,13 @@ class Registry(DeclaresEvents, ABC):
     def __init__(self) -> None:
         super().__init__()
         self.handlers: list[tuple[str, Handler, str]] = []
+        self.validations: list[bool | None] = []  # the option ``validate`` of each of them
         self.namespace_handlers: list[Namespace] = []
         self.server_side_handlers: list[tuple[str, Handler, str]] = []
         self.errors = ErrorHandlers()
 
     @abstractmethod
-    def _added(self, message: str, handler: Handler, namespace: str) -> None:
+    def _added(self, message: str, handler: Handler, namespace: str, validate: bool | None) -> None:
         """Called with each new handler."""
 
     @abstractmethod
@@ -44,30 +45,40 @@ class Registry(DeclaresEvents, ABC):
         """What `on_error_default` has registered."""
         return self.errors.default
 
-    def on(self, message: str, namespace: str | None = None) -> Callable[[H], H]:
+    def on(
+        self, message: str, namespace: str | None = None, validate: bool | None = None
+    ) -> Callable[[H], H]:
         """Decorate the handler of an event, a coroutine function or a function.
 
         Args:
             message: The name of the event; ``'*'`` for events without a handler of their own.
             namespace: ``'/'`` by default; ``'*'`` for namespaces without handlers of their own.
+            validate: Whether its annotations are checked, and not only those with a class for data; by
+                default that is the option of this name of `SocketIO`. False: none of them.
+
+        Raises:
+            TypeError: Nothing can be compared with an annotation that is to be checked.
         """
 
         def register(handler: H) -> H:
             self.handlers.append((message, handler, namespace or "/"))
-            self._added(message, handler, namespace or "/")
+            self.validations.append(validate)
+            self._added(message, handler, namespace or "/", validate)
             return handler
 
         return register
 
-    def on_event(self, message: str, handler: Handler, namespace: str | None = None) -> None:
+    def on_event(
+        self, message: str, handler: Handler, namespace: str | None = None, validate: bool | None = None
+    ) -> None:
         """Register the handler of an event: `on` without the decorator."""
-        self.on(message, namespace)(handler)
+        self.on(message, namespace, validate)(handler)
 
     @overload
     def event(self, handler: H, /) -> H: ...
 
     @overload
-    def event(self, namespace: str | None = None) -> Callable[[H], H]: ...
+    def event(self, namespace: str | None = None, validate: bool | None = None) -> Callable[[H], H]: ...
 
     def event(self, *args: Any, **kwargs: Any) -> Any:
         """Decorate the handler of the event that has the function's name.

@@ -17,7 +17,7 @@ from ..engine.tasks import CANCELLATIONS
 from ..routes import Route
 from ..types import Handler
 from .context import ConnectionContext, EventContext, ReplayedContext
-from .errors import ErrorHandlers
+from .errors import ErrorHandlers, outcome
 from .event_calls import EventCall
 from .function_calls import FunctionCall
 from .server import FlaskServer
@@ -127,7 +127,7 @@ class CoroutineRoute(FlaskRoute):
         except CANCELLATIONS:
             raise
         except BaseException as error:
-            acknowledgements.failed(packet, error)
+            acknowledgements.failed(connection, sid, packet, error)
         finally:
             acknowledgements.ended(packet)
 
@@ -167,7 +167,7 @@ class InlineRoute(FlaskRoute):
         except CANCELLATIONS:
             raise
         except BaseException as error:
-            return ensure_sync(self.errors.handler_of(error, namespace))(error)
+            return outcome(error, ensure_sync(self.errors.handler_of(error, namespace))(error))
 
 
 def make_route(
@@ -243,8 +243,10 @@ async def handle_error(
     try:
         error_handler = errors.handler_of(error, namespace)
         if is_coroutine(error_handler):
-            return await error_handler(error)
-        return await call_in_thread(server.threads, connection.share, error_handler, error)
+            result = await error_handler(error)
+        else:
+            result = await call_in_thread(server.threads, connection.share, error_handler, error)
+        return outcome(error, result)
     except CANCELLATIONS:
         raise
     except BaseException as unhandled:

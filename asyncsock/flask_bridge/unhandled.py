@@ -15,6 +15,7 @@ from socketio.exceptions import ConnectionRefusedError
 
 from ..engine.log import shown
 from ..engine.log_lines import LogLines
+from ..typed.invalid_payload import InvalidPayload
 
 ACKNOWLEDGEMENT = "acknowledgement"  # in the place of an event's name, where a callback has failed
 
@@ -37,9 +38,9 @@ class Reports:
     def send(self, error: BaseException) -> None:
         """Send `got_request_exception` for an error of the current event, as Flask does for a view.
 
-        A connect handler that refuses the client is no error.
+        A connect handler that refuses the client is no error, and neither is what a client has sent wrong.
         """
-        if not got_request_exception.receivers:
+        if not got_request_exception.receivers or isinstance(error, InvalidPayload):
             return
         event: str | None = request.event["message"]  # type: ignore[attr-defined]
         refusals = (ConnectionRefusedError, builtins.ConnectionRefusedError)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, Generic, Protocol, TypeVar, overload
 
 from ..engine.awaitables import Sent
+from .pydantic_types import Misfit
+from .validation import Outgoing
 
 Types = TypeVar("Types")
 A = TypeVar("A")
@@ -15,6 +17,10 @@ D = TypeVar("D")
 
 class Emits(Protocol):
     """What an event type sends with: a `SocketIO` object or a server."""
+
+    @property
+    def validate(self) -> bool:
+        """Whether what is emitted is compared with the types."""
 
     def emit(self, event: str, data: Any, /, **options: Any) -> Sent:
         """Emit an event; a tuple stands for several arguments."""
@@ -34,6 +40,7 @@ class EventType(Generic[Types]):
         self.name = name
         self.types = types
         self.namespace = namespace
+        self._outgoing: Outgoing | None = None  # until something is compared with the types
 
     def __repr__(self) -> str:
         names = ", ".join([getattr(kind, "__name__", None) or repr(kind) for kind in self.types])
@@ -87,7 +94,8 @@ class EventType(Generic[Types]):
             Something to await, or to drop: the event is on its way already.
 
         Raises:
-            TypeError: These are not as many arguments as the event has types, or they cannot be encoded.
+            TypeError: These are not as many arguments as the event has types, or they cannot be encoded; with
+                the option ``validate``, also if they are not of these types.
 
         Example:
             Chat = socketio.event_type("chat", ChatMessage)
@@ -96,7 +104,17 @@ class EventType(Generic[Types]):
         if len(arguments) != len(self.types):
             count = f"{len(self.types)} argument{'s' if len(self.types) != 1 else ''}"
             raise TypeError(f"event {self.name!r} takes {count}, not {len(arguments)}")
+        if self._owner.validate:
+            self._check(arguments)
         return self._owner.emit(self.name, arguments, namespace=self.namespace, **options)
+
+    def _check(self, arguments: tuple[Any, ...]) -> None:
+        if self._outgoing is None:
+            self._outgoing = Outgoing(self.types)
+        try:
+            self._outgoing.check(arguments)
+        except Misfit as misfit:
+            raise TypeError(f"event {self.name!r}: {misfit.message} at ${misfit.path}") from None
 
 
 class DeclaresEvents:

@@ -1,0 +1,227 @@
+"""Compares values with types, and converts what clients send to what handlers take."""
+
+from __future__ import annotations
+
+import re
+import typing
+from collections.abc import Callable, Sequence
+from functools import cache, partial
+from typing import Any
+
+import msgspec
+from msgspec import convert, inspect
+from msgspec.structs import astuple
+
+from ..codec.values import BINARY, is_data_class, without_data_classes
+from .annotations import Parameter
+from .invalid_payload import InvalidPayload
+from .pydantic_types import Misfit, PydanticType, is_pydantic
+
+# Besides `msgspec.ValidationError`: for half of a surrogate pair, and for data that nests a recursive type.
+REFUSALS = (msgspec.ValidationError, UnicodeError, RecursionError, OverflowError)
+# Binary data are bytes and no text in base64. Keys are text in JSON, also of a ``dict[int, str]``.
+_OPTIONS: dict[str, Any] = {"builtin_types": BINARY, "str_keys": True}
+_INDEX = re.compile(r"\$\[(\d+)\]")
+
+
+class Unchecked(TypeError):
+    """A type with which nothing can be compared."""
+
+
+def holds(kind: Any, is_wanted: Callable[[Any], bool]) -> bool:
+    """Whether a type is of some sort, or has one of that sort in brackets."""
+    if is_wanted(kind):
+        return True
+    return any(holds(inner, is_wanted) for inner in typing.get_args(kind))
+
+
+def is_model(kind: Any) -> bool:
+    """Whether a type is a msgspec struct, a dataclass, an attrs class or a Pydantic model."""
+    kind = typing.get_origin(kind) or kind
+    return isinstance(kind, type) and is_data_class(kind)
+
+
+class Values:
+    """The types of several values in a row.
+
+    Args:
+        kinds: The types.
+
+    Raises:
+        Unchecked: One of them is a type that nothing can be compared with.
+    """
+
+    def __init__(self, kinds: Sequence[Any]) -> None:
+        self._with_pydantic: list[tuple[int, PydanticType]] = []
+        self._has_hook = False
+        fields = [(f"value{at}", self._kind(at, kind)) for at, kind in enumerate(kinds)]
+        struct: Any = msgspec.defstruct("Values", fields, array_like=True)
+        hook = {"dec_hook": _decode_pydantic} if self._has_hook else {}
+        self._convert = partial(convert, type=struct, **_OPTIONS, **hook)
+
+    def _kind(self, at: int, kind: Any) -> Any:
+        if holds(kind, is_pydantic):
+            try:
+                self._with_pydantic.append((at, PydanticType(kind)))
+            except TypeError as error:
+                raise Unchecked(f"{kind!r}: {error}") from None
+            return Any
+        try:
+            customs = _custom_types(inspect.type_info(kind))
+        except Exception as error:  # TypeError, or NameError for a field of a struct
+            raise Unchecked(f"{kind!r}: {error}") from None
+        for custom in customs:
+            if not is_pydantic(custom):
+                raise Unchecked(f"{kind!r}: {custom.__name__} is not a type that data can be compared with")
+        self._has_hook = self._has_hook or bool(customs)
+        return kind
+
+    def convert(self, values: Sequence[Any]) -> tuple[Any, ...]:
+        """Make as many values as there are types what these say.
+
+        Raises:
+            Misfit: One of them does not fit. Its path begins with the index: ``[0].text``.
+        """
+        try:
+            converted = astuple(self._convert(values))
+        except REFUSALS as error:
+            raise _misfit(error) from None
+        if not self._with_pydantic:
+            return converted
+        result = list(converted)
+        for at, kind in self._with_pydantic:
+            try:
+                result[at] = kind.convert(result[at])
+            except Misfit as misfit:
+                raise Misfit(f"[{at}]{misfit.path}", misfit.message) from None
+        return tuple(result)
+
+
+def _misfit(error: Exception) -> Misfit:
+    if isinstance(error, UnicodeError):
+        return Misfit("", "Expected text, got half of a surrogate pair")
+    if isinstance(error, (RecursionError, OverflowError)):
+        return Misfit("", f"{type(error).__name__}: {error}")
+    # What a client has sent can be in the message; the path comes last, and has nothing of it.
+    message, _, path = str(error).rpartition(" - at `")
+    path = path.rpartition("`")[0]
+    if path.startswith("key` in `"):
+        return Misfit(path.removeprefix("key` in `$"), f"{message} for a key")
+    return Misfit(path.removeprefix("$"), message)
+
+
+def _custom_types(info: Any) -> set[type]:
+    """The classes in a type that msgspec leaves to others."""
+    found: set[type] = set()
+    seen: set[int] = set()
+    waiting: list[Any] = [info]
+    while waiting:
+        info = waiting.pop()
+        if isinstance(info, (list, tuple)):
+            waiting += info
+        elif isinstance(info, inspect.CustomType):
+            found.add(info.cls)
+        elif isinstance(info, (inspect.Type, inspect.Field)) and id(info) not in seen:
+            seen.add(id(info))
+            waiting += [getattr(info, name) for name in info.__struct_fields__]
+    return found - {object}
+
+
+_pydantic_type = cache(PydanticType)
+
+
+def _decode_pydantic(kind: type, value: Any) -> Any:
+    """Convert a model of Pydantic's that is a field of another class."""
+    try:
+        return _pydantic_type(kind).convert(value)
+    except Misfit as misfit:
+        raise ValueError(f"{misfit.message}{misfit.path and f' at {misfit.path}'}") from None
+
+
+class Arguments:
+    """What a handler takes of a client.
+
+    Args:
+        parameters: Its parameters.
+
+    Raises:
+        Unchecked: One of them is of a type that nothing can be compared with.
+    """
+
+    def __init__(self, parameters: Sequence[Parameter]) -> None:
+        fixed = [each for each in parameters if not each.variadic]
+        rest = [each for each in parameters if each.variadic]
+        self._least = len([each for each in fixed if each.required])
+        self._most = len(fixed)
+        # By how many arguments there are: some may be left out.
+        kinds = [each.type for each in fixed]
+        self._values = {count: Values(kinds[:count]) for count in range(self._least, self._most + 1)}
+        self._rest = Values([list[each.type] for each in rest]) if rest else None  # type: ignore[name-defined]
+
+    def convert(self, event: str, arguments: Sequence[Any]) -> tuple[Any, ...]:
+        """Make the arguments of an event what the handler takes.
+
+        Raises:
+            InvalidPayload: They do not fit.
+        """
+        try:
+            values = self._values.get(len(arguments))
+            if values is not None:
+                return values.convert(arguments)
+            if self._rest is None or len(arguments) < self._least:
+                raise Misfit("", self._wrong_count(len(arguments)))
+            first = self._values[self._most].convert(arguments[: self._most])
+            return (*first, *self._convert_rest(self._rest, arguments[self._most :]))
+        except Misfit as misfit:
+            raise InvalidPayload(event, f"${misfit.path}", misfit.message) from None
+
+    def _convert_rest(self, rest: Values, arguments: Sequence[Any]) -> Sequence[Any]:
+        try:
+            converted: Sequence[Any] = rest.convert([arguments])[0]
+            return converted
+        except Misfit as misfit:
+            # Its path is that in a list of one list.
+            path = _INDEX.sub(self._shift, "$" + misfit.path.removeprefix("[0]"), count=1)
+            raise Misfit(path.removeprefix("$"), misfit.message) from None
+
+    def _shift(self, index: re.Match[str]) -> str:
+        return f"$[{int(index[1]) + self._most}]"
+
+    def _wrong_count(self, count: int) -> str:
+        if self._rest is not None:
+            expected = f"at least {self._least}"
+        elif self._least == self._most:
+            expected = str(self._most)
+        else:
+            expected = f"{self._least} to {self._most}"
+        word = "argument" if expected in ("1", "at least 1") else "arguments"
+        return f"Expected {expected} {word}, got {count}"
+
+
+class Outgoing:
+    """The types of what is sent.
+
+    Args:
+        kinds: The types, in their order.
+
+    Raises:
+        Unchecked: One of them is a type that nothing can be compared with.
+    """
+
+    def __init__(self, kinds: Sequence[Any]) -> None:
+        self._pydantic = [holds(kind, is_pydantic) for kind in kinds]
+        self._values = Values(kinds)
+
+    def check(self, values: Sequence[Any]) -> None:
+        """Compare values with the types; what counts is what is sent of them.
+
+        Raises:
+            Misfit: One of them does not fit. Its path begins with the index.
+            TypeError: One of them cannot be sent.
+        """
+        self._values.convert(
+            [
+                value if own else without_data_classes(value)
+                for value, own in zip(values, self._pydantic, strict=True)
+            ]
+        )
