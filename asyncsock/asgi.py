@@ -18,6 +18,7 @@ from .engine.http import ASGI, Message, Receive, Scope, Send, answer, has_two_ho
 from .static_files import HeadOnly, send_file
 from .uvicorn.install import install
 from .uvicorn.signals import close_before_uvicorn_stops
+from .uvicorn.whole_request import Begin
 from .workers.joining import Joining
 
 Hook = Callable[[], Any]
@@ -104,6 +105,17 @@ class ASGIApp(BaseApp):
                 return self._static_file(scope) is None and self._page(scope) is None
         return False
 
+    def find_begin(self, scope: Scope) -> Begin | None:
+        """What begins to answer a request that is not for the server without ASGI, if anything does."""
+        if self._page(scope) is not None or self._static_file(scope) is not None:
+            return None
+        other: Any = self.other_asgi_app
+        if not isinstance(other, ASGIApp):
+            return getattr(other, "begin_whole_request", None)
+        if other.owns(scope) or other._sees_every_request():
+            return None
+        return other.find_begin(scope)
+
     def _page(self, scope: Scope) -> ASGI | None:
         """What the server tells of itself at a path, with `AsyncServer.pages`, or the JavaScript client."""
         pages: dict[str, ASGI] | None = getattr(self.engineio_server, "pages", None)
@@ -181,7 +193,7 @@ class ASGIApp(BaseApp):
         if self._sees_every_request():
             door = "plain ASGI (the application is a subclass that sees every request)"
         else:
-            door = install(self.engine, self, send, self.owns)
+            door = install(self.engine, self, send, self.owns, self.find_begin)
         self.engine.logger.debug("websocket door: %s", door)
         close_before_uvicorn_stops(self.engineio_server, self.engine)
 

@@ -146,7 +146,11 @@ async def answer(send: Send, status: int, body: bytes, headers: Headers, content
 @lru_cache
 def status_line(status: int) -> bytes:
     """The first line of a response, with its line break."""
-    return b"HTTP/1.1 %d %s\r\n" % (status, HTTPStatus(status).phrase.encode())
+    try:
+        phrase = HTTPStatus(status).phrase
+    except ValueError:  # an application may have statuses of its own
+        phrase = ""
+    return b"HTTP/1.1 %d %s\r\n" % (status, phrase.encode())
 
 
 def accepts_gzip(accepted: str) -> bool:

@@ -8,11 +8,11 @@ import threading
 from collections.abc import Callable
 from contextvars import Context, copy_context
 from functools import partial
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar
 
 from asgiref.sync import SyncToAsync
 
-from .threads import Share, ThreadPool
+from .threads import Job, Share, ThreadPool
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -56,8 +56,7 @@ class CallPool(ThreadPool):
         Raises:
             RuntimeError: The pool is shut down, or not one thread can be started.
         """
-        self.start(job, share, wake=False)
-        job._exchange.wake_pool_soon()
+        job._exchange.start(job, share)
 
     def _others_wait(self, first: bool) -> None:
         if first and (self._exchange is None or not self._exchange.wake_loop()):
@@ -142,6 +141,13 @@ class Call(LoopJob, Generic[T]):
         self._error = None  # or it would be in a cycle with its traceback
 
 
+class Done(Protocol):
+    """What a thread has for the event loop."""
+
+    def settle(self) -> None:
+        """Take it, on the loop. It raises nothing."""
+
+
 class Exchange:
     """Hands calls to a pool and their results to an event loop; each wakes the other once for many.
 
@@ -157,23 +163,35 @@ class Exchange:
         self.loop = loop
         self._pool = pool
         self._given = False  # whether `_wake_pool` is about to be called
-        self._done: list[LoopJob] = []
+        self._done: list[Done] = []
         self._lock = threading.Lock()
         self._woken = False  # whether `_take` is about to be called
 
-    def wake_pool_soon(self) -> None:
-        """Have a thread woken for what was given to the pool, at the end of the tick."""
+    def start(self, job: Job, share: Share | None = None) -> None:
+        """Have a job done in a thread, which is woken at the end of the tick.
+
+        Args:
+            job: The job.
+            share: The share of the client that it is for, if it is for one.
+
+        Raises:
+            RuntimeError: The pool is shut down, or not one thread can be started.
+        """
+        self._pool.start(job, share, wake=False)
         if not self._given:
             self._given = True
             self.loop.call_soon(self._wake_pool)
 
-    def put(self, job: LoopJob) -> None:
-        """Have a job that is done settled on the loop, from any thread."""
+    def put(self, done: Done) -> bool:
+        """Have something settled on the loop, from any thread.
+
+        Returns:
+            False if the loop is closed.
+        """
         with self._lock:
-            self._done.append(job)
+            self._done.append(done)
             woken, self._woken = self._woken, True
-        if not woken:
-            self._call_take()
+        return woken or self._call_take()
 
     def wake_loop(self) -> bool:
         """Have the loop settle what is done, and wake a thread if calls wait for one; from any thread.
@@ -206,9 +224,9 @@ class Exchange:
             self.loop.call_soon(self._settle, done)
         self._pool.wake()
 
-    def _settle(self, done: list[LoopJob]) -> None:
-        for job in done:
-            job.settle()
+    def _settle(self, done: list[Done]) -> None:
+        for each in done:
+            each.settle()
 
 
 # Seconds of head start that a function has before the next handler. It is Python's switch interval: a thread

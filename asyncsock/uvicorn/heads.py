@@ -16,6 +16,9 @@ Addresses = tuple[tuple[str, int | None] | None, tuple[str, int] | None]  # of a
 # The names and values in lines of header fields.
 FIELDS = re.compile(rb"([^:\r\n]+):[\t ]*([^\r\n]*)\r\n").findall
 
+# The headers for which uvicorn may change a scope.
+OF_PROXIES = frozenset((b"x-forwarded-for", b"x-forwarded-proto"))
+
 
 class ProxyHeaders:
     """Puts a client's address and scheme into scopes where uvicorn was told to believe proxies.
@@ -67,30 +70,15 @@ class Handshake(msgspec.Struct, gc=False):
 
     def __call__(self) -> Scope:
         """The scope, as the application would get it from uvicorn."""
-        scope = self._scope("websocket", "GET")
+        scope = self._make_scope("websocket", "GET")
         scope["asgi"]["spec_version"] = "2.4"
         scope["scheme"] = self.site.scheme.replace("http", "ws")
         scope["subprotocols"] = offered(scope["headers"])
         return self.site.proxy_headers.read(scope)
 
-    def _scope(self, kind: str, method: str) -> Scope:
-        site = self.site
-        path, _, query = self.target.partition(b"?")
-        return {
-            "type": kind,
-            "asgi": {"version": "3.0", "spec_version": "2.3"},
-            "http_version": "1.1",
-            "server": self.server,
-            "client": self.client,
-            "scheme": site.scheme,
-            "method": method,
-            "root_path": site.root_path,
-            "path": full_path(site.root_path, path),
-            "raw_path": site.root_path.encode() + path,
-            "query_string": query,
-            "headers": [(name.lower(), value) for name, value in FIELDS(self.lines)],
-            "state": site.state.copy(),
-        }
+    def _make_scope(self, kind: str, method: str) -> Scope:
+        headers = [(name.lower(), value) for name, value in FIELDS(self.lines)]
+        return make_scope(self.site, kind, method, (self.server, self.client), self.target, headers)
 
 
 class PollHead(Handshake, gc=False):
@@ -99,11 +87,42 @@ class PollHead(Handshake, gc=False):
     method: str
 
     def __call__(self) -> Scope:
-        return self.site.proxy_headers.read(self._scope("http", self.method))
+        return self.site.proxy_headers.read(self._make_scope("http", self.method))
 
 
-class PollFields(msgspec.Struct, frozen=True):
-    """The header fields of a polling request."""
+def make_scope(
+    site: Site, kind: str, method: str, addresses: Addresses, target: bytes, headers: Headers
+) -> Scope:
+    """A scope, as uvicorn makes it before it looks for what proxies say.
+
+    Args:
+        site: The server.
+        kind: The type of the scope.
+        method: The method.
+        addresses: Those of the connection.
+        target: The path and the query.
+        headers: The headers, with their names in lower case.
+    """
+    path, _, query = target.partition(b"?")
+    return {
+        "type": kind,
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": "1.1",
+        "server": addresses[0],
+        "client": addresses[1],
+        "scheme": site.scheme,
+        "method": method,
+        "root_path": site.root_path,
+        "path": full_path(site.root_path, path),
+        "raw_path": site.root_path.encode() + path,
+        "query_string": query,
+        "headers": headers,
+        "state": site.state.copy(),
+    }
+
+
+class Fields(msgspec.Struct, frozen=True):
+    """The header fields of a request, of which no two have the same name."""
 
     lines: bytes  # as they were written
     headers: dict[bytes, bytes]

@@ -18,7 +18,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ..engine.deadlines import Deadlines
-from ..engine.http import TWO_HOSTS, Request, has_two_hosts
+from ..engine.http import ASGI, TWO_HOSTS, Request, has_two_hosts
 from .guard import Refused, has_body, head_size, kept
 from .installation import Installation
 from .poll_request import UvicornPollRequest
@@ -33,6 +33,7 @@ class HTTPToolsConnection(HttpToolsProtocol):
     """uvicorn's protocol, except that it gives the engine's requests to the engine."""
 
     access_logger: Any
+    app: Any
     cycle: Any  # what answers the latest request: uvicorn's object, or a UvicornPollRequest
     scope: Any
     parser: Any
@@ -209,6 +210,13 @@ class HTTPToolsConnection(HttpToolsProtocol):
         """Have the request that is to be answered next, which another object has read."""
         self._poll_request = self.cycle = poll_request
         poll_request.move(self)
+
+    def read_for(self, app: ASGI, data: bytes) -> bool:
+        """Read a request for an application other than the configured one; return whether it was one."""
+        configured, self.app = self.app, app
+        self.data_received(data)
+        self.app = configured
+        return self.cycle is not None
 
     def shutdown(self) -> None:
         """Called by uvicorn when it stops."""

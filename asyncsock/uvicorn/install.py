@@ -32,11 +32,18 @@ from .probe import (
     check_proxy_headers,
 )
 from .signals import server_that_signals_stop
+from .whole_request import Begin
 
 FRAMING = (b"connection", b"content-length", b"transfer-encoding")  # response headers that frame the body
 
 
-def install(engine: EngineServer, app: ASGI, send: Send, owns: Callable[[Scope], bool]) -> str:
+def install(
+    engine: EngineServer,
+    app: ASGI,
+    send: Send,
+    owns: Callable[[Scope], bool],
+    find_begin: Callable[[Scope], Begin | None],
+) -> str:
     """Install our connections if the server that started `app` is a uvicorn that they fit.
 
     Never raises: if a uvicorn should fit and does not, there is one warning.
@@ -46,12 +53,13 @@ def install(engine: EngineServer, app: ASGI, send: Send, owns: Callable[[Scope],
         app: The ASGI application that was started.
         send: The ``send`` of its lifespan.
         owns: Whether a scope belongs to the engine.
+        find_begin: What begins to answer a request that does not, without ASGI, or None; by its scope.
 
     Returns:
         How requests are served from now on, in words.
     """
     try:
-        return _install(engine, app, send, owns)
+        return _install(engine, app, send, owns, find_begin)
     except Exception as error:
         lack = f"has no {error}" if isinstance(error, Missing) else f"does not fit: {error!r}"
         engine.logger.warning(
@@ -62,7 +70,13 @@ def install(engine: EngineServer, app: ASGI, send: Send, owns: Callable[[Scope],
         return "plain ASGI (this uvicorn is not supported)"
 
 
-def _install(engine: EngineServer, app: ASGI, send: Send, owns: Callable[[Scope], bool]) -> str:
+def _install(
+    engine: EngineServer,
+    app: ASGI,
+    send: Send,
+    owns: Callable[[Scope], bool],
+    find_begin: Callable[[Scope], Begin | None],
+) -> str:
     lifespan: Any = getattr(send, "__self__", send)
     if not _is_uvicorns(lifespan):
         return "plain ASGI (the server is not uvicorn)"
@@ -105,7 +119,14 @@ def _install(engine: EngineServer, app: ASGI, send: Send, owns: Callable[[Scope]
     from .plain_connection import PlainConnection
 
     installation = Installation(
-        engine, owns, ProxyHeaders(proxy_headers), AccessLog(), config, PlainConnection, connection_class
+        engine,
+        owns,
+        find_begin,
+        ProxyHeaders(proxy_headers),
+        AccessLog(),
+        config,
+        PlainConnection,
+        connection_class,
     )
     config.http_protocol_class = installation.protocol
     server = server_that_signals_stop()

@@ -17,6 +17,7 @@ from .guard import Guard, has_body
 from .handover import Adopted, hand_over, written
 from .heads import Addresses, Handshake, ProxyHeaders, Site, full_path, lines_of
 from .websocket import Base64WebSocket, UvicornWebSocket, accept_key
+from .whole_request import Begin
 
 if TYPE_CHECKING:
     from .access_log import AccessLog  # not at run time: it imports what a uvicorn may lack
@@ -32,6 +33,7 @@ class Installation:
     Args:
         engine: The server to connect sessions to.
         owns: Whether a scope belongs to the engine.
+        find_begin: What begins to answer a request that does not, without ASGI, or None; by its scope.
         proxy_headers: Puts what proxies say of clients into scopes.
         access_log: Where answered requests are logged.
         config: uvicorn's configuration.
@@ -43,6 +45,7 @@ class Installation:
         connections: uvicorn's set of the objects that serve connections.
         plain_size: Bytes of a head that `PlainConnection` may read.
         takes_polls: Whether polls are answered without ASGI.
+        takes_others: Whether requests for the application beside the engine may be.
         leaving: Whether other workers get all connections.
         ends: Whether uvicorn has told the connections to end.
     """
@@ -51,6 +54,7 @@ class Installation:
         self,
         engine: EngineServer,
         owns: Callable[[Scope], bool],
+        find_begin: Callable[[Scope], Begin | None],
         proxy_headers: ProxyHeaders,
         access_log: AccessLog,
         config: Any,
@@ -63,6 +67,7 @@ class Installation:
         self._connection_class = connection_class
         self._uvicorn_class = config.http_protocol_class
         self._owns = owns
+        self._find_begin = find_begin
         self.proxy_headers = proxy_headers
         self.access_log = access_log
         self.guard = Guard(engine.core, self.own_lines, config.timeout_keep_alive)
@@ -77,6 +82,8 @@ class Installation:
         limits = engine.core.limits
         self.plain_size = min(limits.max_url_size, limits.max_header_size)
         self.takes_polls = hasattr(connection_class, "answer") and config.limit_concurrency is None
+        # Some uvicorn can be told to give each task contextvars of its own.
+        self.takes_others = self.takes_polls and not getattr(config, "reset_contextvars", False)
         self.leaving = False
         self.ends = False
 
@@ -270,6 +277,16 @@ class Installation:
         """Whether a request is for the engine; ``kind`` is the type of its ASGI scope."""
         whole = full_path(root_path, path)
         return self._owns({"type": kind, "method": method, "root_path": root_path, "path": whole})
+
+    def find_begin(self, method: str, path: bytes) -> Begin | None:
+        """What begins to answer an HTTP request that is not for the engine, if that needs no ASGI."""
+        root_path = self.site.root_path
+        whole = full_path(root_path, path)
+        return self._find_begin({"type": "http", "method": method, "root_path": root_path, "path": whole})
+
+    def answered(self) -> None:
+        """Count a request as uvicorn does, which may stop after a number of them."""
+        self._arguments["server_state"].total_requests += 1
 
     def http_scope(self, scope: Scope, method: str, path: bytes, query: bytes) -> Scope:
         """The scope of a request that uvicorn has read, as the application would get it.

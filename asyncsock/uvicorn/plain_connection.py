@@ -1,8 +1,9 @@
-"""A connection whose requests have all been plain ones for the engine, each whole in one read.
+"""A connection whose requests have all been plain ones, each whole in one read.
 
-Clients of the engine write such requests. They are read with one expression and answered here: there is no
-parser and no object of uvicorn's. With the first request that is anything else, or in several pieces,
-uvicorn's protocol object gets the connection, and has it from then on.
+Most clients write such requests. They are read with one expression and answered here, those for the engine
+and those for an application that does without ASGI: there is no parser and no object of uvicorn's. With the
+first request that is anything else, or in several pieces, uvicorn's protocol object gets the connection, and
+has it from then on.
 """
 
 from __future__ import annotations
@@ -13,20 +14,22 @@ from typing import Any
 
 from ..engine.deadlines import Deadlines
 from ..engine.http import Request
-from .heads import FIELDS, Addresses, Handshake, PollFields, PollHead
+from .heads import FIELDS, OF_PROXIES, Addresses, Fields, Handshake, PollHead, make_scope
 from .installation import Installation
 from .poll_request import UvicornPollRequest
 from .websocket import accept_key
+from .whole_request import Begin, WholeRequest
 
 # RFC 9112: a request line in origin form and header fields, none of which is folded or ends with a space.
-REQUEST_LINE = rb"(GET|POST) (/[!-\"$-~]*) HTTP/1\.1\r\n"
+REQUEST_LINE = rb"(GET|POST|HEAD|PUT|PATCH|DELETE|OPTIONS) (/[!-\"$-~]*) HTTP/1\.1\r\n"
 read_request_line = re.compile(REQUEST_LINE).match
 read_head = re.compile(
     REQUEST_LINE
     + rb"((?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t ]*(?:[!-~\x80-\xff]+(?:[\t ]+[!-~\x80-\xff]+)*)?\r\n)+)\r\n"
 ).match
+POLLS = {"GET", "POST"}
 BODY = {b"content-length", b"transfer-encoding"}  # headers of which a request for an upgrade has none
-UNUSUAL = {b"expect", b"transfer-encoding"}  # headers of polling requests that uvicorn understands
+UNUSUAL = {b"expect", b"transfer-encoding"}  # headers of requests that uvicorn understands
 KEEP_ALIVE = {b"keep-alive": True, b"close": False}  # plain values of the header Connection
 MOST_KEPT = 4096  # bytes of header fields that are kept for a connection's next request
 
@@ -47,7 +50,7 @@ class PlainConnection(asyncio.Protocol):
         "_addresses",
         "_fields",
         "_is_paused",
-        "_poll_request",
+        "_request",
         "_waits",
         "installation",
         "transport",
@@ -59,8 +62,8 @@ class PlainConnection(asyncio.Protocol):
         self.transport: Any = None
         self.unread = 0
         self._addresses: Addresses | None = None  # the server's and the client's, once there is a request
-        self._fields: PollFields | None = None  # of the latest polling request
-        self._poll_request: UvicornPollRequest | None = None  # the latest, until it is answered
+        self._fields: Fields | None = None  # of the latest request
+        self._request: UvicornPollRequest | WholeRequest | None = None  # the latest, until it is answered
         self._waits: Deadlines[Any] = installation.guard.first_requests  # where it waits for a request
         self._is_paused = False  # whether the client is behind with reading answers
 
@@ -74,9 +77,9 @@ class PlainConnection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._forget()
-        poll_request, self._poll_request = self._poll_request, None
-        if poll_request is not None:
-            poll_request.gone()
+        request, self._request = self._request, None
+        if request is not None:
+            request.gone()
 
     def pause_writing(self) -> None:
         self._is_paused = True
@@ -88,7 +91,7 @@ class PlainConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         is_taken = False
-        if self._poll_request is None:
+        if self._request is None:
             try:
                 is_taken = self._read(data)
             except Exception as error:
@@ -102,9 +105,11 @@ class PlainConnection(asyncio.Protocol):
 
     def shutdown(self) -> None:
         """Called by uvicorn when it stops."""
-        if self.installation.end(self):
+        if type(self._request) is WholeRequest:  # uvicorn waits for the task of a request
+            self.give_up().shutdown()
+        elif self.installation.end(self):
             return
-        if self.is_idle:
+        elif self.is_idle:
             self.transport.close()
         else:
             self.end_after_answer()
@@ -122,12 +127,12 @@ class PlainConnection(asyncio.Protocol):
     @property
     def is_idle(self) -> bool:
         """Whether nothing has arrived that is not answered."""
-        return self._poll_request is None and self in self.installation.connections
+        return self._request is None and self in self.installation.connections
 
     def end_after_answer(self) -> None:
         """Have the answer to the latest request say that the connection ends with it."""
-        if self._poll_request is not None:
-            self._poll_request.keep_alive = False
+        if self._request is not None:
+            self._request.keep_alive = False
 
     def give_up(self) -> Any:
         """Give the connection to a protocol object of uvicorn's, and return that."""
@@ -137,8 +142,11 @@ class PlainConnection(asyncio.Protocol):
         http.connection_made(self.transport)
         if self._is_paused:
             http.pause_writing()
-        if self._poll_request is not None:
-            http.go_on_with(self._poll_request)
+        request, self._request = self._request, None
+        if type(request) is WholeRequest:
+            request.move(http)
+        elif request is not None:
+            http.go_on_with(request)
         return http
 
     def _forget(self) -> None:
@@ -161,7 +169,7 @@ class PlainConnection(asyncio.Protocol):
             if line is not None and data.startswith(fields.lines, line.end()):
                 end = line.end() + len(fields.lines)
                 if data.startswith(b"\r\n", end):
-                    return self._poll(line[1], line[2], fields, data, end + 2)
+                    return self._begin(line[1], line[2], fields, data, end + 2)
         head = read_head(data)
         if head is None or head.end() > installation.plain_size:
             return False
@@ -175,9 +183,9 @@ class PlainConnection(asyncio.Protocol):
         connection = headers.get(b"connection", b"keep-alive").lower()
         if not installation.takes_polls or connection not in KEEP_ALIVE or not UNUSUAL.isdisjoint(headers):
             return False
-        fields = PollFields(lines, headers, KEEP_ALIVE[connection])
+        fields = Fields(lines, headers, KEEP_ALIVE[connection])
         self._fields = fields if len(lines) <= MOST_KEPT else None
-        return self._poll(method, target, fields, data, head.end())
+        return self._begin(method, target, fields, data, head.end())
 
     def _find_addresses(self) -> Addresses:
         self._addresses = addresses = self.installation.addresses(self.transport)
@@ -207,39 +215,64 @@ class PlainConnection(asyncio.Protocol):
         installation.open_websocket(self.transport, request, key)
         return True
 
-    def _poll(self, method: bytes, target: bytes, fields: PollFields, data: bytes, end: int) -> bool:
-        """Begin to answer a polling request, if it is one for the engine, whose head ends at a place."""
+    def _begin(self, method: bytes, target: bytes, fields: Fields, data: bytes, end: int) -> bool:
+        """Begin to answer a request whose head ends at a place, if it is whole and can be answered here."""
         installation = self.installation
-        path, _, query = target.partition(b"?")
-        if (
-            end > installation.plain_size
-            or fields.headers.get(b"content-length", b"0") != b"%d" % (len(data) - end)
-            or not installation.owns("http", verb := method.decode(), installation.site.root_path, path)
+        if end > installation.plain_size or fields.headers.get(b"content-length", b"0") != b"%d" % (
+            len(data) - end
         ):
             return False
+        path, verb = target.partition(b"?")[0], method.decode()
+        if not installation.owns("http", verb, installation.site.root_path, path):
+            begin = installation.find_begin(verb, path) if installation.takes_others else None
+            return begin is not None and self._have_answered(begin, verb, target, fields, data, end)
+        return verb in POLLS and self._poll(verb, target, fields, data[end:])
+
+    def _poll(self, method: str, target: bytes, fields: Fields, body: bytes) -> bool:
+        """Begin to answer a polling request, unless another process is to have it."""
+        installation = self.installation
         server, client = self._addresses or self._find_addresses()
-        head = PollHead(installation.site, server, client, target, fields.lines, verb)
-        request = Request(verb, fields.headers, query, head)
+        path, _, query = target.partition(b"?")
+        head = PollHead(installation.site, server, client, target, fields.lines, method)
+        request = Request(method, fields.headers, query, head)
         if not (request.query.get("sid") or installation.keeps(request)):
             return False
         self._waits.discard(self)
         poll_request = UvicornPollRequest(
-            self, request, path, query, fields.keep_alive, data[end:], more_body=False
+            self, request, path, query, fields.keep_alive, body, more_body=False
         )
-        self._poll_request = poll_request
+        self._request = poll_request
         poll_request.advance()
+        return True
+
+    def _have_answered(
+        self, begin: Begin, method: str, target: bytes, fields: Fields, data: bytes, end: int
+    ) -> bool:
+        """Have the application beside the engine answer a request, unless it does not begin."""
+        site = self.installation.site
+        addresses = self._addresses or self._find_addresses()
+        scope = make_scope(site, "http", method, addresses, target, list(fields.headers.items()))
+        if not OF_PROXIES.isdisjoint(fields.headers):
+            site.proxy_headers.read(scope)
+        request = WholeRequest(self, scope, data, data[end:], fields.keep_alive)
+        if not request.begin(begin):
+            return False
+        self._waits.discard(self)
+        self._request = request
         return True
 
     def hand_over_new(self, poll_request: UvicornPollRequest) -> bool:
         """Return False: the process keeps the requests that it reads here."""
         return False
 
-    def answer(self, poll_request: UvicornPollRequest, response: bytes) -> None:
+    def answer(self, request: UvicornPollRequest | WholeRequest, *response: bytes) -> None:
         """Write the response to a request, and go on."""
         installation, transport = self.installation, self.transport
-        self._poll_request = None
-        transport.write(response)
-        if not poll_request.keep_alive:
+        self._request = None
+        for part in response:
+            transport.write(part)
+        installation.answered()
+        if not request.keep_alive:
             transport.close()
         elif installation.leaving:
             installation.hand_over_if_idle(self.give_up())

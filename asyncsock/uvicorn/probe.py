@@ -26,7 +26,7 @@ ATTRIBUTES: dict[str, tuple[str, ...]] = {
         "ws",
         "ws_protocol_class",
     ),
-    "ServerState": ("connections", "default_headers"),
+    "ServerState": ("connections", "default_headers", "total_requests"),
     "ProxyHeadersMiddleware": ("app", "trusted_hosts"),
     "AccessFormatter": ("use_colors",),
     "FlowControl": ("pause_reading", "read_paused", "resume_reading", "write_paused"),
@@ -46,6 +46,7 @@ ATTRIBUTES: dict[str, tuple[str, ...]] = {
     ),
     "HttpToolsProtocol": (
         "access_logger",
+        "app",
         "client",
         "connections",
         "cycle",

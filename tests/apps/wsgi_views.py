@@ -14,6 +14,7 @@ from typing import Any
 
 from flask import Flask, Response, make_response, request, send_file, session, stream_with_context
 
+from asyncsock import ASGIApp, AsyncServer
 from asyncsock.flask_bridge.wsgi import WsgiApp
 
 MIB = 1024 * 1024
@@ -421,3 +422,20 @@ async def asgi(scope: Any, receive: Any, send: Any) -> None:
         await flask_app(scope, receive_and_note, send)
     else:
         await flask_app(scope, receive, send)
+
+
+class Others:
+    """The same beside a Socket.IO server, without ASGI where that can be."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await asgi(scope, receive, send)
+
+    def begin_whole_request(self, whole: Any) -> Any:
+        path = whole.scope["path"]
+        if path in ("/loop", "/left", "/blocked"):
+            return None
+        app = limited_app if path.startswith("/limited") else flask_app
+        return (plain_app if path.startswith("/plain/") else app).begin_whole_request(whole)
+
+
+beside = ASGIApp(AsyncServer(), Others())

@@ -23,14 +23,15 @@ from tests.support.raw_clients import NO_PROXY
 from tests.support.server_process import ROOT, Server, serve
 
 TARGET = "tests.apps.wsgi_views:asgi"
+BESIDE = "tests.apps.wsgi_views:beside"  # the same beside a Socket.IO server, without ASGI where that can be
 TIMEOUT = 20.0
 MIB = 1024 * 1024
-SERVERS = ("uvicorn", "hypercorn", "granian")
+SERVERS = (("uvicorn", BESIDE), ("uvicorn", TARGET), ("hypercorn", TARGET), ("granian", TARGET))
 
 
-@pytest.fixture(scope="module", params=SERVERS)
+@pytest.fixture(scope="module", params=SERVERS, ids=lambda param: f"{param[0]}-{param[1].partition(':')[2]}")
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
-    with serve(TARGET, server=request.param) as running:
+    with serve(request.param[1], server=request.param[0]) as running:
         yield running
         log = running.log()
     assert "never retrieved" not in log
@@ -45,10 +46,10 @@ def http(server: Server) -> Iterator[httpx.Client]:
         client.post("/release")
 
 
-@pytest.fixture
-def uvicorn() -> Iterator[Server]:
+@pytest.fixture(params=[BESIDE, TARGET], ids=["beside", "asgi"])
+def uvicorn(request: pytest.FixtureRequest) -> Iterator[Server]:
     """A fresh process of the server that this project is made for."""
-    with serve(TARGET) as running:
+    with serve(request.param) as running:
         yield running
 
 

@@ -21,7 +21,7 @@ from asyncsock import ASGIApp
 from asyncsock.engine import EngineServer
 from asyncsock.engine.environ import CHANNEL
 from asyncsock.uvicorn import plain_connection
-from asyncsock.uvicorn.heads import PollFields
+from asyncsock.uvicorn.heads import Fields
 from asyncsock.uvicorn.plain_connection import PlainConnection
 from tests.support.asgi_in_process import other
 from tests.support.raw_clients import TEXT, RawSocket, frame, upgrade_request, within
@@ -261,7 +261,7 @@ async def test_no_long_header_fields_are_kept_for_the_next_request(served: Serve
     client = served.client()
     for size, number in ((1000, 1), (plain_connection.MOST_KEPT, 0)):
         client.send(written("GET", POLLING, ["X: " + "y" * size], ""), [])
-        kept = [each for each in gc.get_objects() if isinstance(each, PollFields) and b"X: yy" in each.lines]
+        kept = [each for each in gc.get_objects() if isinstance(each, Fields) and b"X: yy" in each.lines]
         assert len(kept) == number
         kept.clear()
 

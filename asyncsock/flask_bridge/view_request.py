@@ -1,0 +1,436 @@
+"""One request to a WSGI application: what the event loop does of it, and what a thread does."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import functools
+import io
+import os
+import threading
+from collections.abc import Awaitable, Callable, Iterable
+from queue import SimpleQueue
+from typing import Any, TypeAlias
+
+from asgiref.sync import SyncToAsync
+
+from ..engine.environ import build_environ
+from ..engine.http import ASGI, Receive, Scope, Send
+from ..engine.log import shown
+from ..engine.tally import Tally
+from ..engine.tasks import CANCELLATIONS
+from ..uvicorn.file_sending import LentSocket, Unread, answering, lend
+from ..uvicorn.whole_request import WholeRequest
+from .thread_calls import Exchange
+from .view_loop import ViewLoop
+from .wsgi_file import FILE_CHUNK, FileWrapper
+from .wsgi_input import PART_SIZE, ClientDisconnected, RequestBody
+from .wsgi_response import Message, Response, lines, logger
+
+WsgiCallable: TypeAlias = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+# Keys of the environ: whether the request may be handed over; what takes an asynchronous iterable of a body.
+HANDS_OVER = "asyncsock.hands_over"
+STREAMS = "asyncsock.streams"
+
+
+class HandOver(BaseException):
+    """Raised in a WSGI application to hand the request over to an ASGI application.
+
+    It is not an `Exception`, as middleware would turn that into an answer. Nobody may have read the request's
+    body.
+
+    Args:
+        app: Serves the request from then on. It may also get a WebSocket.
+    """
+
+    def __init__(self, app: ASGI) -> None:
+        super().__init__("a request for another ASGI application")
+        self.app = app
+
+
+class ViewRequest:
+    """One request: the ASGI task on the loop, the WSGI call in a thread, and what they hand each other.
+
+    The thread leads. It asks the task for one thing at a time (`ask`: the next piece of the body, or sending
+    a piece of the response) and waits for the answer: that is the back-pressure, both ways. The thread
+    leaves the end of the response with the task and does not wait (`end`); a small response is only an end.
+    A body that is an asynchronous iterator is left with the task as well, and the thread is free.
+
+    A request that is there as a whole has no task at first. If the thread asks for nothing and its response
+    is only an end, `settle` answers with that, and there never is a task.
+
+    Args:
+        app: The WSGI application.
+        exchange: Hands this to a thread, and what the thread wants to the event loop.
+        answered: Counts answers by their status.
+        scope: The request's scope.
+        whole: The request, if it is there as a whole.
+    """
+
+    # What the thread leaves for the event loop.
+    job: Callable[[], Awaitable[Any]] | None = None
+    last: list[Message] | None = None  # the end of the response
+    successor: ASGI | None = None
+    streamed: Response | None = None  # whose body the task is to send
+    status = "none"  # of the response, if there was one
+    error: BaseException | None = None  # raised by the task, which breaks off the connection
+    finished = False  # the thread is done
+    # What the event loop leaves for the thread.
+    receive: Any = None  # as `send`, once there is a task
+    send: Any = None
+    waiting = False  # there is a task, which may wait for `finished`
+    closed = False  # the task is done
+    # What the task knows of the request's body and of the client.
+    wanted: asyncio.Future[None] | None = None  # wakes the task
+    part = b""
+    part_came: asyncio.Event | None = None
+    body_begun = False  # whether any of it has been read
+    body_ended = False
+    gone = False
+    watch: asyncio.Task[None] | None = None
+    body: RequestBody | None = None
+    whole_body: io.BytesIO | None = None  # of a body that is there as a whole
+
+    def __init__(
+        self,
+        app: WsgiCallable,
+        exchange: Exchange,
+        answered: Tally,
+        scope: Scope,
+        whole: WholeRequest | None = None,
+    ) -> None:
+        self.app = app
+        self.exchange = exchange
+        self.loop = exchange.loop
+        self.loop_thread = threading.get_ident()
+        self.answered = answered
+        self.scope = scope
+        self.whole = whole  # until it is answered or there is a task
+        self.body_there = whole.body if whole is not None else b""
+        self.context = contextvars.copy_context()
+        self.answers: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
+        self.asking = threading.Lock()  # a view may read its body in threads of its own
+
+    # On the event loop.
+
+    def start(self) -> None:
+        """Have a thread begin.
+
+        Raises:
+            RuntimeError: There is none.
+        """
+        self.exchange.start(functools.partial(self.context.run, self.run))
+
+    def settle(self) -> None:
+        """Look what the thread has left: called after it has left something."""
+        whole = self.whole
+        if whole is not None and whole.is_open:
+            self.answer(whole)
+        elif self.wanted is not None and not self.wanted.done():
+            self.wanted.set_result(None)
+        elif self.closed and self.job is not None:
+            self.job = None
+            self.answers.put((None, ClientDisconnected()))
+
+    def answer(self, whole: WholeRequest) -> None:
+        """Answer with what the thread has left; have a task do that if it is not all of an answer."""
+        self.whole = None
+        if self.last:
+            start, body = self.last
+            if whole.answer(start["status"], start["headers"], body["body"]):
+                self.closed = True
+                self.answered.add(str(start["status"]))
+                if not self.finished:
+                    whole.wait_for(self.work_until(lambda: self.finished))
+                return
+        whole.use_asgi()
+
+    async def go_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Do the rest of a whole request in a task."""
+        self.whole = None
+        successor = await self.serve(receive, send)
+        if successor is not None:
+            await successor(scope, receive, send)
+
+    async def serve(self, receive: Receive, send: Send) -> ASGI | None:
+        """Do what the thread asks for, or return the ASGI application that gets the request."""
+        self.receive, self.send = receive, send
+        try:
+            await self.work_until(lambda: self.last is not None)
+            assert self.last is not None
+            try:
+                for message in self.last:
+                    await send(message)
+            except OSError:
+                pass  # the client has left
+            # Code after the last chunk may take long, and a server that shuts down waits for this task.
+            await self.work_until(lambda: self.finished)
+            if self.streamed is not None:
+                await self.stream(self.streamed)
+            if isinstance(self.error, Exception):
+                raise self.error
+            if self.error is not None:  # SystemExit would end the event loop
+                raise RuntimeError(f"the WSGI application raised {self.error!r}") from self.error
+        finally:
+            self.closed = True
+            if self.watch is not None:
+                self.watch.cancel()
+            self.settle()
+            if self.successor is None:
+                self.answered.add(self.status)
+        return self.successor
+
+    async def work_until(self, is_over: Callable[[], bool]) -> None:
+        """Do what the thread asks for, until it has come so far."""
+        self.waiting = True
+        while not is_over():
+            if self.job is not None:
+                await self.do_job()
+                continue
+            self.wanted = self.loop.create_future()
+            if self.job is None and not is_over():
+                await self.wanted
+
+    async def do_job(self) -> None:
+        job, self.job = self.job, None
+        assert job is not None
+        result: Any = None
+        error: BaseException | None = ClientDisconnected()
+        try:
+            result = await job()
+            error = None
+        except OSError:
+            pass
+        except Exception as raised:
+            error = raised
+        finally:
+            self.answers.put((result, error))
+
+    async def next_part(self) -> tuple[bytes, bool]:
+        """The next piece of the body, and whether it is the last."""
+        self.body_begun = True
+        while not (self.part or self.body_ended or self.gone):
+            if self.watch is None or self.watch.done():
+                await self.receive_part()
+            else:
+                self.part_came = asyncio.Event()
+                await self.part_came.wait()
+        part, self.part = self.part, b""
+        if not part and not self.body_ended:
+            raise ClientDisconnected()
+        return part, self.body_ended
+
+    async def receive_part(self) -> None:
+        message = await self.receive()
+        if message["type"] == "http.disconnect":
+            self.gone = True
+        elif not self.body_ended:
+            self.part += message.get("body", b"")
+            self.body_ended = not message.get("more_body", False)
+
+    async def receive_while_sending(self) -> None:
+        """Notice that the client has left, unless an unread part of its body is in the way."""
+        try:
+            while self.may_receive():
+                await self.receive_part()
+                self.tell_reader()
+        except Exception:
+            self.gone = True
+            self.tell_reader()
+
+    def may_receive(self) -> bool:
+        return not self.gone and (self.body_ended or len(self.part) < PART_SIZE)
+
+    def tell_reader(self) -> None:
+        if self.part_came is not None:
+            self.part_came.set()
+
+    async def send_part(self, messages: list[Message]) -> None:
+        if self.body is None:
+            self.watch_client()
+            await asyncio.sleep(0)  # the client may have left while the view worked
+        elif not self.may_receive():
+            # The view has too much of the body to read yet, but uvicorn knows whether the client has left.
+            self.gone = self.gone or getattr(getattr(self.send, "__self__", None), "disconnected", False)
+        for message in messages:
+            if self.gone:
+                raise ClientDisconnected()
+            await self.send(message)
+        # If there is a body, asking for it earlier would tell the client to send it (100 Continue).
+        self.watch_client()
+
+    async def lend(self, cycle: Any, response: Response) -> LentSocket | None:
+        """Send the head of a response, and let the thread have the socket."""
+        await self.send(response.head())
+        return await lend(cycle)
+
+    async def stream(self, response: Response) -> None:
+        """Send the body in another task, which is cancelled when the client leaves."""
+        self.body_ended = True  # nobody reads the request's any more: what still comes of it is dropped
+        sending = self.loop.create_task(self.send_stream(response))
+        self.watch_client()
+        assert self.watch is not None
+        try:
+            await asyncio.wait([sending, self.watch], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sending.cancel()
+            await asyncio.wait([sending])
+
+    async def send_stream(self, response: Response) -> None:
+        try:
+            await response.stream(self.send_or_leave)
+        except ClientDisconnected:
+            pass
+        except CANCELLATIONS:
+            raise
+        except BaseException as error:
+            self.error = error
+
+    async def send_or_leave(self, message: Message) -> None:
+        try:
+            await self.send(message)
+        except OSError:
+            self.gone = True
+        if self.gone:
+            raise ClientDisconnected()
+
+    def watch_client(self) -> None:
+        if self.may_receive() and (self.watch is None or self.watch.done()):
+            self.watch = self.loop.create_task(self.receive_while_sending())
+
+    # In the thread.
+
+    def run(self) -> None:
+        if self.closed:
+            return
+        # What asgiref.sync_to_async sets in a thread, so that Flask's async views run on the server's loop.
+        # That wrapper itself would take longer than the rest of this bridge.
+        local = SyncToAsync.threadlocal
+        local.main_event_loop = ViewLoop(self)
+        local.main_event_loop_pid = os.getpid()
+        response = Response(self.scope["method"], self.send_and_wait, self.end)
+        try:
+            self.call_app(response)
+        except ClientDisconnected:
+            logger.debug("The client of %s went away", self)
+        except HandOver as hand_over:
+            if self.has_read_body():
+                if lines.allow("bodies"):
+                    logger.error("WSGI middleware has read the body of a request of Socket.IO's, %s", self)
+                response.fail()
+            else:
+                self.successor = hand_over.app
+        except BaseException as error:
+            if response.headers_sent and not response.ended:
+                self.error = error  # only a broken connection can tell the client; the server logs the error
+            else:
+                lines.error("Exception in the WSGI application, %s", error, self)
+                if not response.ended:
+                    response.fail()
+        finally:
+            local.main_event_loop = None
+            self.status = response.status
+            if response.rest is not None and not response.ended and self.error is None:
+                self.streamed = response
+            self.body = None  # it refers to this object
+            if self.last is None:
+                self.end([])
+            self.finished = True
+            if self.waiting:
+                self.wake_task()
+
+    def call_app(self, response: Response) -> None:
+        environ = build_environ(self.scope)
+        environ["wsgi.input_terminated"] = True
+        environ["wsgi.file_wrapper"] = FileWrapper
+        environ[HANDS_OVER] = True
+        environ[STREAMS] = functools.partial(setattr, response, "rest")
+        if self.body_there:
+            environ["wsgi.input"] = self.whole_body = io.BytesIO(self.body_there)
+        elif self.whole is None and _has_body(environ):
+            self.body = RequestBody(functools.partial(self.ask, self.next_part))
+            environ["wsgi.input"] = self.body.buffered()
+        result = self.app(environ, response.start_response)
+        try:
+            if not self.send_file(response, result):
+                response.respond(result)
+        finally:
+            close = getattr(result, "close", None)
+            if close is not None:
+                close()
+
+    def has_read_body(self) -> bool:
+        stream = self.whole_body
+        return self.body_begun or (stream is not None and (stream.closed or stream.tell() > 0))
+
+    def send_file(self, response: Response, result: Iterable[bytes]) -> bool:
+        """Send a large file past the event loop, and return whether that could be."""
+        if type(result) is not FileWrapper or response.unsent <= FILE_CHUNK:
+            return False
+        if self.send is None:
+            self.ask(_nothing)  # which needs a task
+        cycle, part = answering(self.send), result.part(response.unsent)
+        if cycle is None or part is None:
+            return False
+        lent: LentSocket | None = self.ask(self.lend, cycle, response)
+        if lent is None:
+            return False
+        try:
+            if not lent.send(*part):
+                return False
+        except Unread as error:
+            if lines.allow("unread files"):
+                logger.warning("The client of %s was cut off: %s", self, error)
+            raise ClientDisconnected() from None
+        except (ConnectionError, TimeoutError):
+            raise ClientDisconnected() from None
+        finally:
+            lent.close()
+        response.sent()
+        return True
+
+    def send_and_wait(self, messages: list[Message]) -> None:
+        """Send a piece of the response, and return when the server has taken it."""
+        self.ask(self.send_part, messages)
+
+    def ask(self, job: Callable[..., Awaitable[Any]], *args: Any) -> Any:
+        """Let the task await `job(*args)`, and return the result.
+
+        Raises:
+            ClientDisconnected: the client, or the task, has left.
+        """
+        if threading.get_ident() == self.loop_thread:
+            raise RuntimeError("the event loop's own thread cannot wait for the request's body")
+        with self.asking:
+            self.job = functools.partial(job, *args)
+            if not self.wake_task():
+                raise ClientDisconnected()
+            result, error = self.answers.get()
+        if error is not None:
+            raise error
+        return result
+
+    def end(self, messages: list[Message]) -> None:
+        """Leave the last messages of the response with the task."""
+        self.last = messages
+        self.wake_task()
+
+    def wake_task(self) -> bool:
+        """Have `settle` called; return False if the loop is closed."""
+        return self.exchange.put(self)
+
+    def __str__(self) -> str:
+        return f"{shown(self.scope['method'])} {shown(self.scope['path'])}"
+
+
+async def _nothing() -> None:
+    pass
+
+
+def _has_body(environ: dict[str, Any]) -> bool:
+    length = environ.get("CONTENT_LENGTH")
+    if length:
+        return bool(length != "0")
+    # In HTTP/2 neither header needs to announce a body.
+    return "HTTP_TRANSFER_ENCODING" in environ or not environ["SERVER_PROTOCOL"].startswith("HTTP/1.")
