@@ -174,9 +174,9 @@ const scenarios = {
     await grace.enters("Grace", "Kitchen");
     await ada.here("Ada", "Grace");
     await ada.types("");
-    await ada.message("You: ", "refused").waitFor();
+    await ada.message("not sent: Expected `str` of length >= 1", "refused").waitFor();
     await ada.types("x".repeat(201));
-    await ada.message("xxx", "refused").waitFor();
+    await ada.message("not sent: Expected `str` of length <= 200", "refused").waitFor();
     await ada.types("Short and good.");
     await ada.message(/^You: Short and good. \(\d\d:\d\d:\d\d\)$/, "").waitFor();
     await grace.sees("Ada: Short and good.");
@@ -199,11 +199,13 @@ const scenarios = {
     for (const other of others) await other.page.locator("#people").filter({ hasText: "Ada" }).waitFor();
     await ada.types("Anybody here?");
     for (const other of others) await other.sees("Ada: Anybody here?");
+    await ada.page.context().setOffline(true); // the tunnel is as long as it has to be
     await ada.page.getByRole("button", { name: "Lose the connection" }).click();
     await ada.sees("Connection lost, trying again …");
     await ada.types("I am in a tunnel.");
     await ada.message("I am in a tunnel.", "waiting").waitFor();
     for (const other of others) await other.types("You miss this.");
+    await ada.page.context().setOffline(false);
     await ada.sees(/^Connected again, to process \d+\.$/);
     for (const number of others.keys()) await ada.sees(`Guest ${number}: You miss this.`);
     for (const other of others) await other.sees("Ada: I am in a tunnel.");
