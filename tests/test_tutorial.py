@@ -16,7 +16,7 @@ import pytest
 from tests.support.document_programs import commands, write_files
 from tests.support.required_parts import require
 from tests.support.server_process import ROOT
-from tests.support.started_programs import Started, started
+from tests.support.started_programs import Started, environment, started
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(150)]
 
@@ -90,3 +90,24 @@ def test_the_step_shows_what_its_page_says(step: Path, tmp_path: Path) -> None:
     type_it(step, tmp_path)
     with started(server_command(step), tmp_path) as (program, server):
         play(step.stem, server.url, program)
+
+
+def test_the_types_of_the_fourth_step_are_printed(tmp_path: Path) -> None:
+    step = ROOT / "docs" / "tutorial" / "4-messages.md"
+    type_it(step, tmp_path)
+    (command,) = [line for line in commands(step.read_text()) if line.startswith("flask ")]
+    done = subprocess.run(
+        command.split(), cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    for name in ("ClientToServerEvents", "ServerToClientEvents", "Message", "Receipt", "Said"):
+        assert name in done.stdout
+
+
+def test_the_tests_of_the_last_step_pass(tmp_path: Path) -> None:
+    type_it(STEPS[-1], tmp_path)
+    assert commands(STEPS[-1].read_text())[-2:] == ["pip install pytest", "pytest"]
+    done = subprocess.run(
+        ["pytest"], cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=60
+    )
+    assert "4 passed" in done.stdout, done.stdout
