@@ -6,6 +6,7 @@ The best is the newest that was built with profile-guided optimization, or the n
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -19,11 +20,11 @@ NOT_OPTIMIZED = "not optimized"
 
 def build() -> str:
     """How this interpreter was compiled: which optimizations of a whole program, or `NOT_OPTIMIZED`."""
-    arguments = sysconfig.get_config_var("CONFIG_ARGS") or ""
+    arguments = shlex.split(sysconfig.get_config_var("CONFIG_ARGS") or "")
     if "--enable-optimizations" in arguments:
         return "PGO and LTO" if "--with-lto" in arguments else "PGO"
     # Debian and Ubuntu optimize in a way of their own, of which configure knows nothing.
-    return "the system's, with PGO and LTO" if sys.base_prefix == "/usr" else NOT_OPTIMIZED
+    return "the distribution's, with PGO and LTO" if "--prefix=/usr" in arguments else NOT_OPTIMIZED
 
 
 def find_python(version: str) -> str | None:
