@@ -92,14 +92,14 @@ class Request:
 
 def _parse(text: str) -> dict[str, str]:
     """The names and values of a query."""
+    query: dict[str, str] = {}
     pairs = text.split("&")
-    try:
-        query: dict[str, str] = dict([pair.split("=", 1) for pair in pairs])
-    except ValueError:  # a name without a value
-        query = {}
+    for pair in pairs:
+        name, _, value = pair.partition("=")
+        query[name] = value
     if len(query) == len(pairs) and not ("%" in text or "+" in text):
         return query
-    query = {}
+    query.clear()
     for pair in pairs:
         name, _, value = pair.partition("=")
         name, value = unquote_plus(name), unquote_plus(value)
