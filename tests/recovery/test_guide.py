@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from asyncsock import SocketIO
@@ -23,10 +25,22 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
 
 
+# The page moves to a WebSocket soon after it has connected, and while it moves, closing its engine waits.
+WATCHED = """
+from news import app, asgi, socketio
+
+
+@app.get("/moved")
+def moved():
+    return str(socketio.server.eio.core.upgraded)
+"""
+
+
 @pytest.fixture
 def news(tmp_path: Path) -> Iterator[Server]:
     (tmp_path / "news.py").write_text(blocks("python")[0])
-    with serve("news:asgi", args=["--app-dir", str(tmp_path)]) as server:
+    (tmp_path / "watched.py").write_text(WATCHED)
+    with serve("watched:asgi", args=["--app-dir", str(tmp_path)]) as server:
         yield server
         assert "Traceback" not in server.log(), server.log()
 
@@ -42,6 +56,8 @@ async def test_the_page_goes_through_a_tunnel(news: Server, tmp_path: Path) -> N
     assert page.stdout is not None
     try:
         assert [page.stdout.readline() for _ in range(2)] == ["here\n", "welcome, ada\n"]
+        while httpx.get(f"{news.url}/moved", trust_env=False).text == "0":
+            await asyncio.sleep(0.05)
         async with connected(news.url, auth={"name": "bob"}) as bob:
             headlines = bob.arrivals("headline")
             for text in ("tunnel", "missed", "too"):
@@ -49,8 +65,10 @@ async def test_the_page_goes_through_a_tunnel(news: Server, tmp_path: Path) -> N
                 news_of_bob, offset = await arrived(headlines)
                 assert news_of_bob == {"by": "bob", "text": text}
                 assert isinstance(offset, str)
-        said = [page.stdout.readline() for _ in range(4)]
-        assert said == ["bob: tunnel\n", "back again\n", "bob: missed\n", "bob: too\n"]
+                if text == "tunnel":  # what comes in the same read as this is not missed
+                    assert await asyncio.to_thread(page.stdout.readline) == "bob: tunnel\n"
+        said = [page.stdout.readline() for _ in range(3)]
+        assert said == ["back again\n", "bob: missed\n", "bob: too\n"]
     finally:
         page.kill()
         page.communicate()
