@@ -130,5 +130,11 @@ def typescript() -> None:
 def _description() -> Description:
     found = _socketio_of(current_app)
     return describe(
-        found.handlers, found.namespace_handlers, found.event_types, found.errors.find, reserved=RESERVED
+        found.handlers,
+        found.namespace_handlers,
+        found.event_types,
+        found.errors.find,
+        found.validations,
+        found.validate,
+        RESERVED,
     )

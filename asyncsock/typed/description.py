@@ -5,15 +5,20 @@ from __future__ import annotations
 import inspect
 import types
 import typing
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, NoReturn, Union
+from itertools import zip_longest
+from typing import Any, Literal, NoReturn, Union
+
+import msgspec
 
 from ..engine.awaitables import Sent
 from ..types import Handler
-from .annotations import handler_types
+from .annotations import HandlerTypes, handler_types
 from .event_type import EventType
 from .schemas import Schema, schemas_of
+from .validated_handler import validate_option
+from .validation import holds, is_model
 
 _ANY_EVENT = "*"
 _RESERVED = ("connect", "disconnect")
@@ -94,11 +99,27 @@ class Description:
     components: dict[str, Schema]
 
 
+class InvalidPayloadDetails(msgspec.Struct):
+    """What does not fit: the place in the list of the arguments, and why."""
+
+    code: Literal["invalid_payload"]
+    path: str
+    message: str
+
+
+class InvalidPayload(msgspec.Struct):
+    """The acknowledgement of an event whose arguments do not fit."""
+
+    error: InvalidPayloadDetails
+
+
 def describe(
     handlers: Iterable[tuple[str, Handler, str]],
     owners: Iterable[Any] = (),
     event_types: Iterable[EventType[Any]] = (),
     error_handler: Callable[[str], Handler | None] = lambda namespace: None,
+    validations: Iterable[bool | None] = (),
+    validate: bool = False,
     reserved: Collection[str] = (),
 ) -> Description:
     """Describe an application by the annotations of its handlers and what it declares to send.
@@ -109,13 +130,19 @@ def describe(
         event_types: What the server sends.
         error_handler: The handler of errors in a namespace, if it has one. What that is annotated to return
             refuses an event.
+        validations: Whether the arguments of each handler are checked; None for the default.
+        validate: The default: all of them, or those that are classes for data.
         reserved: Names that no component may have.
     """
     registered: dict[str, _Registered] = {}
-    for name, handler, namespace in handlers:
-        registered.setdefault(namespace, _Registered()).handlers[name] = handler
+    for (name, handler, namespace), own in zip_longest(handlers, validations):
+        checks = own if own is not None else validate or None
+        registered.setdefault(namespace, _Registered()).handlers[name] = handler, checks
     for owner in owners:
-        registered.setdefault(owner.namespace, _Registered()).owner = owner
+        of_owner = registered.setdefault(owner.namespace, _Registered())
+        checks = validate_option(owner, validate or None)
+        of_owner.owner = owner
+        of_owner.handlers = {**{name: (each, checks) for name, each in _methods(owner)}, **of_owner.handlers}
     for event_type in event_types:
         registered.setdefault(event_type.namespace, _Registered()).sent[event_type.name] = event_type
     places = _Places()
@@ -128,7 +155,7 @@ class _Registered:
     """What is registered for a namespace, by the names of events."""
 
     def __init__(self) -> None:
-        self.handlers: dict[str, Handler] = {}
+        self.handlers: dict[str, tuple[Handler, bool | None]] = {}  # and whether arguments are checked
         self.owner: Any = None
         self.sent: dict[str, EventType[Any]] = {}
 
@@ -165,13 +192,9 @@ def _describe(
     name: str, registered: _Registered, error_handler: Handler | None, places: _Places
 ) -> NamespaceDescription:
     owner = registered.owner
-    handlers = {**_methods(owner), **registered.handlers}
     error_handler = error_handler or getattr(owner, "error", None)
-    refusals: tuple[Arguments, ...] = ()
-    if error_handler is not None:
-        refusals = _answers(handler_types(error_handler).answer, places) or ()
     auth, received = None, []
-    for event, handler in handlers.items():
+    for event, (handler, checks) in registered.handlers.items():
         found = handler_types(handler)
         if event == "connect" and found.parameters and found.parameters[0].type is not Any:
             auth = places.received(found.parameters[0].type)
@@ -182,20 +205,39 @@ def _describe(
             for each in found.parameters
         )
         answers = _answers(found.answer, places)
+        refusals = _refusals(error_handler, _is_checked(found, checks), places)
         received.append(Event(event, arguments, answers, refusals, _text(handler)))
     sent = [
         Event(event_type.name, _positional(event_type.types, places))
         for event_type in registered.sent.values()
     ]
     text = inspect.cleandoc(type(owner).__doc__ or "") if owner is not None else ""
-    return NamespaceDescription(name, tuple(received), tuple(sent), auth, _ANY_EVENT in handlers, text)
+    any_event = _ANY_EVENT in registered.handlers
+    return NamespaceDescription(name, tuple(received), tuple(sent), auth, any_event, text)
 
 
-def _methods(owner: Any) -> dict[str, Handler]:
-    """The handlers of a class-based namespace by their events, in the order of their definition."""
+def _is_checked(found: HandlerTypes, checks: bool | None) -> bool:
+    """Whether arguments that do not fit are refused, as `validated_handler.validated` does."""
+    return checks is True or (checks is None and any(holds(each.type, is_model) for each in found.parameters))
+
+
+def _refusals(error_handler: Handler | None, is_checked: bool, places: _Places) -> tuple[Arguments, ...]:
+    """What an event may be acknowledged with when there was an error."""
+    of_checks = ((Argument("answer", places.sent(InvalidPayload)),),) if is_checked else ()
+    if error_handler is None:
+        return of_checks
+    returned = _answers(handler_types(error_handler).answer, places)
+    if returned is None:
+        return ()  # it may be anything
+    return (*filter(None, returned), *(of_checks if () in returned else ()))
+
+
+def _methods(owner: Any) -> Iterator[tuple[str, Handler]]:
+    """The handlers of a class-based namespace and their events, in the order of their definition."""
     names = [name for cls in reversed(type(owner).__mro__) for name in vars(cls) if name.startswith("on_")]
-    methods = {name.removeprefix("on_"): getattr(owner, name) for name in names}
-    return {name: method for name, method in methods.items() if callable(method)}
+    for name in dict.fromkeys(names):
+        if callable(method := getattr(owner, name)):
+            yield name.removeprefix("on_"), method
 
 
 def _text(handler: Handler) -> str:

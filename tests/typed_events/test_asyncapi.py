@@ -74,7 +74,7 @@ def payload(message: Document) -> Document:
 
 
 def test_a_namespace_is_a_channel_and_an_event_an_operation() -> None:
-    document = valid([("say", say, "/")], event_types=[sent("said", Message)])
+    document = valid([("say", say, "/")], event_types=[sent("said", Message)], validations=[False])
     assert document["info"]["title"] == "house"
     assert document["info"]["version"] == "2.1.0"
     assert list(document["channels"]) == ["root"]
@@ -126,6 +126,12 @@ def test_an_acknowledgement_of_several_kinds_has_several_messages() -> None:
     replies = [each["$ref"].rpartition("/")[2] for each in operation["reply"]["messages"]]
     assert replies == ["receive.enter.reply", "receive.enter.reply_2", "receive.enter.refusal"]
     assert [payload(channel["messages"][name])["minItems"] for name in replies] == [2, 0, 1]
+
+
+def test_an_event_that_is_checked_may_be_refused() -> None:
+    messages = valid([("say", say, "/")])["channels"]["root"]["messages"]
+    [answer] = payload(messages["receive.say.refusal"])["items"]
+    assert answer["allOf"] == [{"$ref": "#/components/schemas/InvalidPayload"}]
 
 
 def test_the_docstring_of_a_class_and_what_clients_connect_with() -> None:

@@ -62,7 +62,10 @@ def test_the_title_and_the_version_of_the_asyncapi_document() -> None:
 
 def test_typescript_has_what_the_application_takes_and_sends() -> None:
     document = printed(application(), "typescript")
-    assert "  say: (message: Message, callback: (answer: number) => void) => void;\n" in document
+    assert (
+        "  say: (message: Message, callback: (answer: number | InvalidPayload) => void) => void;\n"
+        in document
+    )
     assert "  said: (data: Message) => void;\n" in document
 
 

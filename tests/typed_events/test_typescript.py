@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, Optional, TypedDict, Union
 
@@ -12,7 +12,7 @@ import msgspec
 
 from asyncsock import Namespace
 from asyncsock.engine.awaitables import Sent
-from asyncsock.typed.description import describe
+from asyncsock.typed.description import Description, describe
 from asyncsock.typed.event_type import EventType
 from asyncsock.typed.typescript import RESERVED, to_typescript
 from tests.support.node_tools import compile_typescript
@@ -55,6 +55,12 @@ class Login(TypedDict):
 
 def sent(name: str, *kinds: Any, namespace: str = "/") -> EventType[Any]:
     return EventType(None, name, kinds, namespace)  # type: ignore[arg-type] # nothing is emitted
+
+
+def described(handlers: Sequence[Callable[..., Any]]) -> Description:
+    """Handlers whose arguments are not checked."""
+    registered = [(each.__name__, each, "/") for each in handlers]
+    return describe(registered, validations=[False] * len(registered))
 
 
 def errors(document: str, program: str, folder: Path) -> dict[int, str]:
@@ -149,17 +155,74 @@ socket.emit("variadic_without_answer", "1");
 
 
 def test_acknowledgements_are_what_handlers_return(tmp_path: Path) -> None:
-    document = to_typescript(describe([(each.__name__, each, "/") for each in HANDLERS]))
+    document = to_typescript(described(HANDLERS))
     assert errors(document, RIGHT, tmp_path) == {}
 
 
 def test_other_acknowledgements_are_errors(tmp_path: Path) -> None:
-    document = to_typescript(describe([(each.__name__, each, "/") for each in HANDLERS]))
+    document = to_typescript(described(HANDLERS))
     calls = [number for number, line in enumerate(WRONG.splitlines(), 1) if "socket." in line]
     assert sorted(errors(document, WRONG, tmp_path)) == calls
 
 
 def refused(error: Exception) -> Refusal: ...
+
+
+def maybe_refused(error: Exception) -> Refusal | None: ...
+
+
+def test_a_checked_event_may_be_acknowledged_with_what_does_not_fit(tmp_path: Path) -> None:
+    async def count(by: int) -> int: ...
+
+    class Checked(Namespace):
+        validate = True
+
+        async def on_count(self, by: int) -> int: ...
+
+    handlers = [
+        ("say", answers, "/"),
+        ("count", count, "/"),
+        ("checked", count, "/"),
+        ("unchecked", answers, "/"),
+    ]
+    validations = [None, None, True, False]
+    document = to_typescript(describe(handlers, [Checked("/checked")], validations=validations))
+    program = """\
+        const message = { text: "hi" };
+        async function program() {
+          const said = await socket.emitWithAck("say", message);
+          const either: string | number = "error" in said ? said.error.path : said.id;
+          const wrong: "invalid_payload" | undefined = "error" in said ? said.error.code : undefined;
+          const counted: number = await socket.emitWithAck("count", 1);
+          const checked: number | types.InvalidPayload = await socket.emitWithAck("checked", 1);
+          const unchecked: types.Receipt = await socket.emitWithAck("unchecked", message);
+          // @ts-expect-error
+          const surely: types.Receipt = said;
+        }
+        let other!: Socket<types.CheckedServerToClientEvents, types.CheckedClientToServerEvents>;
+        other.emit("count", 1, (answer: number | types.InvalidPayload) => {});
+        // @ts-expect-error
+        other.emit("count", 1, (answer: number) => {});
+    """
+    assert errors(document, program, tmp_path) == {}
+
+
+def test_the_server_may_check_all_events(tmp_path: Path) -> None:
+    document = to_typescript(describe([("maybe", answers_nothing, "/")], validate=True))
+    program = 'socket.emit("maybe", { text: "" }, (wrong) => { wrong?.error.message; });'
+    assert errors(document, program, tmp_path) == {}
+
+
+def test_an_error_handler_without_an_answer_leaves_that_to_the_server(tmp_path: Path) -> None:
+    document = to_typescript(describe([("say", answers, "/")], error_handler=lambda namespace: maybe_refused))
+    program = """\
+        socket.emit("say", { text: "hi" }, (answer) => {
+          if ("error" in answer) { const error: string | { message: string } = answer.error; }
+        });
+        // @ts-expect-error
+        socket.emit("say", { text: "hi" }, (answer: types.Receipt | types.Refusal) => {});
+    """
+    assert errors(document, program, tmp_path) == {}
 
 
 def test_an_event_may_be_acknowledged_with_what_the_error_handler_returns(tmp_path: Path) -> None:
@@ -266,7 +329,9 @@ def test_what_is_sent_but_not_declared_is_not_typed(tmp_path: Path) -> None:
 def test_a_class_that_differs_where_it_is_sent_has_two_names(tmp_path: Path) -> None:
     async def handle(thread: Thread, message: Message) -> Message: ...
 
-    document = to_typescript(describe([("open", handle, "/")], event_types=[sent("opened", Thread)]))
+    document = to_typescript(
+        describe([("open", handle, "/")], event_types=[sent("opened", Thread)], validations=[False])
+    )
     program = """\
         const wanted: types.ThreadInput = { replies: [{}] };
         socket.emit("open", wanted, { text: "hi" }, (message) => { const same: types.Message = message; });
@@ -325,6 +390,6 @@ def test_classes_keep_out_of_the_way_of_the_interfaces(tmp_path: Path) -> None:
         const chat: Socket<types.Chat_ServerToClientEvents, types.Chat_ClientToServerEvents> = io("/chat");
         socket.on("ServerToClientEvents", (data) => { const all: (number | null)[] = data.text; });
         socket.on("default", (data) => { const all: (number | null)[] = data.text; });
-        chat.emit("say", { text: "hi" }, (answer) => answer.id);
+        chat.emit("say", { text: "hi" }, (answer: types.Receipt | types.InvalidPayload) => {});
     """
     assert errors(document, program, tmp_path) == {}
