@@ -6,6 +6,9 @@ then open the page in two browsers. With CHAT_FILE=/tmp/chat and ``--workers 4``
 Who is online, and in which rooms, is the server's presence: each page tracks its person. What was said lately
 is bounded, and in a SQLite database: in memory, so that it is gone when the process stops, or in a file for
 workers, which share no memory. The program is one file, so that it can be read from top to bottom and copied.
+
+What pages and the server send each other is checked by type. ``flask --app examples/chat/app.py socketio
+typescript`` prints these types for pages in TypeScript, and ``... socketio asyncapi`` a document for others.
 """
 
 from __future__ import annotations
@@ -21,16 +24,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-from flask import Flask, json, redirect, render_template, request, session, url_for
+import msgspec
+from flask import Flask, redirect, render_template, request, session, url_for
 from werkzeug.wrappers import Response
 
 from asyncsock import (
     ConnectionRefusedError,
+    InvalidPayload,
     SocketIO,
-    emit,
     join_room,
     leave_room,
     presence,
@@ -74,8 +78,99 @@ app = Flask(__name__)
 app.config["SECRET_KEY"] = os.environ.get("SECRET_KEY", "only good enough for trying it out")
 app.config["SESSION_COOKIE_SAMESITE"] = "Lax"
 # Whoever reloads the page is back within three seconds, and the others do not see them leave and come.
-socketio = SocketIO(app, serve_client=local_client, presence={"leave_after": 3})
+# `validate`: a handler is called with what its annotations say, or not at all.
+socketio = SocketIO(app, serve_client=local_client, presence={"leave_after": 3}, validate=True)
 asgi = socketio.asgi_app
+
+
+# --- What pages and the server say to each other -------------------------------------------------------
+# A page may also send a room's name or an address, which is text: "room:NAME" or "person:ID".
+
+
+class Person(msgspec.Struct):
+    id: str
+    name: str
+
+
+class Back(msgspec.Struct):
+    """What a page connects with: the rooms that it was in, if it comes back."""
+
+    rooms: list[str] | None = None
+
+
+class Words(msgspec.Struct):
+    """What somebody says to an address. A page that sends it again chooses the same `nonce` again."""
+
+    to: str
+    text: str
+    nonce: str
+
+
+class Message(msgspec.Struct, rename={"from_": "from"}):
+    """What somebody has said, `at` milliseconds after the beginning of 1970."""
+
+    id: str
+    from_: Person
+    to: str
+    text: str
+    kind: Literal["text", "action"]
+    at: int
+
+
+class Said(msgspec.Struct):
+    message: Message
+
+
+class Joined(msgspec.Struct):
+    joined: str
+
+
+class Left(msgspec.Struct):
+    left: str
+
+
+class Messages(msgspec.Struct):
+    messages: list[Message]
+
+
+class Refusal(msgspec.Struct):
+    """The answer to what a person may not do, for them to read."""
+
+    error: str
+
+
+class Welcome(msgspec.Struct):
+    """The rooms that the page is in, and which of how many workers has it."""
+
+    joined: list[str]
+    worker: str | None
+    of: int
+
+
+class Typing(msgspec.Struct, rename={"from_": "from"}):
+    from_: Person
+    to: str
+
+
+class Tab(msgspec.Struct):
+    """What others see of a page."""
+
+    name: str
+    rooms: list[str]
+
+
+class Changes(msgspec.Struct):
+    joins: dict[str, list[Tab]]
+    leaves: dict[str, list[Tab]]
+
+
+welcomed = socketio.event_type("welcome", Welcome)
+was_said = socketio.event_type("message", Message)
+types = socketio.event_type("typing", Typing)
+logged_out = socketio.event_type("logged out")
+# These two come from the presence of the server.
+socketio.event_type("presence_state", dict[str, list[Tab]])
+socketio.event_type("presence_diff", Changes)
 
 
 # --- What was said -------------------------------------------------------------------------------------
@@ -122,20 +217,22 @@ class History:
     def _rows(self, query: str, *values: Any) -> list[Any]:
         return self._db.execute(query, values).fetchall()
 
-    def recent(self, conversation: str) -> list[dict[str, Any]]:
+    def recent(self, conversation: str) -> list[Message]:
         with self._transaction():
             said = "SELECT message FROM messages WHERE conversation = ? ORDER BY number"
-            return [json.loads(message) for (message,) in self._rows(said, conversation)]
+            return [
+                msgspec.json.decode(message, type=Message) for (message,) in self._rows(said, conversation)
+            ]
 
-    def record(self, conversation: str, message: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+    def record(self, conversation: str, message: Message) -> tuple[Message, bool]:
         """Keep a message, unless there is one of that id already; returns it and whether it is new."""
         with self._transaction():
             same = "SELECT message FROM messages WHERE conversation = ? AND id = ?"
-            for (known,) in self._rows(same, conversation, message["id"]):
-                return json.loads(known), False
+            for (known,) in self._rows(same, conversation, message.id):
+                return msgspec.json.decode(known, type=Message), False
             self._db.execute(
                 "INSERT INTO messages (conversation, id, message) VALUES (?, ?, ?)",
-                (conversation, message["id"], json.dumps(message)),
+                (conversation, message.id, msgspec.json.encode(message)),
             )
             self._forget_old(conversation)
             return message, True
@@ -190,9 +287,9 @@ async def show() -> None:
     await track(session["id"], {"name": session["name"], "rooms": own_rooms()})
 
 
-def checked_name(value: Any, what: str) -> str:
+def checked_name(value: str, what: str) -> str:
     """A name for a person or a room, tidied up; raises Refused where it will not do."""
-    name = " ".join(value.split()) if isinstance(value, str) else ""
+    name = " ".join(value.split())
     if not name:
         raise Refused(f"Please give {what} a name.")
     if len(name) > MAX_NAME:
@@ -202,9 +299,8 @@ def checked_name(value: Any, what: str) -> str:
     return name
 
 
-def checked_text(data: Any) -> str:
-    text = data.get("text") if isinstance(data, dict) else None
-    text = text.strip() if isinstance(text, str) else ""
+def checked_text(text: str) -> str:
+    text = text.strip()
     if not text:
         raise Refused("There is nothing in that message.")
     if len(text) > MAX_TEXT:
@@ -258,7 +354,7 @@ def login() -> Response | tuple[str, int]:
 def logout() -> Response:
     if "id" in session:
         # A view has no client of its own: it emits through `socketio`, from whichever thread it runs in.
-        socketio.emit("logged out", to=f"person:{session['id']}")
+        logged_out.emit(to=f"person:{session['id']}")
     session.clear()
     return redirect(url_for("index"))
 
@@ -269,7 +365,7 @@ def logout() -> Response:
 
 
 @socketio.on("connect")
-async def connect(auth: Any = None) -> None:
+async def connect(auth: Back | None = None) -> None:
     # A coroutine: it only touches memory and emits.
     if "id" not in session:
         raise ConnectionRefusedError("You are not logged in any more.")
@@ -277,9 +373,9 @@ async def connect(auth: Any = None) -> None:
         raise ConnectionRefusedError(f"Somebody else is here as {session['name']} now.")
     await join_room(f"person:{session['id']}")
     # A page that comes back says which rooms it was in; a new one starts in the lobby.
-    wanted = auth.get("rooms") if isinstance(auth, dict) else None
+    wanted = auth.rooms if auth else None
     joined: list[str] = []
-    for name in wanted[:MAX_ROOMS] if isinstance(wanted, list) else ["lobby"]:
+    for name in ["lobby"] if wanted is None else wanted[:MAX_ROOMS]:
         try:
             room = await enter(name)
         except Refused:
@@ -288,81 +384,88 @@ async def connect(auth: Any = None) -> None:
             joined.append(room)
     await show()
     workers = socketio.server.workers()
-    await emit("welcome", {"joined": joined, "worker": workers["name"], "of": 1 + len(workers["others"])})
+    await welcomed.emit(Welcome(joined, workers["name"], 1 + len(workers["others"])), to=request.sid)
 
 
 @socketio.on("disconnect")
-async def left(reason: Any = None) -> None:
+async def gone(reason: str) -> None:
     # Who closes the page may be back in a moment. Who has logged out is not: nobody waits for them.
     if reason == socketio.reason.CLIENT_DISCONNECT:
         await untrack()
 
 
 @socketio.on("join")
-async def join(data: Any = None) -> dict[str, Any]:
-    joined = await enter(data)
+async def join(name: str) -> Joined:
+    """Enter a room, and open it if nobody is in it."""
+    room = await enter(name)
     await show()
-    return {"joined": joined}
+    return Joined(room)
 
 
 @socketio.on("leave")
-async def leave(data: Any = None) -> dict[str, Any]:
-    room = checked_name(data, "the room")
+async def leave(name: str) -> Left:
+    """Leave a room."""
+    room = checked_name(name, "the room")
     await leave_room(f"room:{room}")
     await show()
-    return {"left": room}
+    return Left(room)
 
 
 @socketio.on("say")
-async def say(data: Any = None) -> dict[str, Any]:
+async def say(words: Words) -> Said:
+    """Say something to a room or a person."""
     # A coroutine: the one that is called most, and there is nothing in it to wait for.
-    message, to, is_new = keep(data, checked_text(data), "text")
+    message, to, is_new = keep(words, checked_text(words.text), "text")
     if is_new:
-        await emit("message", message, to=to)
-    return {"message": message}
+        await was_said.emit(message, to=to)
+    return Said(message)
 
 
 @socketio.on("history")
-async def history(data: Any = None) -> dict[str, Any]:
+async def history(to: str) -> Messages:
+    """What was said lately to a room, or with a person."""
     # A coroutine: the history is in memory, or as good as. With a database server it would await a driver.
-    return {"messages": said.recent(conversation(str(data)))}
+    return Messages(said.recent(conversation(to)))
 
 
 @socketio.on("typing")
-async def typing(data: Any = None) -> None:
+async def typing(to: str) -> None:
+    """Show a room or a person that somebody is writing to them."""
     # A coroutine: it comes often and answers nobody.
-    to, me = str(data), {"id": session["id"], "name": session["name"]}
     conversation(to)  # which raises if this page may not write there
-    await emit("typing", {"from": me, "to": to}, to=to, include_self=False)
+    await types.emit(Typing(Person(session["id"], session["name"]), to), to=to, skip_sid=request.sid)
 
 
 @socketio.on("command")
-def command(data: Any = None) -> dict[str, Any]:
+def command(words: Words) -> Said:
+    """Have the server do something: /roll or /time."""
     # Not a coroutine: looking a city up walks the files of the time zone database, and blocks while it does.
     # As a `def` it runs in a thread, and everybody else's messages go on meanwhile.
-    name, _, rest = checked_text(data).partition(" ")
+    name, _, rest = checked_text(words.text).partition(" ")
     if name == "/roll":
         text = roll(rest)
     elif name == "/time":
         text = time_in(rest)
     else:
         raise Refused(f"There is no command {name[:20]}. Try /roll 2d6 or /time Tokyo.")
-    message, to, is_new = keep(data, text, "action")
+    message, to, is_new = keep(words, text, "action")
     if is_new:
-        emit("message", message, to=to)  # the same emit as in a coroutine, with nothing to await
-    return {"message": message}
+        was_said.emit(message, to=to)  # the same emit as in a coroutine, with nothing to await
+    return Said(message)
 
 
 @socketio.on_error_default
-def refused(error: Exception) -> dict[str, str]:
+def refused(error: Exception) -> Refusal:
     """What a handler raised; the return value is the ack."""
     if isinstance(error, Refused):
-        return {"error": str(error)}
+        return Refusal(str(error))
+    if isinstance(error, InvalidPayload):  # a page that is not ours, or an old one
+        return Refusal(f"That is not what the server takes: {error.message} at {error.path}.")
     app.logger.error("A handler failed", exc_info=error)
-    return {"error": "That did not work: something is wrong with the server."}
+    return Refusal("That did not work: something is wrong with the server.")
 
 
-async def enter(name: Any) -> str:
+async def enter(name: str) -> str:
     room, known = checked_name(name, "the room"), open_rooms()
     if room not in known:
         if len(known) >= MAX_ROOMS:
@@ -384,22 +487,21 @@ def conversation(to: str) -> str:
     raise Refused("There is nobody by that address.")
 
 
-def keep(data: dict[str, Any], text: str, kind: str) -> tuple[dict[str, Any], list[str], bool]:
+def keep(words: Words, text: str, kind: Literal["text", "action"]) -> tuple[Message, list[str], bool]:
     """Record a message; returns it, the Socket.IO rooms it goes to, and whether it is new.
 
     A page that lost its connection before the ack sends the message again, so `nonce`, which the page chose,
     tells whether this is such a second time.
     """
-    to, nonce = str(data.get("to")), str(data.get("nonce"))[:64]
+    to = words.to
     where = conversation(to)
     if to.startswith("person:") and to.removeprefix("person:") not in presence():
         raise Refused("They are not online any more.")
-    me = {"id": session["id"], "name": session["name"]}
-    now = round(time.time() * 1000)
-    new = {"id": f"{me['id']}/{nonce}", "from": me, "to": to, "text": text, "kind": kind, "at": now}
+    me = Person(session["id"], session["name"])
+    new = Message(f"{me.id}/{words.nonce[:64]}", me, to, text, kind, at=round(time.time() * 1000))
     message, is_new = said.record(where, new)
     # A private message also goes to the other tabs of the one who wrote it.
-    return message, [to, f"person:{me['id']}"] if to.startswith("person:") else [to], is_new
+    return message, [to, f"person:{me.id}"] if to.startswith("person:") else [to], is_new
 
 
 def roll(dice: str) -> str:
