@@ -15,7 +15,7 @@ from .connection import Connection
 from .engine.awaitables import SENT_TYPES
 from .engine.signatures import fit
 from .engine.tasks import CANCELLATIONS
-from .typed.validated_handler import methods_of, validate_option, validated
+from .typed.validated_handler import methods_of, of_same_kind, validate_option, validated
 from .types import Handler
 
 
@@ -208,6 +208,7 @@ def prepare_methods(owner: Any, validate: bool | None) -> None:
         return
     for event, method in methods_of(owner):
         checked = validated_for(event, owner.namespace, method, validate_option(owner, validate))
+        checked = of_same_kind(method, checked)
         ready = fit_handler(event, owner.namespace, checked)
         if ready is not method:
             setattr(owner, f"on_{event}", ready)

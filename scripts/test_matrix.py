@@ -115,6 +115,7 @@ MODULES = {
     "typed_events": (
         "annotations",
         "answers",
+        "any_value",
         "conversion",
         "event_types",
         "handlers",

@@ -11,7 +11,7 @@ from socketio.base_namespace import BaseServerNamespace
 from ..engine.awaitables import SENT, Sent
 from ..engine.tasks import CANCELLATIONS
 from ..routes import Route, RoutedNamespace
-from ..typed.validated_handler import methods_of, validate_option, validated
+from ..typed.validated_handler import methods_of, of_same_kind, validate_option, validated
 from ..types import Handler
 from ..user_session import UserSession
 from .errors import ErrorHandlers
@@ -87,9 +87,11 @@ class Namespace(RoutedNamespace, BaseServerNamespace):
         method: Any = getattr(self, f"on_{event}", None)
         if not callable(method):
             return None
-        make = InlineRoute if self._dispatches_in_threads else make_route
         checked = self._validated(event, method)
-        route = make(self.socketio.server, checked, event, self.namespace, _NamespaceErrors(self))
+        make: Any = make_route
+        if self._dispatches_in_threads:
+            make, checked = InlineRoute, of_same_kind(method, checked)
+        route: FlaskRoute = make(self.socketio.server, checked, event, self.namespace, _NamespaceErrors(self))
         self._routes[event] = route
         return route
 

@@ -203,7 +203,7 @@ def is_coroutine(handler: Handler) -> bool:
     """Whether calling a handler makes a coroutine."""
     unwrapped = inspect.unwrap(handler, stop=inspect.iscoroutinefunction)
     return inspect.iscoroutinefunction(unwrapped) or inspect.iscoroutinefunction(
-        getattr(handler, "__call__", None)  # noqa: B004 - the method itself is asked about
+        getattr(unwrapped, "__call__", None)  # noqa: B004 - the method itself is asked about
     )
 
 

@@ -55,14 +55,21 @@ def validated(
 
     def converted(args: tuple[Any, ...]) -> tuple[Any, ...]:
         name = args[0] if any_event else event
-        return (*args[:leading], *convert(name, args[leading:])) if leading else convert(name, args)
+        return (*args[:leading], *convert(name, args[leading:]))
 
-    def checked(result: Any) -> Any:
-        if answer is not None:
-            _check_answer(handler, answer, result)
-        return result
+    return _wrapped(handler, converted if leading else functools.partial(convert, event), answer)
 
-    return _wrapped(handler, converted, checked)
+
+def of_same_kind(handler: Handler, function: Handler) -> Handler:
+    """What `validated` has returned as a coroutine function, if the handler is one: for callers that ask."""
+    if function is handler or not inspect.iscoroutinefunction(handler):
+        return function
+
+    @functools.wraps(function)
+    async def call(*args: Any) -> Any:
+        return await function(*args)
+
+    return call
 
 
 def methods_of(owner: Any) -> Iterator[tuple[str, Handler]]:
@@ -111,37 +118,35 @@ def _validated_connect(handler: Handler, types: HandlerTypes, leading: int, ever
             path = error.path.replace("[0]", "", 1)
             raise InvalidPayload(CONNECT, path, error.message) from None
 
-    return _wrapped(handler, converted, lambda result: result)
+    return _wrapped(handler, converted, None)
 
 
 def _wrapped(
-    handler: Handler,
-    converted: Callable[[tuple[Any, ...]], tuple[Any, ...]],
-    checked: Callable[[Any], Any],
+    handler: Handler, converted: Callable[[tuple[Any, ...]], tuple[Any, ...]], answer: Outgoing | None
 ) -> Handler:
-    if _is_coroutine(handler):
-
-        @functools.wraps(handler)
-        async def call_coroutine(*args: Any) -> Any:
-            return checked(await handler(*converted(args)))
-
-        return call_coroutine
-
-    async def checked_later(result: Any) -> Any:
-        return checked(await result)
+    """A function around a handler. It is no coroutine function: it returns what a coroutine handler makes."""
 
     @functools.wraps(handler)
     def call(*args: Any) -> Any:
+        return handler(*converted(args))
+
+    if answer is None:
+        return call
+
+    async def checked_later(awaitable: Awaitable[Any]) -> Any:
+        result = await awaitable
+        _check_answer(handler, answer, result)
+        return result
+
+    @functools.wraps(handler)
+    def call_and_check(*args: Any) -> Any:
         result = handler(*converted(args))
-        return checked_later(result) if hasattr(type(result), "__await__") else checked(result)
+        if hasattr(type(result), "__await__"):
+            return checked_later(result)
+        _check_answer(handler, answer, result)
+        return result
 
-    return call
-
-
-def _is_coroutine(handler: Handler) -> bool:
-    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(
-        getattr(handler, "__call__", None)  # noqa: B004 - the method itself is asked about
-    )
+    return call_and_check
 
 
 def _is_answer(kind: Any) -> bool:

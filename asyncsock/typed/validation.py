@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from typing import Any
 
@@ -19,8 +19,7 @@ from .pydantic_types import Misfit, PydanticType, is_pydantic
 
 # Besides `msgspec.ValidationError`: for half of a surrogate pair, and for data that nests a recursive type.
 REFUSALS = (msgspec.ValidationError, UnicodeError, RecursionError, OverflowError)
-# Binary data are bytes and no text in base64. Keys are text in JSON, also of a ``dict[int, str]``.
-_OPTIONS: dict[str, Any] = {"builtin_types": BINARY, "str_keys": True}
+_BINARY_TYPES = (inspect.BytesType, inspect.ByteArrayType, inspect.MemoryViewType)
 _INDEX = re.compile(r"\$\[(\d+)\]")
 
 
@@ -53,11 +52,11 @@ class Values:
 
     def __init__(self, kinds: Sequence[Any]) -> None:
         self._with_pydantic: list[tuple[int, PydanticType]] = []
-        self._has_hook = False
+        self._options: dict[str, Any] = {}  # each of them takes time in `convert`
         fields = [(f"value{at}", self._kind(at, kind)) for at, kind in enumerate(kinds)]
         struct: Any = msgspec.defstruct("Values", fields, array_like=True)
-        hook = {"dec_hook": _decode_pydantic} if self._has_hook else {}
-        self._convert = partial(convert, type=struct, **_OPTIONS, **hook)
+        self._convert = partial(convert, type=struct, **self._options)
+        self.without_pydantic = self._convert if not self._with_pydantic else None
 
     def _kind(self, at: int, kind: Any) -> Any:
         if holds(kind, is_pydantic):
@@ -67,14 +66,23 @@ class Values:
                 raise Unchecked(f"{kind!r}: {error}") from None
             return Any
         try:
-            customs = _custom_types(inspect.type_info(kind))
+            info = inspect.type_info(kind)
         except Exception as error:  # TypeError, or NameError for a field of a struct
             raise Unchecked(f"{kind!r}: {error}") from None
-        for custom in customs:
-            if not is_pydantic(custom):
-                raise Unchecked(f"{kind!r}: {custom.__name__} is not a type that data can be compared with")
-        self._has_hook = self._has_hook or bool(customs)
+        for part in _parts(info):
+            self._prepare_for(kind, part)
         return kind
+
+    def _prepare_for(self, kind: Any, part: Any) -> None:
+        """Choose the options for what is in a type."""
+        if isinstance(part, inspect.CustomType) and part.cls is not object:
+            if not is_pydantic(part.cls):
+                raise Unchecked(f"{kind!r}: {part.cls.__name__} is not a type that data can be compared with")
+            self._options["dec_hook"] = _decode_pydantic
+        elif isinstance(part, _BINARY_TYPES):  # which are bytes, and no text in base64
+            self._options["builtin_types"] = BINARY
+        elif isinstance(part, inspect.DictType):  # whose keys are text in JSON, also those of dict[int, str]
+            self._options["str_keys"] = True
 
     def convert(self, values: Sequence[Any]) -> tuple[Any, ...]:
         """Make as many values as there are types what these say.
@@ -110,21 +118,18 @@ def _misfit(error: Exception) -> Misfit:
     return Misfit(path.removeprefix("$"), message)
 
 
-def _custom_types(info: Any) -> set[type]:
-    """The classes in a type that msgspec leaves to others."""
-    found: set[type] = set()
+def _parts(info: Any) -> Iterator[Any]:
+    """A type, and the types in it."""
     seen: set[int] = set()
     waiting: list[Any] = [info]
     while waiting:
-        info = waiting.pop()
-        if isinstance(info, (list, tuple)):
-            waiting += info
-        elif isinstance(info, inspect.CustomType):
-            found.add(info.cls)
-        elif isinstance(info, (inspect.Type, inspect.Field)) and id(info) not in seen:
-            seen.add(id(info))
-            waiting += [getattr(info, name) for name in info.__struct_fields__]
-    return found - {object}
+        part = waiting.pop()
+        if isinstance(part, (list, tuple)):
+            waiting += part
+        elif isinstance(part, (inspect.Type, inspect.Field)) and id(part) not in seen:
+            seen.add(id(part))
+            waiting += [getattr(part, name) for name in part.__struct_fields__]
+            yield part
 
 
 _pydantic_type = cache(PydanticType)
@@ -156,6 +161,7 @@ class Arguments:
         # By how many arguments there are: some may be left out.
         kinds = [each.type for each in fixed]
         self._values = {count: Values(kinds[:count]) for count in range(self._least, self._most + 1)}
+        self._quick = {count: values.without_pydantic for count, values in self._values.items()}
         self._rest = Values([list[each.type] for each in rest]) if rest else None  # type: ignore[name-defined]
 
     def convert(self, event: str, arguments: Sequence[Any]) -> tuple[Any, ...]:
@@ -164,6 +170,16 @@ class Arguments:
         Raises:
             InvalidPayload: They do not fit.
         """
+        quick = self._quick.get(len(arguments))
+        if quick is None:
+            return self._convert_slowly(event, arguments)
+        try:  # `Values.convert`, without the call
+            return astuple(quick(arguments))
+        except REFUSALS as error:
+            misfit = _misfit(error)
+            raise InvalidPayload(event, f"${misfit.path}", misfit.message) from None
+
+    def _convert_slowly(self, event: str, arguments: Sequence[Any]) -> tuple[Any, ...]:
         try:
             values = self._values.get(len(arguments))
             if values is not None:
