@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import flask
@@ -214,6 +215,24 @@ def test_a_handler_with_too_few_arguments_is_a_type_error(app: Flask, socketio: 
 
     with pytest.raises(TypeError, match=quoted("takes 1 positional argument but 3 were given")):
         socketio.test_client(app).emit("chat", 1, 2, 3)
+
+
+@dataclass
+class Message:
+    text: str
+
+
+def test_an_event_that_does_not_fit_the_annotations_says_where(
+    socketio: SocketIO, app: Flask, caplog: pytest.LogCaptureFixture
+) -> None:
+    @socketio.on("chat")
+    async def chat(message: Message) -> None:
+        pass
+
+    answer = socketio.test_client(app).emit("chat", {"text": 1}, callback=True)
+    assert answer["error"]["code"] == "invalid_payload"
+    assert answer["error"]["path"] == quoted("$[0].text")
+    assert quoted("is not what its handler takes: Expected") in caplog.text
 
 
 async def test_jobs_have_no_context(app: Flask, socketio: SocketIO) -> None:
