@@ -173,7 +173,9 @@ OTHERS = (
         f"gunicorn has options in the environment: {SAID}, and without --threads.",
     ),
     (
-        re.compile(r"\bflask\b(?=[^\n]{0,200}?(\s|\", ?\")run\b)(?![^\n]{0,200}\bsocketio\b)"),
+        re.compile(
+            r"(?<![\w.-])flask(?![\w.:-])(?=[^\n;&|]{0,200}?(\s|\", ?\")run\b)(?![^\n]{0,200}\bsocketio\b)"
+        ),
         "`flask run` serves no Socket.IO: use `flask --app module socketio run`.",
     ),
 )

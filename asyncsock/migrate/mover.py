@@ -6,15 +6,18 @@ import re
 from pathlib import Path
 
 from .green import remove_patches, uses_green
+from .gunicorn_requirement import add_worker
 from .names import GREEN_PACKAGES
 from .pages import remark_clients
 from .project import Project
 from .python_source import move_arguments, move_imports
 from .remarks import remark_python
+from .requirement import Needs
 from .requirements import Requirements
-from .starting import Starting
+from .starting import Starting, has_commands
 from .tree import SourceFile, read_tree
 
+NAMED = re.compile(r"(?<![\w.:/-])flask[-_]socketio(?![\w:/-]|\.\w)", re.IGNORECASE)
 MENTIONED = re.compile(r"flask[-_.]socketio", re.IGNORECASE)
 
 
@@ -51,12 +54,25 @@ def move(path: Path) -> tuple[list[SourceFile], list[str]]:
         package
         for package, name in GREEN_PACKAGES.items()
         if any(uses_green(module, name) for module in modules)
+        or any(name in file.content for file in project.unparsed())
+        or starting.names(name)
     }
-    requirements = Requirements(files, kept, bool(starting.moved))
-    requirements.move()
-    if requirements.lacks_worker:
+    needs = Needs(kept)
+    Requirements(files, needs).move()
+    if starting.moved and not needs.has_worker and not add_worker(files):
         file, offset = starting.moved[0]
         file.remark(offset, "gunicorn needs uvicorn's worker: pip install uvicorn-worker.")
     for file in files:
         remark_clients(file)
+        if has_commands(file):
+            _remark_names(file)
     return files, unread
+
+
+def _remark_names(file: SourceFile) -> None:
+    """Remark what else names Flask-SocketIO in a script or a configuration."""
+    for found in NAMED.finditer(file.content):
+        line = file.content[file.text.line_start(found.start()) : found.start()]
+        is_edited = any(edit.start <= found.start() < edit.end for edit in file.edits)
+        if not is_edited and not line.lstrip().startswith(("#", "//", ";")):
+            file.remark(found.start(), f"This names {found[0]}: write asyncsock if that is what is meant.")

@@ -66,6 +66,10 @@ class Project:
             if concerned and (module := self.module(file)) is not None:
                 yield module
 
+    def unparsed(self) -> Iterator[SourceFile]:
+        """The files that could not be parsed."""
+        yield from (self.python[name] for name, module in self._parsed.items() if module is None)
+
     def has_module(self, name: str, file: SourceFile) -> bool:
         return self._find(name, file.folder) is not None
 

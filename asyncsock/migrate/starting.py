@@ -12,7 +12,7 @@ from .gunicorn_config import NAME, GunicornConfig
 from .modules import PythonModule
 from .names import UVICORN_WORKER
 from .project import Project
-from .requirements import CONDA
+from .requirements import CONDA, PIP
 from .tree import SourceFile
 
 COMMANDS = re.compile(
@@ -185,6 +185,19 @@ class Starting:
     def configs(self) -> list[GunicornConfig]:
         """The files of configuration that were found."""
         return list(self._configs.values())
+
+    def names(self, package: str) -> bool:
+        """Whether a command that stays as it is names a package, as ``celery worker --pool gevent`` does."""
+        word = re.compile(rf"(?<![\w.-]){package}(?![\w-])")
+        for file in filter(has_commands, self.project.files):
+            installed = [range(*found.span()) for found in PIP.finditer(file.content)]
+            for found in word.finditer(file.content):
+                line = file.content[file.text.line_start(found.start()) : found.start()]
+                is_edited = any(edit.start <= found.start() < edit.end for edit in file.edits)
+                is_installed = any(found.start() in span for span in installed)
+                if not is_edited and not is_installed and not line.lstrip().startswith(("#", "//", "REM ")):
+                    return True
+        return False
 
     def _write_or_remark(self, module: PythonModule) -> None:
         if write_line(self.project, module):

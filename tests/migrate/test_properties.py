@@ -80,6 +80,79 @@ def test_what_is_moved_is_python_and_has_nothing_left_to_move(
     assert file.changed() == once
 
 
+WORDS = st.sampled_from(
+    [
+        *(
+            "gunicorn",
+            "-k",
+            "eventlet",
+            "--threads",
+            "4",
+            "--threads=4",
+            "app:app",
+            "'app:app'",
+            '"gunicorn"',
+        ),
+        *("app:create_app()", "-c", "gunicorn.conf.py", "--worker-class=gevent", "&&", ";", "$X", "#", ">"),
+        *(
+            "command:",
+            "- ",
+            "CMD",
+            "[",
+            "]",
+            ",",
+            '"',
+            "'",
+            "pip install",
+            "flask-socketio",
+            "gevent==1",
+            "=",
+        ),
+        *("gunicorn[gevent]", "[project]\n", "dependencies", '"gevent",', '"flask-socketio>=5"', "{x=1}"),
+        *("\\\n", "\n", "\n  ", "\r\n"),
+    ]
+)
+NAMES = st.sampled_from(
+    [
+        *(
+            "Dockerfile",
+            "Procfile",
+            "compose.yml",
+            "start.sh",
+            "web.service",
+            "requirements.txt",
+            "pyproject.toml",
+        ),
+        *(
+            "setup.cfg",
+            "Pipfile",
+            "environment.yml",
+            "setup.ps1",
+            "fly.toml",
+            "package.json",
+            "templates/a.html",
+        ),
+    ]
+)
+
+
+@CALM
+@given(words=st.lists(WORDS, max_size=25), gap=st.sampled_from([" ", "", "  "]), name=NAMES)
+def test_any_order_of_words_is_moved_once_and_without_an_error(
+    words: list[str], gap: str, name: str, tmp_path: Path
+) -> None:
+    text = gap.join(words)
+    write(tmp_path / "app.py", FLASK_APP.encode())
+    write(tmp_path / "gunicorn.conf.py", b"worker_class = 'gevent'\n")
+    write(tmp_path / name, text.encode())
+    for file in move(tmp_path)[0]:
+        file.lines_to_look_at(written=True)
+        file.write()
+    again = [(file.name, file.content, file.changed()) for file in move(tmp_path)[0]]
+    (tmp_path / name).unlink()
+    assert [each for each in again if each[1] != each[2]] == []
+
+
 @CALM
 @given(
     text=st.text(max_size=300),

@@ -59,7 +59,7 @@ def test_what_the_project_still_imports_stays_and_is_remarked(tmp_path: Path) ->
     result = requirements(tmp_path, "requirements.txt", "flask-socketio\ngevent==24\ngevent-websocket\n", app)
     assert result["requirements.txt"] == "asyncsock\ngevent==24\n"
     assert (
-        "requirements.txt:2: gevent stays, as the project imports it; asyncsock does not need it."
+        "requirements.txt:2: gevent stays, as something of the project uses it; asyncsock does not need it."
         in result.remarks
     )
 
@@ -265,3 +265,58 @@ def test_what_is_held_back_is_remarked(requirement: str, needed: str, tmp_path: 
 )
 def test_what_is_not_held_back_is_not_remarked(requirement: str, tmp_path: Path) -> None:
     assert requirements(tmp_path, "requirements.txt", f"{requirement}\n").remarks == []
+
+
+def test_neighbours_in_a_list_go_together(tmp_path: Path) -> None:
+    before = '[project]\ndependencies = ["flask-socketio", "gevent", "gevent-websocket", "eventlet"]\n'
+    result = requirements(tmp_path, "pyproject.toml", before)
+    assert result["pyproject.toml"] == '[project]\ndependencies = ["asyncsock"]\n'
+
+
+def test_a_list_with_tables_keeps_them(tmp_path: Path) -> None:
+    before = '[dependency-groups]\nweb = ["gevent", {include-group = "test"}, "flask-socketio"]\n'
+    result = requirements(tmp_path, "pyproject.toml", before)
+    assert result["pyproject.toml"] == before.replace("flask-socketio", "asyncsock")
+    assert result.only_remark() == 'pyproject.toml:2: asyncsock does not need "gevent": remove it here.'
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("gunicorn[gevent]==21", "gunicorn==21"),
+        (
+            "gunicorn[eventlet, setproctitle]>=20 ; python_version>'3'",
+            "gunicorn[setproctitle]>=20 ; python_version>'3'",
+        ),
+        ("gunicorn[setproctitle]", "gunicorn[setproctitle]"),
+    ],
+)
+def test_gunicorn_loses_the_extras_of_its_old_workers(before: str, after: str, tmp_path: Path) -> None:
+    assert requirements(tmp_path, "requirements.txt", f"{before}\n")["requirements.txt"] == f"{after}\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("Procfile", "worker: celery -A tasks worker --pool gevent\n"),
+        ("Procfile", "web: gunicorn -k gevent 'app:create_app()'\n"),
+        ("compose.yml", "services:\n  web:\n    command: gunicorn -k gevent other:app\n"),
+        ("old.py", "import gevent\nprint 'a'\n"),
+    ],
+)
+def test_what_a_command_or_an_old_program_names_stays(name: str, text: str, tmp_path: Path) -> None:
+    files = {
+        "app.py": FLASK_APP,
+        "other.py": "app = 1\n",
+        "requirements.txt": "gevent\neventlet\n",
+        name: text,
+    }
+    assert moved(tmp_path, files)["requirements.txt"] == "gevent\n"
+
+
+def test_other_places_that_name_flask_socketio_are_remarked(tmp_path: Path) -> None:
+    text = (
+        '# flask-socketio\n$packages = @(\n  "flask-socketio>=5",\n)\n# see flask-socketio.readthedocs.io\n'
+    )
+    result = moved(tmp_path, {"app.py": FLASK_APP, "setup.ps1": text})
+    assert result.only_remark().startswith("setup.ps1:3: This names flask-socketio")
