@@ -11,7 +11,7 @@ from .modules import PythonModule
 from .names import UVICORN_WORKER
 
 NAME = re.compile(r"(^|/)(gunicorn[\w.-]*|gconf|guni[\w-]*conf\w*)\.py$")
-IS_SERVED = re.compile(r"^\s*(worker_class|wsgi_app|bind|workers)\s*=", re.MULTILINE)
+UVICORN_WORKERS = (UVICORN_WORKER, "uvicorn.workers.UvicornWorker", "uvicorn_worker.UvicornH11Worker")
 OLD_CLASSES = re.compile(
     r"(sync|gthread|eventlet|gevent|gevent_wsgi|gevent_pywsgi|tornado|geventwebsocket\.\S+|gunicorn\.\S+)$"
 )
@@ -48,7 +48,7 @@ class GunicornConfig:
 
     @property
     def is_moved(self) -> bool:
-        return self._value(self.worker) in (UVICORN_WORKER, "uvicorn.workers.UvicornWorker")
+        return self._value(self.worker) in UVICORN_WORKERS
 
     @property
     def can_move(self) -> bool:

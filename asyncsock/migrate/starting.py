@@ -8,7 +8,7 @@ import re
 from .asgi_line import TESTS, has_asgi, is_start, served_by, write_line
 from .edits import Edit
 from .gunicorn import CALL, SAID, Start, remark_others, starts
-from .gunicorn_config import NAME, GunicornConfig
+from .gunicorn_config import NAME, OLD_CLASSES, UVICORN_WORKERS, GunicornConfig
 from .modules import PythonModule
 from .names import UVICORN_WORKER
 from .project import Project
@@ -61,29 +61,32 @@ class Starting:
                 self._write_or_remark(module)
 
     def _move_together(self, group: list[Start], config: GunicornConfig | None) -> None:
-        targets = [self._served(start, config) for start in group]
-        if group == [] and config is not None:
+        """Move commands that have a configuration in common; without one, a single command."""
+        if config is not None and not group:
             self._move_config(config)
             return
-        if all(target is None for target in targets):
-            return  # they serve something else
-        moved = [target for target in targets if target is not None]
-        if not all(moved) or (config is not None and not config.can_move):
-            for start, target in zip(group, targets, strict=True):
-                if target is not None:
-                    self._remark_start(start, config, bool(target))
+        targets = [self._served(start, config) for start in group]
+        ours = [start for start, served in zip(group, targets, strict=True) if served is not None]
+        is_shared = len(ours) < len(group)  # with a command that serves another application
+        can_move = config is None or (config.can_move and not (is_shared and config.has_class))
+        if not can_move or False in targets:
+            for start, served in zip(group, targets, strict=True):
+                if served is not None:
+                    self._remark_start(start, config, served)
             return
-        for start in group:
-            has_class = config is not None and config.has_class
-            if start.target is not None and start.module[1] != "asgi":
-                start.file.edits += start.moved(has_class)
-            elif start.target is None and start.worker is not None:
-                start.file.edits += [
-                    edit for edit in _without_target(start) if start.worker[1] != UVICORN_WORKER
-                ]
-            self.moved.append((start.file, start.offset))
-        if config is not None:
+        for start in ours:
+            self._move_start(start, config)
+        if config is not None and ours and not is_shared:
             config.module.file.edits += config.moved()
+
+    def _move_start(self, start: Start, config: GunicornConfig | None) -> None:
+        if start.worker is not None and start.worker[1] in UVICORN_WORKERS:
+            pass  # it is moved
+        elif start.target is not None:
+            start.file.edits += start.moved(config is not None and config.has_class)
+        elif start.worker is not None:
+            start.file.edits += _without_target(start)
+        self.moved.append((start.file, start.offset))
 
     def _move_config(self, config: GunicornConfig) -> None:
         """A configuration that no command names: it can change alone if it names the application."""
@@ -115,16 +118,16 @@ class Starting:
         module = self._module(module_name, config, start)
         if module is None:
             return False
-        if app == "asgi":
-            return has_asgi(module) or None
         if not self.project.reaches(module.file):
             return None
+        if start.worker is not None and not OLD_CLASSES.match(start.worker[1]):
+            return app == "asgi" and start.worker[1] in UVICORN_WORKERS
+        if app == "asgi":
+            return write_line(self.project, module) or None
         return served_by(self.project, module, app) is not None and write_line(self.project, module, app)
 
     def _remark_start(self, start: Start, config: GunicornConfig | None, served: bool) -> None:
         target = start.target.text if start.target is not None else "its application"
-        if start.worker is not None and start.worker[1] == UVICORN_WORKER and target.endswith(":asgi"):
-            return
         if CALL.match(target):
             factory = target.partition(":")[2]
             said = (

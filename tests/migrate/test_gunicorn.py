@@ -35,6 +35,7 @@ def command(folder: Path, name: str, text: str, **more: str) -> str:
         (f"gunicorn --worker-class={OLD} app:app", f"gunicorn --worker-class={WORKER} app:asgi"),
         ("gunicorn -kgevent app:app -w4", f"gunicorn -k{WORKER} app:asgi -w4"),
         ("gunicorn app:app", f"gunicorn -k {WORKER} app:asgi"),
+        ("gunicorn -k gthread app:asgi", f"gunicorn -k {WORKER} app:asgi"),
         ("gunicorn --threads 100 -b 0.0.0.0:80 app:app", f"gunicorn -k {WORKER} -b 0.0.0.0:80 app:asgi"),
         ("gunicorn -w 1 --threads=100 app:app --reload", f"gunicorn -k {WORKER} -w 1 app:asgi --reload"),
         (
@@ -171,6 +172,8 @@ def test_a_module_that_imports_the_application_gets_the_line(tmp_path: Path) -> 
         "gunicorn -k eventlet $MODULE",
         "gunicorn -k eventlet missing:app",
         "gunicorn -k eventlet web:app",
+        "gunicorn -k mine.Worker web:app",
+        "gunicorn -k $WORKER web:app",
     ],
 )
 def test_what_cannot_be_served_is_left_and_remarked(line: str, tmp_path: Path) -> None:
@@ -196,6 +199,7 @@ def test_a_factory_in_a_command_is_remarked_with_the_lines_to_write(tmp_path: Pa
         "cp gunicorn.conf.py /etc",
         "tail log/gunicorn.log",
         f"gunicorn -k {WORKER} app:asgi",
+        "gunicorn -k uvicorn.workers.UvicornWorker app:asgi",
     ],
 )
 def test_other_lines_are_left(line: str, tmp_path: Path) -> None:
@@ -288,3 +292,26 @@ def test_a_tree_without_socket_io_is_left_as_it_is(tmp_path: Path) -> None:
     }
     result = moved(tmp_path, files)
     assert (result.changed, result.remarks) == ([], [])
+
+
+@pytest.mark.parametrize("config", [CONFIG, "workers = 4\nthreads = 2\n"])
+def test_a_command_for_another_application_is_left_beside_one_that_moves(config: str, tmp_path: Path) -> None:
+    files = {
+        **BASE,
+        "simple.py": "from flask import Flask\n\napp = Flask('')\n",
+        "gunicorn.conf.py": config,
+        "Procfile": "web: gunicorn -k gevent app:app\nplain: gunicorn -k sync simple:app\n",
+    }
+    result = moved(tmp_path, files)
+    assert "plain: gunicorn -k sync simple:app\n" in result["Procfile"]
+    assert result["gunicorn.conf.py"] == config
+    if config is CONFIG:
+        assert result.only_remark().startswith("Procfile:1: This command and gunicorn.conf.py")
+    else:
+        assert result["Procfile"].startswith(f"web: gunicorn -k {WORKER} app:asgi\n")
+
+
+def test_a_worker_class_of_the_projects_own_is_left(tmp_path: Path) -> None:
+    result = moved(tmp_path, {**BASE, "Procfile": "web: gunicorn -k mine.Worker app:app\n"})
+    assert result.changed == ["app.py"]
+    assert result.only_remark().startswith("Procfile:1: gunicorn serves app:app as WSGI here")

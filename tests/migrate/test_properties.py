@@ -58,7 +58,7 @@ def block(start: str, body: list[str]) -> str:
 SOURCES = st.lists(
     LINES.map(lambda line: f"{line}\n") | st.builds(block, BLOCKS, st.lists(LINES, max_size=3)), max_size=12
 ).map("".join)
-CALM = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+CALM = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def write(path: Path, raw: bytes) -> None:
