@@ -28,7 +28,7 @@ from .base import (
     is_plain,
     put_back,
 )
-from .values import OPTIONS, Body, encode_json, encode_json_slowly, encode_json_with
+from .values import OPTIONS, Body, encode_json, encode_json_slowly, encode_json_with, simpler_but_binary
 
 _KINDS: dict[str, int] = {str(kind): kind for kind in range(7)}
 _HEADS = [b"4%d" % kind for kind in range(7)]  # a Socket.IO packet is an Engine.IO message, type 4
@@ -123,7 +123,8 @@ class JSONCodec:
             return self.assemble(ACK, namespace, Body(_ONE_ATTACHMENT, (result,)), id)
         try:  # `encode` and `assemble` in one, for the common case
             several = result is None or isinstance(result, tuple)
-            data = orjson.dumps(event_arguments(result) if several else [result], None, OPTIONS)
+            arguments = event_arguments(result) if several else [result]
+            data = orjson.dumps(arguments, simpler_but_binary, OPTIONS)
         except TypeError:
             return self.assemble(ACK, namespace, encode_json_slowly(event_arguments(result)), id)
         if namespace == "/":

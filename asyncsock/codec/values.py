@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
-from functools import partial
+from functools import cache, lru_cache, partial
 from math import isfinite
 from typing import Any
 from uuid import UUID
@@ -97,9 +97,25 @@ def encode_json(data: Any) -> Body:
         NotEncodable: It has a value that cannot be sent.
     """
     try:
-        return Body(orjson.dumps(data, option=OPTIONS))
+        return Body(orjson.dumps(data, simpler_but_binary, OPTIONS))
     except TypeError:
         return encode_json_slowly(data)
+
+
+def simpler_but_binary(value: Any) -> Any:
+    """`simpler` for orjson, unless there is binary data, which has to be taken out."""
+    if _is_only_data_class(type(value)):  # type: ignore[arg-type]
+        return without_data_classes(value)
+    if isinstance(value, BINARY):
+        raise TypeError
+    return simpler(value, "JSON")
+
+
+@lru_cache
+def _is_only_data_class(kind: type) -> bool:
+    """Whether `simpler` takes values of a type for those of a data class, found out once for each type."""
+    others = (Enum, str, int, float, list, tuple, dict, UUID, *AS_TEXT)
+    return is_data_class(kind) and not issubclass(kind, others)
 
 
 def encode_json_slowly(data: Any) -> Body:
@@ -222,13 +238,16 @@ def without_data_classes(value: Any, form: str = "JSON") -> Any:
         # In the mode for JSON, Pydantic makes text of binary data, and also of types that it alone knows.
         return plain if _has_binary(plain) else serializer.to_python(value, mode="json", by_alias=True)
     try:
-        return msgspec.to_builtins(
-            value, builtin_types=KEPT, str_keys=True, enc_hook=partial(_simpler_inside, form=form)
-        )
+        return msgspec.to_builtins(value, builtin_types=KEPT, str_keys=True, enc_hook=_hook(form))
     except NotEncodable:
         raise
     except TypeError as error:  # such as for a key
         raise NotEncodable(f"cannot be encoded: {error}") from None
+
+
+@cache
+def _hook(form: str) -> Callable[[Any], Any]:
+    return partial(_simpler_inside, form=form)
 
 
 def _simpler_inside(value: Any, form: str) -> Any:

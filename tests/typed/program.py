@@ -13,6 +13,7 @@ from asyncsock import (
     ASGIApp,
     AsyncServer,
     EventType,
+    InvalidPayload,
     Namespace,
     RemoteSocket,
     SocketIO,
@@ -138,6 +139,7 @@ async def message(sid: str, number: int) -> str:
 def check() -> None:
     """assert_type is told what each is, and pyright and mypy say where it is something else."""
     as_echo: list[Echo] = [echo, plain_event, called_event, server_echo, server_chat_echo]
+    as_echo += [validated, not_validated, server_validated]
     as_echo += [server_event, server_chat_event, message, echo_of_another_process]
     as_joined: list[Joined] = [joined, chat_event, joined_another_process]
     as_failed: list[Failed] = [failed, chat_failed, failed_anywhere]
@@ -161,6 +163,29 @@ async def call_them() -> None:
         await engine.on("message", message)("a", 1),
     ):
         assert_type(answer, str)
+
+
+# Handlers that are validated
+
+
+@socketio.on("validated", validate=True)
+async def validated(text: str, times: int) -> str:
+    return text * times
+
+
+@socketio.event(validate=False)
+async def not_validated(text: str, times: int) -> str:
+    return text * times
+
+
+@server.on("validated", validate=True)
+async def server_validated(sid: str, number: int) -> str:
+    return sid * number
+
+
+@socketio.on_error_default
+def refused(error: Exception) -> dict[str, str]:
+    return error.details() if isinstance(error, InvalidPayload) else {}
 
 
 # What the server sends
