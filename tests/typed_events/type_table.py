@@ -153,7 +153,8 @@ CASES = {
     "object": Case(object, "any", [None, 1, {"a": []}], []),
     "Optional": Case(Optional[int], "number | null", [1, None], ["1"]),
     "Union": Case(Union[int, str], "number | string", [1, "1"], [None, True]),
-    "Literal": Case(Literal["a", 1, None], "'a' | 1 | null", ["a", 1, None], ["b", 2]),
+    "Literal": Case(Literal["a", "b"], "'a' | 'b'", ["a", "b"], ["c", 1, None]),
+    "Literal of numbers": Case(Optional[Literal[1, 2]], "1 | 2 | null", [1, 2, None], [3, "1"]),
     "Annotated": Case(
         Annotated[str, Meta(min_length=2, pattern="^a", description="It begins with a.")],
         "string",
