@@ -14,6 +14,7 @@ from msgspec.structs import astuple
 
 from ..codec.values import BINARY, is_data_class, without_data_classes
 from .annotations import Parameter
+from .class_defaults import leaves_defaults, put_defaults
 from .invalid_payload import InvalidPayload
 from .pydantic_types import Misfit, PydanticType, is_pydantic
 
@@ -52,11 +53,13 @@ class Values:
 
     def __init__(self, kinds: Sequence[Any]) -> None:
         self._with_pydantic: list[tuple[int, PydanticType]] = []
+        self._leaves_defaults = False
         self._options: dict[str, Any] = {}  # each of them takes time in `convert`
         fields = [(f"value{at}", self._kind(at, kind)) for at, kind in enumerate(kinds)]
         struct: Any = msgspec.defstruct("Values", fields, array_like=True)
         self._convert = partial(convert, type=struct, **self._options)
-        self.without_pydantic = self._convert if not self._with_pydantic else None
+        # What makes a struct of all values, where nothing is left to do after that.
+        self.at_once = None if self._with_pydantic or self._leaves_defaults else self._convert
 
     def _kind(self, at: int, kind: Any) -> Any:
         if holds(kind, is_pydantic):
@@ -83,6 +86,8 @@ class Values:
             self._options["builtin_types"] = BINARY
         elif isinstance(part, inspect.DictType):  # whose keys are text in JSON, also those of dict[int, str]
             self._options["str_keys"] = True
+        elif leaves_defaults(part):
+            self._leaves_defaults = True
 
     def convert(self, values: Sequence[Any]) -> tuple[Any, ...]:
         """Make as many values as there are types what these say.
@@ -94,6 +99,8 @@ class Values:
             converted = astuple(self._convert(values))
         except REFUSALS as error:
             raise _misfit(error) from None
+        if self._leaves_defaults:
+            put_defaults(converted)
         if not self._with_pydantic:
             return converted
         result = list(converted)
@@ -161,7 +168,7 @@ class Arguments:
         # By how many arguments there are: some may be left out.
         kinds = [each.type for each in fixed]
         self._values = {count: Values(kinds[:count]) for count in range(self._least, self._most + 1)}
-        self._quick = {count: values.without_pydantic for count, values in self._values.items()}
+        self._quick = {count: values.at_once for count, values in self._values.items()}
         self._rest = Values([list[each.type] for each in rest]) if rest else None  # type: ignore[name-defined]
 
     def convert(self, event: str, arguments: Sequence[Any]) -> tuple[Any, ...]:
