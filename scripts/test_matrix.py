@@ -45,6 +45,7 @@ MODULES = {
     ".": (
         "asgi_app",
         "data",
+        "deprecations",
         "drop_in",
         "migration",
         "surface",
