@@ -26,7 +26,7 @@ OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS | o
 LINE = 300  # characters of an error of the user's JSON module
 BINARY = (bytes, bytearray, memoryview)
 AS_TEXT = (Decimal, date, time, timedelta)  # also a datetime, which is a date
-KEPT = (*BINARY, datetime, date, time, timedelta, Decimal, UUID)  # by `without_data_classes`
+KEPT = (*BINARY, datetime, date, time, timedelta, Decimal)  # by `without_data_classes`
 DATA_CLASSES = ("__struct_fields__", "__dataclass_fields__", "__attrs_attrs__", "__pydantic_serializer__")
 
 # What to do with a value that cannot be sent, by an attribute of its type.
@@ -224,7 +224,7 @@ def is_data_class(kind: type) -> bool:
 def without_data_classes(value: Any, form: str = "JSON") -> Any:
     """A value with dictionaries, or arrays, in place of instances of data classes.
 
-    Binary data, dates, decimals and UUIDs stay as they are.
+    Binary data, dates and decimals stay as they are.
 
     Args:
         form: The encoding, as errors name it.

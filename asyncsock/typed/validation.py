@@ -18,8 +18,9 @@ from .class_defaults import leaves_defaults, put_defaults
 from .invalid_payload import InvalidPayload
 from .pydantic_types import Misfit, PydanticType, is_pydantic
 
-# Besides `msgspec.ValidationError`: for half of a surrogate pair, and for data that nests a recursive type.
-REFUSALS = (msgspec.ValidationError, UnicodeError, RecursionError, OverflowError)
+# Besides `msgspec.ValidationError`: for half of a surrogate pair, for data that nests a recursive type, and
+# for an integer of hundreds of digits in place of a float, for which msgspec 0.19 raises a SystemError.
+REFUSALS = (msgspec.ValidationError, UnicodeError, RecursionError, OverflowError, SystemError)
 _BINARY_TYPES = (inspect.BytesType, inspect.ByteArrayType, inspect.MemoryViewType)
 _INDEX = re.compile(r"\$\[(\d+)\]")
 
@@ -70,11 +71,19 @@ class Values:
             return Any
         try:
             info = inspect.type_info(kind)
-        except Exception as error:  # TypeError, or NameError for a field of a struct
-            raise Unchecked(f"{kind!r}: {error}") from None
+        except Exception:  # of msgspec 0.19 also for Literal["a", 1], which it takes
+            self._prepare_for_any(kind)
+            return kind
         for part in _parts(info):
             self._prepare_for(kind, part)
         return kind
+
+    def _prepare_for_any(self, kind: Any) -> None:
+        try:
+            msgspec.json.Decoder(kind)
+        except Exception as error:  # TypeError, or NameError for a field of a struct
+            raise Unchecked(f"{kind!r}: {error}") from None
+        self._options |= {"builtin_types": BINARY, "str_keys": True}
 
     def _prepare_for(self, kind: Any, part: Any) -> None:
         """Choose the options for what is in a type."""
@@ -115,8 +124,10 @@ class Values:
 def _misfit(error: Exception) -> Misfit:
     if isinstance(error, UnicodeError):
         return Misfit("", "Expected text, got half of a surrogate pair")
-    if isinstance(error, (RecursionError, OverflowError)):
-        return Misfit("", f"{type(error).__name__}: {error}")
+    if isinstance(error, RecursionError):
+        return Misfit("", "Data nested too deeply")
+    if isinstance(error, (OverflowError, SystemError)):
+        return Misfit("", "Number out of range")
     # What a client has sent can be in the message; the path comes last, and has nothing of it.
     message, _, path = str(error).rpartition(" - at `")
     path = path.rpartition("`")[0]
