@@ -76,11 +76,14 @@ def decode_usual_event(message: str) -> Incoming | None:
             id = int(digits)
     try:
         data = decode_json(message[start:])
-    except NOT_DECODED:
+        event = data[0]
+    except (*NOT_DECODED, IndexError):
         return None
-    if not data or type(data[0]) is not str or data[0] in RESERVED_EVENTS:
+    if type(event) is not str or event in RESERVED_EVENTS:
         return None
-    return Incoming(kind, namespace, id, data, find_places(data, 1) if kind == BINARY_EVENT else ())
+    if kind == EVENT:
+        return Incoming(kind, namespace, id, data)
+    return Incoming(kind, namespace, id, data, find_places(data, 1))
 
 
 class JSONCodec:

@@ -55,7 +55,7 @@ async def close_sessions(core: Core, grace: float) -> None:
         if session not in busy:
             session.close(SERVER_DISCONNECT, SERVICE_RESTART)
     current = asyncio.current_task()
-    while awaited := {task: session for task, session in running.values() if session is not None}:
+    while awaited := {end: session for end, session in core.tasks.endings().items() if session is not None}:
         done, _ = await asyncio.wait(
             awaited, timeout=deadline - loop.time(), return_when=asyncio.FIRST_COMPLETED
         )

@@ -42,6 +42,16 @@ class HasTasks(Protocol):
         """Note that fewer of its tasks run."""
 
 
+class Handling(Protocol):
+    """What handles an event without a task."""
+
+    def cancel(self) -> object:
+        """End now, as a task does that is cancelled."""
+
+    def ending(self) -> asyncio.Future[None]:
+        """A future that ends when this does."""
+
+
 class Tasks:
     """Runs the handlers of a server as tasks, and holds each until it ends.
 
@@ -56,8 +66,8 @@ class Tasks:
 
     Attributes:
         log_lines: Decides which lines that clients cause are logged.
-        running: The tasks by the keys that `start` was given, each with the session whose event it handles.
-            What handles an event without a task has a future here, which may be cancelled like one.
+        running: The tasks, and what handles events without one, by the keys that they were given with; each
+            with the session whose event it handles.
         on_error: Called with each exception that a handler raises, and with each result that cannot be sent.
         watchers: Called with the same, in the context of the task.
     """
@@ -66,7 +76,7 @@ class Tasks:
         self.logger = logger
         self.log_lines = LogLines(logger)
         self._limits = limits
-        self.running: dict[object, tuple[asyncio.Future[Any], HasTasks | None]] = {}
+        self.running: dict[object, tuple[asyncio.Task[Any] | Handling, HasTasks | None]] = {}
         self.on_error: Callable[[BaseException], Any] | None = None
         self.watchers: list[Callable[[BaseException], Any]] = []
         self._last_in_turn: dict[str, asyncio.Task[Any]] = {}
@@ -103,8 +113,8 @@ class Tasks:
         self.hold(task, key, session)
         return task
 
-    def hold(self, task: asyncio.Future[Any], key: object, session: HasTasks | None) -> None:
-        """Note what ends, and calls `ended` with the key, when something is handled; it may be no task."""
+    def hold(self, task: asyncio.Task[Any] | Handling, key: object, session: HasTasks | None) -> None:
+        """Note what handles an event, until it calls `ended` with the key."""
         self.running[key] = task, session
         if session is not None:
             session.unfinished += 1
@@ -120,6 +130,13 @@ class Tasks:
             session.unfinished -= 1
             if session.stopped and session.unfinished <= self._limits.max_pending_events // 2:
                 session.ready()
+
+    def endings(self) -> dict[asyncio.Future[Any], HasTasks | None]:
+        """What ends when each of those that run does, with the session whose event it handles."""
+        return {
+            task if isinstance(task, asyncio.Future) else task.ending(): session
+            for task, session in self.running.values()
+        }
 
     def in_turn(self, coroutine: Awaitable[Any], session: HasTasks) -> asyncio.Task[Any]:
         """Run a coroutine after all those that were given here before for the same session.

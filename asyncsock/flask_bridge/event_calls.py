@@ -29,9 +29,6 @@ class FunctionRoute(Protocol):
     def __call__(self, *args: Any) -> Any:
         """Run the function, as `Route` says."""
 
-    def arguments(self, packet: Incoming) -> tuple[Any, ...]:
-        """What the function is called with for an event."""
-
 
 class EventCall(FunctionCall, LoopJob, EventRun):
     """The call of a function for an event, and its acknowledgement.
@@ -45,6 +42,7 @@ class EventCall(FunctionCall, LoopJob, EventRun):
         connection: The connection of the event.
         sid: Its client.
         packet: The event.
+        args: What the function is called with.
     """
 
     __slots__ = (
@@ -52,6 +50,7 @@ class EventCall(FunctionCall, LoopJob, EventRun):
         "_ending",
         "_error",
         "_exchange",
+        "_is_over",
         "_is_prepared",
         "_packet",
         "_result",
@@ -59,22 +58,30 @@ class EventCall(FunctionCall, LoopJob, EventRun):
         "_sid",
     )
 
-    def __init__(self, route: FunctionRoute, connection: Connection, sid: str, packet: Incoming) -> None:
+    def __init__(
+        self,
+        route: FunctionRoute,
+        connection: Connection,
+        sid: str,
+        packet: Incoming,
+        args: tuple[Any, ...],
+    ) -> None:
         self._route = route
         self._connection = connection
         self._sid = sid
         self._packet = packet
+        self._args = args
         self._result: Any = None
         self._error: BaseException | None = None
-        self._is_prepared = False
+        self._is_prepared = self._is_over = False
+        self._ending: asyncio.Future[None] | None = None
 
     def _prepare(self) -> None:
         """Make this a `FunctionCall`, behind those that were made one before."""
         route, connection, packet = self._route, self._connection, self._packet
         context = connection.context or route.server.context_of(connection)
-        args = route.arguments(packet)
-        event = context.replay(self._sid, packet.namespace, route.message, args)
-        super().__init__(route.server, route.errors, event, route.function, packet.namespace, args)
+        event = context.replay(self._sid, packet.namespace, route.message, self._args)
+        super().__init__(route.server, route.errors, event, route.function, packet.namespace, self._args)
         self._is_prepared = True
 
     def _acknowledge(self, result: Any) -> None:
@@ -128,26 +135,23 @@ class EventCall(FunctionCall, LoopJob, EventRun):
     # Without one
 
     def start(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._ending = loop.create_future()
-        self._ending.add_done_callback(self._cancelled)
-        self._route.server.eio.tasks.hold(self._ending, self._packet, self._connection.session)
+        self._route.server.eio.tasks.hold(self, self._packet, self._connection.session)
         if EAGER_TASKS:
             self._begin()
         else:
-            loop.call_soon(self._begin)  # behind the tasks of earlier events
+            asyncio.get_running_loop().call_soon(self._begin)  # behind the tasks of earlier events
 
     def _begin(self) -> None:
-        if self._ending.done():
+        if self._is_over:
             return
         try:
             self._prepare()
             if self.waits:
                 self._go_on_in(self._run_in_task())
-                return
-            threads = self._server.threads
-            self._exchange = threads.exchange()
-            threads.hand_over(self, self._event.connection.share)
+            else:
+                threads = self._server.threads
+                self._exchange = threads.exchange()
+                threads.hand_over(self, self._event.connection.share)
         except BaseException as error:
             self._error = error
             self._conclude()
@@ -156,7 +160,7 @@ class EventCall(FunctionCall, LoopJob, EventRun):
         return self._run(self._event, self._args)
 
     def settle(self) -> None:
-        if not self._ending.done():
+        if not self._is_over:
             self._variables.run(self._conclude)  # whoever was told of an error in them knows it again
 
     def _conclude(self) -> None:
@@ -179,12 +183,6 @@ class EventCall(FunctionCall, LoopJob, EventRun):
         acknowledgements.ended(self._packet)
         self._end()
 
-    def _cancelled(self, ending: asyncio.Future[None]) -> None:
-        """Take the event for ended. The function is called all the same, and its result is dropped."""
-        if self._is_prepared:
-            self.finish()
-        self._route.server.acknowledgements.ended(self._packet)
-
     def _go_on_in(self, coroutine: Coroutine[Any, Any, None]) -> None:
         """Leave the rest to a task."""
         tasks = self._route.server.eio.tasks
@@ -193,5 +191,22 @@ class EventCall(FunctionCall, LoopJob, EventRun):
         tasks.start(coroutine, self._packet, self._connection.session)
 
     def _end(self) -> None:
-        self._ending.remove_done_callback(self._cancelled)
-        self._ending.set_result(None)
+        self._is_over = True
+        if self._ending is not None:
+            self._ending.set_result(None)
+
+    # Handling
+
+    def cancel(self) -> None:
+        """Take the event for ended. The function is called all the same, and its result is dropped."""
+        if self._is_over:
+            return
+        if self._is_prepared:
+            self.finish()
+        self._route.server.acknowledgements.ended(self._packet)
+        self._end()
+
+    def ending(self) -> asyncio.Future[None]:
+        if self._ending is None:
+            self._ending = asyncio.get_running_loop().create_future()
+        return self._ending

@@ -80,10 +80,6 @@ class FlaskRoute(Route):
         context = self.server.event_context(sid, namespace, self.message, data)
         return self.run(context, namespace, data[-1:] if self._of_server else data)
 
-    def arguments(self, packet: Incoming) -> tuple[Any, ...]:
-        """What the function is called with for an event of a client."""
-        return tuple(packet.data if self._any_event else packet.data[1:])
-
     def run(self, context: EventContext, namespace: str, args: tuple[Any, ...]) -> Any:
         """Run the handler in the context of an event, and its error handler if it fails."""
         raise NotImplementedError
@@ -102,7 +98,7 @@ class CoroutineRoute(FlaskRoute):
         acknowledgements = self.server.acknowledgements
         try:
             context = connection.context or self.server.context_of(connection)
-            args = self.arguments(packet)
+            args = tuple(packet.data if self._any_event else packet.data[1:])
             event = context.replay(sid, packet.namespace, self.message, args)
             if context.suspends or (context.beginning is not None and not context.beginning.begun):
                 result = await self.run(EventContext(event), packet.namespace, args)
@@ -152,7 +148,8 @@ class FunctionRoute(FlaskRoute):
         return run_function(self.server, self.errors, context, self.function, namespace, args)
 
     def run_event(self, connection: Connection, sid: str, packet: Incoming) -> EventCall:
-        return EventCall(self, connection, sid, packet)
+        args = tuple(packet.data if self._any_event else packet.data[1:])
+        return EventCall(self, connection, sid, packet, args)
 
 
 class InlineRoute(FlaskRoute):

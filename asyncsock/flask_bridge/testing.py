@@ -174,9 +174,9 @@ class _Client:
 
     async def settle(self) -> None:
         """Wait until the handlers of this client's events have ended and what they sent has arrived."""
-        tasks = self.server.eio.tasks.running
+        tasks = self.server.eio.tasks
         while running := [
-            task for task, session in tasks.values() if session is not None and session.sid == self.eio_sid
+            end for end, session in tasks.endings().items() if session and session.sid == self.eio_sid
         ]:
             await asyncio.wait(running)
         await asyncio.sleep(0)  # run what other threads have handed to the loop before

@@ -238,7 +238,7 @@ async def test_an_event_that_was_given_up_is_not_acknowledged_and_the_next_one_i
         running = socketio.server.eio.tasks.running
         client.send('421["block"]')
         await within(until(begun.is_set))
-        for handled, _ in running.values():
+        for handled, _ in list(running.values()):
             handled.cancel()
         await within(until(lambda: not running))
         assert await within(client.ask("answer")) == ["in time"]

@@ -52,6 +52,6 @@ def take_the_long_way(server: AsyncServer) -> None:
 
 async def settled(server: AsyncServer) -> None:
     """Wait until no handler runs and what handlers sent is with the transports."""
-    while running := server.eio.tasks.running:
-        await asyncio.wait([task for task, _ in running.values()])
+    while endings := server.eio.tasks.endings():
+        await asyncio.wait(endings)
     await asyncio.sleep(0)  # the flush
