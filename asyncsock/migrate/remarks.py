@@ -78,9 +78,8 @@ class _Remarks(cst.CSTVisitor):
             said = "socketio.run() calls it first and then stops the server, so it need not end the program"
         else:
             said = (
-                "uvicorn and gunicorn take SIGTERM and SIGINT for themselves when the application is "
-                "imported; do "
-                "this work where the program ends, or start it with socketio.run(), which calls such handlers"
+                "uvicorn and gunicorn's worker stop the server first, and call it when that has ended; "
+                "socketio.run() calls it before"
             )
         self._say(node, f"A signal handler of the program's own: {said}.")
 
@@ -158,8 +157,8 @@ class _Remarks(cst.CSTVisitor):
         if name == "wsgi_app":
             self._say(
                 target,
-                "This middleware wraps the views, and sees no requests of Socket.IO: refuse clients in the "
-                "connect handler, and tell uvicorn of a proxy with --forwarded-allow-ips and --root-path.",
+                "This middleware does not guard Socket.IO's own path: refuse clients in the connect handler, "
+                "and tell uvicorn of a proxy with --forwarded-allow-ips and --root-path.",
             )
         elif name in FLASK_JSON or (name == "json" and self._is_app(target)):
             self._say(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect
 from collections.abc import Iterable
 from itertools import pairwise
 
@@ -25,6 +26,8 @@ PIP = re.compile(  # "pip install" with its words, and what it is called in othe
     r"(?P<rest>(?:\\\r?\n|[^\r\n;&|])*)",
     re.MULTILINE,
 )
+LONGEST_GAP = 200  # characters between two words of a command
+GAP = re.compile(r"[ \t]*(?:\\\r?\n[ \t]*)?$")
 NO_COMMANDS = (".py", ".pyw", ".html", ".htm", ".js", ".json", ".txt", ".in", ".j2", ".jinja", ".jinja2")
 
 
@@ -127,9 +130,11 @@ class Requirements:
                 section = header[1].strip()
             elif _has_keys(section, pipfile):
                 self._key(file, start, line)
+        headers = [(found.start(), found[1]) for found in HEADER.finditer(file.content)]
         for found in LIST.finditer(file.content):
-            headers = HEADER.findall(file.content, 0, found.start())
-            if re.search("dependenc|requires", f"{headers[-1] if headers else ''}.{found[1]}"):
+            before = bisect(headers, (found.start(), ""))
+            section = headers[before - 1][1] if before else ""
+            if re.search("dependenc|requires", f"{section}.{found[1]}"):
                 self._list(file, found.end())
 
     def _key(self, file: SourceFile, start: int, line: str) -> None:
@@ -191,19 +196,21 @@ class Requirements:
                 for word in re.finditer(r"[^\s\\]+", command["rest"])
             ]
             plain = [word for word in words if not word[1].startswith("-")]
-            for offset, word in words:
+            dropped = []
+            for offset, word in plain:
                 requirement = REQUIREMENT.fullmatch(word.strip("\"'"))
-                if requirement is None or word.startswith("-"):
-                    continue
-                new = self.needs.decide(file, offset, requirement)
+                new = self.needs.decide(file, offset, requirement) if requirement is not None else None
                 if new:
                     file.edits.append(Edit(offset, offset + len(word), new))
                 elif new == "":
-                    if len(plain) == 1:
-                        file.remark(offset, f"asyncsock does not need {word}: remove this command.")
-                        continue
-                    before = re.search(r"[ \t]*(?:\\\r?\n[ \t]*)?$", file.content[:offset])
-                    file.edits.append(Edit(before.start() if before else offset, offset + len(word), ""))
+                    dropped.append((offset, word))
+            for offset, word in dropped:
+                if len(dropped) == len(plain):
+                    file.remark(offset, f"asyncsock does not need {word}: remove this command.")
+                else:
+                    gap = GAP.search(file.content[max(0, offset - LONGEST_GAP) : offset])
+                    length = len(gap[0]) if gap is not None else 0
+                    file.edits.append(Edit(offset - length, offset + len(word), ""))
 
 
 def _ends(rest: str) -> bool:

@@ -36,6 +36,7 @@ class Starting:
             tuple[SourceFile, int]
         ] = []  # the places of what now has gunicorn use uvicorn's worker
         self._configs: dict[str, GunicornConfig] = {}
+        self._served_there: dict[tuple[str, str], bool] = {}  # by modules and names of applications
 
     def move(self) -> None:
         """Write the `asgi` lines, and change the commands whose application has one."""
@@ -124,7 +125,12 @@ class Starting:
             return app == "asgi" and start.worker[1] in UVICORN_WORKERS
         if app == "asgi":
             return write_line(self.project, module) or None
-        return served_by(self.project, module, app) is not None and write_line(self.project, module, app)
+        place = (module.file.name, app)
+        if place not in self._served_there:
+            self._served_there[place] = served_by(self.project, module, app) is not None and write_line(
+                self.project, module, app
+            )
+        return self._served_there[place]
 
     def _remark_start(self, start: Start, config: GunicornConfig | None, served: bool) -> None:
         target = start.target.text if start.target is not None else "its application"

@@ -69,8 +69,10 @@ class Command:
 
 def commands(text: Text, *, yaml: bool) -> list[Command]:
     """The commands of a file that start gunicorn, as far as they can be read."""
-    found = []
+    found: list[Command] = []
     for match in GUNICORN.finditer(text.text):
+        if found and found[-1].words and match.start() < found[-1].words[-1].outer_end:
+            continue  # it is a word of that command
         line_start = max(text.line_start(match.start()), match.start() - LONGEST_PATH)
         path = PATH.search(text.text[line_start : match.start()])
         start = match.start() - (len(path.group()) if path is not None else 0)

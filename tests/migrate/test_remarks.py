@@ -14,12 +14,12 @@ from tests.migrate.moving import FLASK_APP, MOVED_APP, moved, moved_file
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("app.wsgi_app = ProxyFix(app.wsgi_app)", "sees no requests of Socket.IO"),
+        ("app.wsgi_app = ProxyFix(app.wsgi_app)", "does not guard Socket.IO's own path"),
         (
             "socketio.init_app(app, client_manager=socketio.RedisManager(url))",
             "not work here: give SocketIO the URL",
         ),
-        ("import signal; signal.signal(signal.SIGTERM, leave)", "do this work where the program ends"),
+        ("import signal; signal.signal(signal.SIGTERM, leave)", "call it when that has ended"),
         ("from waitress import serve; serve(app)", "waitress serves WSGI"),
         ("import waitress; waitress.serve(app)", "waitress serves WSGI"),
         ("from werkzeug.serving import run_simple; run_simple('', 80, app)", "Werkzeug serves WSGI"),

@@ -184,8 +184,13 @@ def test_condas_own_package_is_remarked(tmp_path: Path) -> None:
 
 
 def test_a_command_that_installs_only_what_is_not_needed_is_remarked(tmp_path: Path) -> None:
-    result = requirements(tmp_path, "setup.sh", "pip install flask\npip install eventlet\n")
-    assert result.only_remark() == "setup.sh:2: asyncsock does not need eventlet: remove this command."
+    text = "pip install flask\npip install -U eventlet gevent\n"
+    result = requirements(tmp_path, "setup.sh", text)
+    assert result["setup.sh"] == text
+    assert result.remarks == [
+        "setup.sh:2: asyncsock does not need eventlet: remove this command.",
+        "setup.sh:2: asyncsock does not need gevent: remove this command.",
+    ]
 
 
 @pytest.mark.parametrize(
