@@ -10,6 +10,7 @@ import msgspec
 import pytest
 import socketio as python_socketio
 from flask import Flask, request
+from flask.signals import got_request_exception
 
 from asyncsock import AsyncServer, InvalidPayload, Namespace, SocketIO
 from asyncsock.types import Handler
@@ -264,6 +265,21 @@ def test_a_handler_may_refuse_in_the_same_form() -> None:
     assert answer == {
         "error": {"code": "invalid_payload", "path": "$[0]", "message": "There is no such room"}
     }
+
+
+@pytest.mark.parametrize("kind", ["coroutine", "function"])
+def test_what_a_client_sends_wrong_is_not_reported_as_an_error_of_the_application(kind: str) -> None:
+    app = Flask(__name__)
+    socketio = SocketIO(app)
+    event = register(socketio, kind)
+    told: list[Any] = []
+
+    def hear(sender: Flask, exception: BaseException, **_: Any) -> None:
+        told.append(exception)
+
+    with got_request_exception.connected_to(hear, app):
+        assert socketio.test_client(app).emit(event, {"text": 1}, callback=True) == BAD
+    assert told == []
 
 
 def test_one_client_causes_few_lines(caplog: pytest.LogCaptureFixture) -> None:
