@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -19,6 +20,7 @@ from asyncsock.flask_bridge.view_request import HandOver
 from asyncsock.flask_bridge.wsgi import WsgiApp
 from asyncsock.uvicorn.plain_connection import PlainConnection
 from tests.support.raw_clients import within
+from tests.support.server_process import serve
 from tests.support.socketio_in_process import until
 from tests.support.uvicorn_in_process import Local, running
 from tests.uvicorn.test_plain_connections import BODIES, LINES, POLLING, Client, access_log, written
@@ -178,6 +180,57 @@ async def test_a_client_has_its_answer_while_the_view_works_on() -> None:
         gate.open.set()
 
 
+@pytest.mark.parametrize("is_whole", [True, False], ids=["whole", "in two pieces"])
+async def test_a_view_that_reads_its_body_behind_its_answer_does_not_wait_for_ever(is_whole: bool) -> None:
+    has_answer, read = threading.Event(), threading.Event()
+    bodies: list[bytes] = []
+
+    def reading(environ: dict[str, Any], start: Start) -> Iterator[bytes]:
+        start("200 OK", [("Content-Length", "6")])
+        yield b"answer"
+        assert has_answer.wait(20)
+        try:
+            bodies.append(environ["wsgi.input"].read())
+        except OSError:  # uvicorn drops what it has of a body when the answer is complete
+            pass
+        read.set()
+
+    async with serving(reading) as (local, _):
+        client = client_of(local)
+        client.send(written("POST", "/", [], "a body"), [] if is_whole else [-3])
+        await within(until(lambda: client.got()[0].endswith("answer")))
+        has_answer.set()
+        await within(until(read.is_set))
+        assert bodies == [b"a body"] * is_whole
+
+
+@pytest.mark.parametrize("is_whole", [True, False], ids=["whole", "in two pieces"])
+async def test_a_thread_of_a_views_that_reads_the_body_when_the_request_is_over_is_told(
+    is_whole: bool,
+) -> None:
+    read = threading.Event()
+    streams: list[Any] = []
+
+    def leaving(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+        streams.append(environ["wsgi.input"])
+        start("200 OK", [("Content-Length", "6")])
+        return [b"answer"]
+
+    def read_late() -> None:
+        try:
+            streams[0].read()
+        except (OSError, ValueError):
+            pass
+        read.set()
+
+    async with serving(leaving) as (local, views):
+        client = client_of(local)
+        client.send(written("POST", "/", [], "a body"), [] if is_whole else [-3])
+        await within(until(lambda: client.got()[0].endswith("answer") and views.pool.load() == (0, 0)))
+        threading.Thread(target=read_late, daemon=True).start()
+        await within(until(read.is_set))
+
+
 async def test_a_client_that_leaves_while_its_view_works_gets_nothing_and_is_counted() -> None:
     gate = Gate(before=True)
     async with serving(gate) as (local, views), access_log() as logged:
@@ -216,14 +269,24 @@ async def test_a_server_that_stops_waits_for_what_a_view_does_behind_its_answer(
     assert gate.open.is_set()
 
 
-async def test_whole_requests_count_for_uvicorns_limit_of_requests() -> None:
-    async with serving(limit_max_requests=3) as (local, _):
+@pytest.mark.parametrize("path", ["/", "/parts", POLLING])
+@pytest.mark.parametrize("cuts", [[], [9]], ids=["whole", "in two pieces"])
+async def test_each_request_counts_once_for_uvicorns_limit_of_requests(path: str, cuts: list[int]) -> None:
+    async with serving(limit_max_requests=9) as (local, _):
         client = client_of(local)
         state = client.transport.protocol.installation._arguments["server_state"]
-        for path in ("/", POLLING):
-            client.send(written("GET", path, [], ""), [])
-        await within(until(lambda: client.got()[0].count("HTTP/1.1 200") == 2))
-        assert state.total_requests == 2
+        for count in (1, 2):
+            client.send(written("GET", path, [], ""), cuts)
+            await within(until(lambda n=count: client.got()[0].count("HTTP/1.1 200") == n))
+            await within(until(lambda n=count: state.total_requests == n))
+
+
+@pytest.mark.parametrize("path", ["/plain/", POLLING], ids=["views", "polls"])
+def test_uvicorn_ends_after_its_limit_of_requests(path: str) -> None:
+    with serve("tests.apps.wsgi_views:beside", args=["--limit-max-requests", "2"]) as server:
+        for _ in range(2):
+            httpx.get(server.url + path)
+        assert server.process.wait(20) == 0
 
 
 async def test_a_client_that_does_not_read_is_served_by_uvicorns_object() -> None:
