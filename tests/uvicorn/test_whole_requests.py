@@ -28,7 +28,20 @@ from tests.uvicorn.test_plain_connections import BODIES, LINES, POLLING, Client,
 Start = Callable[..., Any]
 METHODS = ("GET", "POST", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "get")
 PLAIN_PATHS = ("/", "/caf%C3%A9/%00%0a?q=%C3%A9&r", "//two//slashes", "/a?b?c", "/none", "/own")
-PATHS = (*PLAIN_PATHS, "/parts", "/empty", "/split", "/long", "/two", "/raises", "/over", "/a#b", POLLING)
+PATHS = (
+    *PLAIN_PATHS,
+    "/parts",
+    "/empty",
+    "/split",
+    "/control",
+    "/name",
+    "/long",
+    "/two",
+    "/raises",
+    "/over",
+    "/a#b",
+    POLLING,
+)
 MORE_LINES = (*LINES, "X-Forwarded-For: 10.0.0.1", "X-Forwarded-Proto: https")
 
 
@@ -41,7 +54,9 @@ def view(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
     fields = {
         "/none": ("204 No Content", []),
         "/own": ("299 Own", [("X-Own", "\xe9"), ("Connection", "close")]),
-        "/split": ("200 OK", [("X-Split", "a\r\nX-Injected: b")]),
+        "/split": ("200 OK", [("X-Split", "a\r\nx-injected: b")]),
+        "/control": ("200 OK", [("X-Control", "a\x01b")]),
+        "/name": ("200 OK", [("X Name", "a")]),
         "/two": ("200 OK", [("Content-Length", "5"), ("Content-Length", "5")]),
     }
     start(*fields.get(path, ("200 OK", [("Set-Cookie", "a=b"), ("Set-Cookie", "c=d")])))
@@ -93,7 +108,8 @@ requests = st.builds(
 @given(st.lists(requests, min_size=1, max_size=4), st.lists(st.integers(0, 400), max_size=1))
 @example([written("POST", "/over", [], "a body"), written("GET", "/", [], "")], [])
 @example([written("POST", "/body", [], body) for body in ("", "a body", "x" * 5000)], [])
-@example([written("GET", path, [], "") for path in ("/empty", "/split", "/two")], [])
+@example([written("GET", path, [], "") for path in ("/empty", "/split", "/control", "/name")], [])
+@example([written("GET", "/two", [], "")], [])
 @settings(max_examples=50, deadline=None)
 def test_a_whole_request_is_answered_as_through_asgi(sent: list[str], cuts: list[int]) -> None:
     """Requests of all kinds, one after another, and the same on a connection of uvicorn's."""
