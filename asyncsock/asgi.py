@@ -101,7 +101,7 @@ class ASGIApp(BaseApp):
         if ours is None:
             return self._page(scope) is None
         for path in _paths(scope):
-            if path.startswith(ours) or self._ensure_trailing_slash(path).startswith(ours):
+            if self._ensure_trailing_slash(path).startswith(ours):
                 return self._static_file(scope) is None and self._page(scope) is None
         return False
 
