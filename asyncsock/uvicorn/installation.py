@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -287,6 +287,22 @@ class Installation:
     def answered(self) -> None:
         """Count a request as uvicorn does, which may stop after a number of them."""
         self._arguments["server_state"].total_requests += 1
+
+    def wait_for(self, rest: Coroutine[Any, Any, None]) -> None:
+        """Run the rest of a request in a task that uvicorn waits for when it stops, as for its own.
+
+        The engine's tasks would be cancelled with its sessions.
+        """
+        task = asyncio.get_running_loop().create_task(self._do(rest))
+        tasks = self._arguments["server_state"].tasks
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    async def _do(self, rest: Coroutine[Any, Any, None]) -> None:
+        try:
+            await rest
+        except Exception as error:
+            self.engine.tasks.failed(error)
 
     def http_scope(self, scope: Scope, method: str, path: bytes, query: bytes) -> Scope:
         """The scope of a request that uvicorn has read, as the application would get it.

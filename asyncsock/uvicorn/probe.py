@@ -26,7 +26,7 @@ ATTRIBUTES: dict[str, tuple[str, ...]] = {
         "ws",
         "ws_protocol_class",
     ),
-    "ServerState": ("connections", "default_headers", "total_requests"),
+    "ServerState": ("connections", "default_headers", "tasks", "total_requests"),
     "ProxyHeadersMiddleware": ("app", "trusted_hosts"),
     "AccessFormatter": ("use_colors",),
     "FlowControl": ("pause_reading", "read_paused", "resume_reading", "write_paused"),

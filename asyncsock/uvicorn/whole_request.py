@@ -107,7 +107,7 @@ class WholeRequest:
 
     def wait_for(self, rest: Coroutine[Any, Any, None]) -> None:
         """Have the server wait, when it stops, for what the application does behind its answer."""
-        self._http.installation.engine.tasks.spawn(rest)
+        self._http.installation.wait_for(rest)
 
     def use_asgi(self) -> None:
         """Have uvicorn read the request, and the application go on with it."""
