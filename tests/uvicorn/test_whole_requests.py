@@ -334,10 +334,30 @@ async def test_an_application_whose_threads_have_ended_answers_with_an_error() -
         await within(until(lambda: "HTTP/1.1 500" in client.got()[0]))
 
 
-async def test_an_application_below_another_socketio_server_gets_its_requests_whole() -> None:
+async def test_requests_go_through_asgi_where_uvicorn_resets_their_contextvars() -> None:
+    async with serving(reset_contextvars=True) as (local, _):
+        client = client_of(local)
+        client.send(written("GET", "/", [], ""), [])
+        assert not isinstance(client.transport.protocol, PlainConnection)
+        await within(until(lambda: "HTTP/1.1 200" in client.got()[0]))
+
+
+async def test_an_error_of_ours_while_an_answer_is_written_ends_the_connection() -> None:
+    async with serving() as (local, views):
+        client = client_of(local)
+        client.transport.protocol.installation.own_lines = None
+        client.send(written("GET", "/", [], ""), [])
+        await within(until(client.transport.is_closing))
+        assert client.got()[0] == ""
+        assert views.answered == {"200": 1}
+
+
+@pytest.mark.parametrize("root_path", ["", "/api"])
+async def test_an_application_below_another_socketio_server_gets_its_requests_whole(root_path: str) -> None:
     views = WsgiApp(view)
     inner = ASGIApp(EngineServer(), views, socketio_path="inner")
-    async with running(ASGIApp(EngineServer(), inner), host="127.0.0.1") as local:
+    app = ASGIApp(EngineServer(), inner)
+    async with running(app, host="127.0.0.1", root_path=root_path) as local:
         client = client_of(local)
         client.send(written("GET", "/", [], ""), [])
         await within(until(lambda: "HTTP/1.1 200" in client.got()[0]))
