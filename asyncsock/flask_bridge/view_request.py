@@ -19,11 +19,11 @@ from ..engine.http import ASGI, Receive, Scope, Send
 from ..engine.log import shown
 from ..engine.tally import Tally
 from ..engine.tasks import CANCELLATIONS
-from ..uvicorn.file_sending import LentSocket, Unread, answering, lend
+from ..uvicorn.file_sending import LentSocket, answering, lend
 from ..uvicorn.whole_request import WholeRequest
 from .thread_calls import Exchange
 from .view_loop import ViewLoop
-from .wsgi_file import FILE_CHUNK, FileWrapper
+from .wsgi_file import FileWrapper, large_part, send_part
 from .wsgi_input import PART_SIZE, ClientDisconnected, RequestBody
 from .wsgi_response import Message, Response, lines, logger
 
@@ -58,7 +58,8 @@ class ViewRequest:
     A body that is an asynchronous iterator is left with the task as well, and the thread is free.
 
     A request that is there as a whole has no task at first. If the thread asks for nothing and its response
-    is only an end, `settle` answers with that, and there never is a task.
+    is only an end, `settle` answers with that, and there never is a task; nor is there for a large file, for
+    which the thread gets the socket.
 
     Args:
         app: The WSGI application.
@@ -73,6 +74,7 @@ class ViewRequest:
     last: list[Message] | None = None  # the end of the response
     successor: ASGI | None = None
     streamed: Response | None = None  # whose body the task is to send
+    file_response: Response | None = None  # for whose body the thread wants the socket
     status = "none"  # of the response, if there was one
     error: BaseException | None = None  # raised by the task, which breaks off the connection
     finished = False  # the thread is done
@@ -81,6 +83,7 @@ class ViewRequest:
     send: Any = None
     waiting = False  # there is a task, which may wait for `finished`
     closed = False  # the task is done
+    lent: WholeRequest | None = None  # whose socket the thread has, until that is taken back
     # What the task knows of the request's body and of the client.
     wanted: asyncio.Future[None] | None = None  # wakes the task
     part = b""
@@ -127,6 +130,8 @@ class ViewRequest:
         whole = self.whole
         if whole is not None and whole.is_open:
             self.answer(whole)
+        elif self.lent is not None and self.last is not None:
+            self.take_back(self.lent)
         elif self.wanted is not None and not self.wanted.done():
             self.wanted.set_result(None)
         elif self.closed and self.job is not None:
@@ -142,9 +147,35 @@ class ViewRequest:
                 self.closed = True
                 self.answered.add(str(start["status"]))
                 if not self.finished:
-                    whole.wait_for(self.work_until(lambda: self.finished))
+                    whole.wait_for(self.finish())
+                return
+        elif self.file_response is not None:
+            start = self.file_response.start
+            lent = whole.lend(start["status"], start["headers"])
+            if lent is not None:
+                self.file_response.headers_sent = True
+                self.lent = whole
+                self.job = None
+                self.closed = True
+                self.answers.put((lent, None))
                 return
         whole.use_asgi()
+
+    def take_back(self, whole: WholeRequest) -> None:
+        """Take the socket back from the thread, which has sent a file or failed to."""
+        assert self.file_response is not None
+        self.lent = None
+        self.answered.add(self.file_response.status)
+        if self.error is not None:
+            lines.error("Exception in the WSGI application, %s", self.error, self)
+        if not self.finished:
+            whole.wait_for(self.finish())
+        whole.take_back(is_complete=bool(self.last))
+
+    async def finish(self) -> None:
+        """Wait until the thread is done. If something waits already, return at once."""
+        if not self.waiting:
+            await self.work_until(lambda: self.finished)
 
     async def go_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Do the rest of a whole request in a task."""
@@ -260,10 +291,14 @@ class ViewRequest:
         # If there is a body, asking for it earlier would tell the client to send it (100 Continue).
         self.watch_client()
 
-    async def lend(self, cycle: Any, response: Response) -> LentSocket | None:
-        """Send the head of a response, and let the thread have the socket."""
-        await self.send(response.head())
-        return await lend(cycle)
+    async def lend(self, response: Response) -> LentSocket | None:
+        """Send the head of a response, and let the thread have the socket; None if it cannot have it."""
+        cycle, count = answering(self.send), response.unsent
+        if cycle is None:
+            return None
+        response.headers_sent = True
+        await self.send(response.start)
+        return await lend(cycle, count)
 
     async def stream(self, response: Response) -> None:
         """Send the body in another task, which is cancelled when the client leaves."""
@@ -366,27 +401,14 @@ class ViewRequest:
 
     def send_file(self, response: Response, result: Iterable[bytes]) -> bool:
         """Send a large file past the event loop, and return whether that could be."""
-        if type(result) is not FileWrapper or response.unsent <= FILE_CHUNK:
+        part = large_part(response, result)
+        if part is None:
             return False
-        if self.send is None:
-            self.ask(_nothing)  # which needs a task
-        cycle, part = answering(self.send), result.part(response.unsent)
-        if cycle is None or part is None:
-            return False
-        lent: LentSocket | None = self.ask(self.lend, cycle, response)
+        self.file_response = response
+        lent: LentSocket | None = self.ask(self.lend, response)
         if lent is None:
             return False
-        try:
-            if not lent.send(*part):
-                return False
-        except Unread as error:
-            if lines.allow("unread files"):
-                logger.warning("The client of %s was cut off: %s", self, error)
-            raise ClientDisconnected() from None
-        except (ConnectionError, TimeoutError):
-            raise ClientDisconnected() from None
-        finally:
-            lent.close()
+        send_part(lent, part, self)
         response.sent()
         return True
 
@@ -422,10 +444,6 @@ class ViewRequest:
 
     def __str__(self) -> str:
         return f"{shown(self.scope['method'])} {shown(self.scope['path'])}"
-
-
-async def _nothing() -> None:
-    pass
 
 
 def _has_body(environ: dict[str, Any]) -> bool:

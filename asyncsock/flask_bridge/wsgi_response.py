@@ -125,10 +125,10 @@ class Response:
         """Bytes of a body whose length is known, and of which nothing has been sent; 0 for others."""
         return 0 if self.headers_sent or self._left is None else self._left
 
-    def head(self) -> Message:
+    @property
+    def start(self) -> Message:
         """The first message of the response. The application has called `start_response`."""
         assert self._start is not None
-        self.headers_sent = True
         return self._start
 
     def sent(self) -> None:

@@ -91,7 +91,12 @@ class PlainConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         is_taken = False
-        if self._request is None:
+        request = self._request
+        if request is not None and request.is_lent:
+            request.behind += data
+            self.transport.pause_reading()
+            return
+        if request is None:
             try:
                 is_taken = self._read(data)
             except Exception as error:
@@ -105,7 +110,8 @@ class PlainConnection(asyncio.Protocol):
 
     def shutdown(self) -> None:
         """Called by uvicorn when it stops."""
-        if type(self._request) is WholeRequest:  # uvicorn waits for the task of a request
+        request = self._request
+        if type(request) is WholeRequest and not request.is_lent:  # uvicorn waits for the task of a request
             self.give_up().shutdown()
         elif self.installation.end(self):
             return
@@ -268,12 +274,15 @@ class PlainConnection(asyncio.Protocol):
     def answer(self, request: UvicornPollRequest | WholeRequest, *response: bytes) -> None:
         """Write the response to a request, and go on."""
         installation, transport = self.installation, self.transport
-        self._request = None
+        behind, self._request = request.behind, None
         for part in response:
             transport.write(part)
         installation.answered()
-        if not request.keep_alive:
+        if not request.keep_alive or transport.is_closing():
             transport.close()
+        elif behind:
+            transport.resume_reading()
+            self.data_received(behind)
         elif installation.leaving:
             installation.hand_over_if_idle(self.give_up())
         else:

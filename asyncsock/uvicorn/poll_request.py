@@ -40,6 +40,8 @@ class UvicornPollRequest(PollRequest):
         "response_complete",
     )
     response_started = False  # it is written at once
+    is_lent = False  # no thread writes it
+    behind = b""
 
     def __init__(
         self,

@@ -7,6 +7,7 @@ import errno
 import gzip
 import io
 import os
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,11 +19,15 @@ from flask import Flask, Response, request, send_file
 from werkzeug.wsgi import wrap_file
 
 from asyncsock import SocketIO
+from asyncsock.flask_bridge.wsgi_file import FileWrapper
 from asyncsock.uvicorn import file_sending
+from asyncsock.uvicorn.plain_connection import PlainConnection
 from tests.support.log_records import errors
 from tests.support.raw_clients import RawSocket, within
 from tests.support.server_process import ROOT, serve
+from tests.support.socketio_in_process import until
 from tests.support.uvicorn_in_process import Local, running
+from tests.uvicorn.test_plain_connections import access_log
 
 SIZE = 3_000_000
 CONTENT = os.urandom(SIZE)
@@ -57,6 +62,10 @@ class Files:
         running, waiting = self.socketio.asgi_app.other_asgi_app.pool.load()  # type: ignore[union-attr]
         return running, waiting
 
+    @property
+    def answered(self) -> dict[str, int]:
+        return dict(self.socketio.asgi_app.other_asgi_app.answered)  # type: ignore[union-attr]
+
     @asynccontextmanager
     async def served(self, app: Any = None, **options: Any) -> AsyncIterator[tuple[Local, httpx.AsyncClient]]:
         async with running(app or self.socketio.asgi_app, **options) as local:
@@ -73,8 +82,15 @@ class Files:
         await within(wait())
 
 
+@pytest.fixture(params=["without ASGI", "through ASGI"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    if request.param == "through ASGI":
+        monkeypatch.setattr(PlainConnection, "_have_answered", lambda *_: False)
+    return str(request.param)
+
+
 @pytest.fixture
-def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Files:
+def files(way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Files:
     path = tmp_path / "file.bin"
     path.write_bytes(CONTENT)
     made = Files(path)
@@ -173,6 +189,7 @@ async def test_a_file_system_that_cannot_do_it_is_read(files: Files, monkeypatch
         assert (await http.get("/page")).text == "page"
 
 
+@pytest.mark.parametrize("way", ["through ASGI"], indirect=True)
 async def test_under_another_uvicorn_files_are_sent_in_pieces(
     files: Files, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -197,6 +214,7 @@ async def test_a_client_that_leaves_frees_the_thread(files: Files) -> None:
         assert files.load == (1, 0)
         raw.writer.transport.abort()
         await files.free_thread()
+        await within(until(lambda: files.answered == {"200": 1}))
         assert (await http.get("/page")).text == "page"
 
 
@@ -240,6 +258,75 @@ async def test_a_file_that_becomes_shorter_breaks_the_connection_off(
         assert (await http.get("/page")).text == "page"
     [error] = errors(caplog)
     assert "the file ended" in error
+
+
+@pytest.mark.parametrize("way", ["without ASGI"], indirect=True)
+async def test_a_large_file_needs_no_object_of_uvicorns(
+    files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PlainConnection, "give_up", None)
+    async with files.served() as (_, http):
+        for _ in range(2):
+            assert (await http.get("/")).content == CONTENT
+        assert (await http.get("/page")).text == "page"
+
+
+async def test_what_arrives_while_a_file_is_sent_is_answered_behind_it(files: Files) -> None:
+    os.truncate(files.path, LARGE)
+    page = GET.replace(b"/ ", b"/page ")
+    async with files.served() as (local, _), await RawSocket.connect(local) as raw:
+        await raw.send(GET)
+        assert (await raw.response_head())[0] == 200
+        for piece in (page, page[:9]):
+            await raw.send(piece)
+            await asyncio.sleep(0.01)
+        assert await within(raw.reader.readexactly(LARGE)) == CONTENT + bytes(LARGE - SIZE)
+        await raw.send(page[9:])
+        for _ in range(2):
+            assert (await raw.response_head())[0] == 200
+            assert await within(raw.reader.readexactly(4)) == b"page"
+
+
+async def test_a_server_that_stops_sends_a_file_to_its_end(files: Files) -> None:
+    os.truncate(files.path, LARGE)
+    async with files.served() as (local, _), await RawSocket.connect(local) as raw:
+        await raw.send(GET)
+        assert (await raw.response_head())[0] == 200
+        for connection in list(local.connections):
+            connection.shutdown()
+        assert len(await within(raw.reader.read())) == LARGE
+
+
+async def test_a_connection_that_the_client_wants_to_end_ends_with_the_file(files: Files) -> None:
+    async with files.served() as (local, _), await RawSocket.connect(local) as raw:
+        await raw.send(GET.replace(b"Host", b"Connection: close\r\nHost"))
+        status, headers = await raw.response_head()
+        assert (status, headers["connection"]) == (200, "close")
+        assert await within(raw.reader.read()) == CONTENT
+
+
+async def test_a_file_is_counted_and_logged_once(files: Files) -> None:
+    async with access_log() as logged, files.served(limit_max_requests=9) as (local, http):
+        assert (await http.get("/")).content == CONTENT
+        await within(until(lambda: files.answered == {"200": 1}))
+        [connection] = local.connections
+        state = connection.installation._arguments["server_state"]
+        await within(until(lambda: state.total_requests == 1))
+    [line] = logged
+    assert '"GET / HTTP/1.1" 200' in line
+
+
+async def test_a_client_has_its_file_while_the_view_works_on(
+    files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = threading.Event()
+    monkeypatch.setattr(FileWrapper, "close", lambda _: go_on.wait(20))
+    async with files.served() as (_, http):
+        assert (await http.get("/")).content == CONTENT
+        assert files.load == (1, 0)
+        assert (await http.get("/page")).text == "page"
+        go_on.set()
+        await files.free_thread()
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["", "TLS"])
