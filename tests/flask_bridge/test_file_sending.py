@@ -50,6 +50,7 @@ class Files:
         self.parts: list[int] = []
         app.add_url_rule("/", view_func=self.view)
         app.add_url_rule("/page", view_func=lambda: "page")
+        app.add_url_rule("/memory", "memory", view_func=lambda: bytes(LARGE))
 
     def view(self) -> Response:
         if self.opened is None:
@@ -327,6 +328,59 @@ async def test_a_client_has_its_file_while_the_view_works_on(
         assert (await http.get("/page")).text == "page"
         go_on.set()
         await files.free_thread()
+
+
+async def test_a_server_that_stops_waits_for_what_a_view_does_behind_its_file(
+    files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = threading.Event()
+    monkeypatch.setattr(FileWrapper, "close", lambda _: go_on.wait(20))
+    async with files.served() as (local, http):
+        assert (await http.get("/", headers={"Connection": "close"})).content == CONTENT
+        await within(until(lambda: not local.connections))
+        asyncio.get_running_loop().call_later(1, go_on.set)
+    assert files.load == (0, 0)
+
+
+async def test_a_server_that_stops_waits_for_a_view_whose_client_left_while_its_file_was_sent(
+    files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, left, go_on = threading.Event(), threading.Event(), threading.Event()
+
+    def send_late(_connection: int, _file: int, _offset: int, count: int) -> int:
+        begun.set()
+        assert left.wait(20)
+        return count
+
+    monkeypatch.setattr(os, "sendfile", send_late)
+    monkeypatch.setattr(FileWrapper, "close", lambda _: go_on.wait(20))
+    async with files.served() as (local, _):
+        raw = await RawSocket.connect(local)
+        await raw.send(GET)
+        await within(until(begun.is_set))
+        [connection] = local.connections
+        state = connection.installation._arguments["server_state"]
+        raw.writer.transport.abort()
+        await within(until(lambda: not local.connections))
+        left.set()
+        asyncio.get_running_loop().call_later(1, go_on.set)
+    assert files.load == (0, 0)
+    assert files.answered == {"200": 1}
+    assert state.total_requests == 0
+
+
+async def test_a_file_is_sent_behind_what_waits_to_be_written(files: Files) -> None:
+    async with files.served() as (local, _), await RawSocket.connect(local) as raw:
+        await within(until(lambda: bool(local.connections)))
+        [connection] = local.connections
+        transport = connection.transport
+        transport.set_write_buffer_limits(high=2 * LARGE)
+        await raw.send(GET.replace(b"/ ", b"/memory "))
+        await within(until(lambda: transport.get_write_buffer_size() > 0))
+        await raw.send(GET)
+        for expected in (bytes(LARGE), CONTENT):
+            assert (await raw.response_head())[0] == 200
+            assert await within(raw.reader.readexactly(len(expected))) == expected
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["", "TLS"])
