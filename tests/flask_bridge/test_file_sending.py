@@ -362,7 +362,7 @@ async def test_a_server_that_stops_waits_for_a_view_whose_client_left_while_its_
         state = connection.installation._arguments["server_state"]
         raw.writer.transport.abort()
         await within(until(lambda: not local.connections))
-        left.set()
+        asyncio.get_running_loop().call_later(0.5, left.set)
         asyncio.get_running_loop().call_later(1, go_on.set)
     assert files.load == (0, 0)
     assert files.answered == {"200": 1}
