@@ -146,7 +146,8 @@ CHANGES: dict[str, Change] = {
     "another handler": lambda handler, patch, kept: logger.addHandler(kept),
     "a handler above": lambda handler, patch, kept: (
         patch.setattr(logger, "propagate", True),
-        patch.setattr(logging.root, "handlers", [kept]),
+        # not the root's: once uvicorn is configured, its own logger does not propagate
+        patch.setattr(logging.getLogger("uvicorn"), "handlers", [kept]),
     ),
     "a filter": lambda handler, patch, kept: logger.addFilter(lambda record: False),
     "a filter of the handler": lambda handler, patch, kept: handler.addFilter(lambda record: False),

@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
@@ -19,7 +19,7 @@ from asyncsock.engine import EngineServer
 from asyncsock.flask_bridge.view_request import HandOver
 from asyncsock.flask_bridge.wsgi import WsgiApp
 from asyncsock.uvicorn.plain_connection import PlainConnection
-from tests.support.raw_clients import within
+from tests.support.raw_clients import TIMEOUT, within
 from tests.support.server_process import serve
 from tests.support.socketio_in_process import until
 from tests.support.uvicorn_in_process import Local, running
@@ -127,11 +127,10 @@ def test_a_whole_request_is_answered_as_through_asgi(sent: list[str], cuts: list
             for data in sent:
                 for client in (whole, usual):
                     client.send(data, cuts)
-                await turns()
                 # A request behind another one begins when that is answered: nobody works for a moment.
-                with suppress(asyncio.TimeoutError):
-                    await within(until(lambda: is_idle(answers, others) and whole.got() == usual.got()))
-                await turns()
+                for _ in range(2):
+                    await turns()
+                    await settle(lambda: is_idle(answers, others) and whole.got() == usual.got())
                 assert whole.got() == usual.got()
                 assert sum(answers.answered.values()) == sum(others.answered.values())
             text = whole.without_ids(usual.without_ids("\n".join(logged)))
@@ -142,6 +141,13 @@ def test_a_whole_request_is_answered_as_through_asgi(sent: list[str], cuts: list
     async def turns() -> None:
         for _ in range(30):
             await asyncio.sleep(0)
+
+    async def settle(is_so: Callable[[], bool]) -> None:
+        """Wait until something is so, or too long; return before anything else happens."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + TIMEOUT
+        while not is_so() and loop.time() < end:
+            await asyncio.sleep(0.001)
 
     def is_idle(*apps: WsgiApp) -> bool:
         counts = {sum(app.answered.values()) for app in apps}
