@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Generator
+from collections.abc import Coroutine, Generator, Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from ..codec.base import Incoming
@@ -96,8 +97,7 @@ class EventCall(FunctionCall, LoopJob, EventRun):
         return self._run_in_task().__await__()
 
     async def _run_in_task(self) -> None:
-        acknowledgements = self._route.server.acknowledgements
-        try:
+        with self._concluded():
             if not self._is_prepared:
                 self._prepare()
             try:
@@ -113,18 +113,18 @@ class EventCall(FunctionCall, LoopJob, EventRun):
                 await result
                 result = None
             self._acknowledge(result)
-        except CANCELLATIONS:
-            raise
-        except BaseException as error:
-            acknowledgements.failed(self._connection, self._sid, self._packet, error)
-        finally:
-            acknowledgements.ended(self._packet)
 
     async def _acknowledge_after(self, result: Sent) -> None:
-        acknowledgements = self._route.server.acknowledgements
-        try:
+        with self._concluded():
             await result
             self._acknowledge(None)
+
+    @contextmanager
+    def _concluded(self) -> Iterator[None]:
+        """Report the error of what is done in the block, and take the event for ended after it."""
+        acknowledgements = self._route.server.acknowledgements
+        try:
+            yield
         except CANCELLATIONS:
             raise
         except BaseException as error:
