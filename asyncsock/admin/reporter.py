@@ -108,9 +108,13 @@ class Reporter(Watch):
     # Messages
 
     def _tell(self, *message: Any) -> None:
+        """Tell what has happened now."""
+        self._gather([*message, shown.time(time.time())])
+
+    def _gather(self, message: Message) -> None:
         if not self._waiting:
             asyncio.get_running_loop().call_later(DELAY, self.flush)
-        self._waiting.append([*message, shown.time(time.time())])
+        self._waiting.append(message)
 
     def flush(self) -> None:
         """Send what has been gathered."""
@@ -149,7 +153,7 @@ class Reporter(Watch):
     # What happens
 
     def connected(self, client: Client) -> None:
-        self._tell(*_connected(client)[:-1])
+        self._gather(_connected(client))
 
     def removed(self, client: Client) -> None:
         reason = self._reasons.pop(client.sid, None)
