@@ -12,6 +12,9 @@ from .slow_clients import SlowClients
 from .transports.base import SendingSession, Transport
 
 LINGER = 30.0  # seconds that a polling client has to fetch what its ended session left for it
+FETCH_PATIENCE = (
+    2.0  # seconds that a stop waits for a polling client to read an answer and fetch what is next
+)
 CLOSE_TIMEOUT = 5.0  # seconds that a client has to read more of what is left, and to answer a close frame
 
 
@@ -32,18 +35,25 @@ class ClosingClients:
     def __init__(self, slow_clients: SlowClients) -> None:
         self._slow_clients = slow_clients
         self._lingering: dict[str, Leftovers] = {}
-        self._last_fetch = 0.0  # when something was last left for a client, or fetched in part
+        self._fetch_deadline = 0.0  # until when a stop waits for those that have something to fetch
         self._linger_deadlines: Deadlines[str] = Deadlines(LINGER, self._forget)
         self._closing: dict[Transport, float] = {}  # when each client last read or sent
         self._close_deadlines: Deadlines[Transport] = Deadlines(CLOSE_TIMEOUT, self._give_up)
 
-    def linger(self, left: Leftovers) -> None:
-        """Keep what an ended session left for its polling client to fetch."""
+    def linger(self, left: Leftovers, is_polling: bool = False) -> None:
+        """Keep what an ended session left for its polling client to fetch.
+
+        Args:
+            left: What that is.
+            is_polling: Whether the client has just fetched some of it.
+        """
         self._lingering[left.sid] = left
-        self._last_fetch = asyncio.get_running_loop().time()
         self._linger_deadlines.add(left.sid)
-        if len(left.outbox) > 1:  # not only the packet that says that the session has ended
+        has_data = len(left.outbox) > 1  # not only the packet that says that the session has ended
+        if has_data:
             self._slow_clients.watch(left)
+        if has_data or is_polling:
+            self._fetch_deadline = asyncio.get_running_loop().time() + FETCH_PATIENCE
 
     def fetch(self, sid: str) -> Leftovers | None:
         """Hand out what an ended session left; the next call returns None."""
@@ -77,6 +87,8 @@ class ClosingClients:
     async def wait(self, patience: float) -> None:
         """Wait until clients have taken what was left for them, for `CLOSE_TIMEOUT`; then drop the others.
 
+        Those that poll have `FETCH_PATIENCE` for each answer: what they have not fetched by then is lost.
+
         Args:
             patience: Seconds to wait for a client that neither reads nor sends.
         """
@@ -86,7 +98,9 @@ class ClosingClients:
             for transport, last_sign in list(self._closing.items()):
                 if now - last_sign > patience:
                     self._drop(transport)
-            if not self._closing and (not self._lingering or now - max(start, self._last_fetch) > patience):
+            if not self._closing and (
+                not self._lingering or now > max(start + patience, self._fetch_deadline)
+            ):
                 break
             await asyncio.sleep(0.01)
             now = loop.time()

@@ -109,6 +109,22 @@ async def test_a_hanging_poll_is_answered_at_once(server: Server) -> None:
         assert await gone(server, 10) == -signal.SIGTERM
 
 
+async def test_a_client_that_needs_a_second_between_two_polls_gets_what_was_emitted(server: Server) -> None:
+    async with raw_clients.Polling(server, PATH) as polling:
+        await polling.open()
+        await polling.send("40")
+        await polling.receive()
+        await polling.send('42["numbers",20]')
+        await asyncio.to_thread(server.wait_for_log, "numbers emitted")
+        server.process.send_signal(signal.SIGTERM)
+        packets: list[str] = []
+        while "1" not in packets:
+            await asyncio.sleep(1)  # as long as an answer may take to a phone
+            packets += await polling.receive()
+        assert packets == [*(f'42["number",{n}]' for n in range(20)), "1"]
+        assert await gone(server, 10) == -signal.SIGTERM
+
+
 async def test_a_handler_in_flight_finishes_and_its_answer_arrives(server: Server) -> None:
     async with raw_clients.websocket(server, PATH) as ws:
         await join(ws)

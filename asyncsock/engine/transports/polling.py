@@ -271,7 +271,7 @@ class Left:
             packets = left[: min(most, len(left) - 1)]
             del left[: len(packets)]
             self._core.slow_clients.took(self, packets)
-            self._core.closing_clients.linger(self)
+            self._core.closing_clients.linger(self, is_polling=True)
             return packets
         self._core.slow_clients.settled(self)
         return left
