@@ -7,7 +7,7 @@ from logging import Logger
 from typing import Any
 
 from .codec.base import Codec, Incoming
-from .codec.values import NotEncodable, describe_failure
+from .codec.not_encodable import NotEncodable, describe_failure
 from .connection import Connection
 from .engine import EngineServer
 from .engine.log import printable, shown

@@ -11,7 +11,7 @@ from socketio import AsyncServer as BaseServer
 from socketio import exceptions
 
 from .codec.base import CONNECT, CONNECT_ERROR, DISCONNECT, Codec
-from .codec.values import describe_failure
+from .codec.not_encodable import describe_failure
 from .connect_handlers import asking
 from .connection import Connection
 from .engine.awaitables import SENT, Sent, SentAndWaiting

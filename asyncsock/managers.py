@@ -9,7 +9,7 @@ from typing import Any, Literal
 from socketio import packet as socketio_packet
 
 from .callbacks import Answer, Callbacks
-from .codec.values import JSONModule
+from .codec.json_data import JSONModule
 from .connection import Client, Connection, Dropped, State
 from .engine.awaitables import Sent
 from .engine.limits import Limits

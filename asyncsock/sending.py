@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 from socketio import AsyncManager
 
-from .codec.base import EVENT, Codec, event_arguments
-from .codec.values import Body, NotEncodable
+from .codec.base import EVENT, Body, Codec, event_arguments
+from .codec.not_encodable import NotEncodable
 from .connection import Client, Connection, Target
 from .engine import EngineServer
 from .engine.awaitables import SENT, Sent, SentAndWaiting, counts_as_coroutine, sent_and_yielding

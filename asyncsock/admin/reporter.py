@@ -8,8 +8,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from ..codec.base import Codec, Incoming
-from ..codec.values import Body
+from ..codec.base import Body, Codec, Incoming
 from ..connection import CONNECTED, Client, Connection, State, Target
 from ..connections import Connector
 from ..dispatch import Dispatcher, RunEvent

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from ..codec.values import describe_failure
+from ..codec.not_encodable import describe_failure
 
 
 class Malformed(ValueError):

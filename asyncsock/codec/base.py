@@ -10,7 +10,6 @@ import orjson
 
 from ..engine.errors import BadPacket
 from ..engine.packet import Packet
-from .values import Body
 
 CONNECT, DISCONNECT, EVENT, ACK, CONNECT_ERROR, BINARY_EVENT, BINARY_ACK = range(7)
 EVENTS = frozenset([EVENT, BINARY_EVENT])
@@ -21,8 +20,14 @@ MAX_DEPTH = 200  # levels of nesting; orjson writes 254
 SHALLOW = 2 * MAX_DEPTH  # a JSON text of so many characters cannot nest more deeply
 MAX_ID = 2**53 - 1  # the largest integer that JavaScript counts to
 
-
 Place = tuple[Any, Any]  # a list or a dictionary, and the index or the key in it
+
+
+class Body(msgspec.Struct, gc=False):
+    """Encoded data, and the binary attachments that were taken out of it."""
+
+    data: Any
+    attachments: Sequence[bytes] = ()
 
 
 class Incoming(msgspec.Struct, gc=False, eq=False):

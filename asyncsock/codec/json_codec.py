@@ -22,13 +22,14 @@ from .base import (
     MAX_ID,
     RESERVED_EVENTS,
     SHALLOW,
+    Body,
     Incoming,
     Place,
     event_arguments,
     is_plain,
     put_back,
 )
-from .values import OPTIONS, Body, encode_json, encode_json_slowly, encode_json_with, simpler_but_binary
+from .json_data import OPTIONS, encode_json, encode_json_slowly, encode_json_with, simpler_but_binary
 
 _KINDS: dict[str, int] = {str(kind): kind for kind in range(7)}
 _HEADS = [b"4%d" % kind for kind in range(7)]  # a Socket.IO packet is an Engine.IO message, type 4

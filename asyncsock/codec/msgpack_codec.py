@@ -18,8 +18,9 @@ from msgspec.msgpack import Ext
 
 from ..engine.errors import BadPacket
 from ..engine.packet import Packet, message_packet
-from .base import ACK, CONNECT_ERROR, MAX_ID, Incoming, event_arguments, is_plain
-from .values import AS_TEXT, Body, NotEncodable, Plain, is_data_class
+from .base import ACK, CONNECT_ERROR, MAX_ID, Body, Incoming, event_arguments, is_plain
+from .not_encodable import NotEncodable
+from .values import AS_TEXT, Plain, is_data_class
 
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 MILLISECOND = timedelta(milliseconds=1)

@@ -7,8 +7,7 @@ from typing import Any
 
 from ..engine.errors import BadPacket
 from ..engine.packet import Packet, message_packet
-from .base import ACK, EVENT, MAX_ID, Incoming, event_arguments
-from .values import Body
+from .base import ACK, EVENT, MAX_ID, Body, Incoming, event_arguments
 
 
 class PacketCodec:

@@ -13,168 +13,18 @@ from collections.abc import Callable, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
-from functools import cache, lru_cache, partial
-from math import isfinite
+from functools import cache, partial
 from typing import Any
 from uuid import UUID
 
 import msgspec
-import orjson
 
-# What orjson would write in a form of its own is passed to `simpler` instead.
-OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_SUBCLASS
-LINE = 300  # characters of an error of the user's JSON module
+from .not_encodable import NotEncodable
+
 BINARY = (bytes, bytearray, memoryview)
 AS_TEXT = (Decimal, date, time, timedelta)  # also a datetime, which is a date
 KEPT = (*BINARY, datetime, date, time, timedelta, Decimal)  # by `without_data_classes`
 DATA_CLASSES = ("__struct_fields__", "__dataclass_fields__", "__attrs_attrs__", "__pydantic_serializer__")
-
-# What to do with a value that cannot be sent, by an attribute of its type.
-_REMEDIES = {
-    "__await__": "await it first",
-    "tolist": "send its tolist()",
-    "__iter__": "send a list of it",
-}
-
-
-class Body(msgspec.Struct, gc=False):
-    """Encoded data, and the binary attachments that were taken out of it."""
-
-    data: Any
-    attachments: Sequence[bytes] = ()
-
-
-class NotEncodable(TypeError):
-    """A value that cannot be sent. Its text says which, as ``data[0]["user"]``, and why."""
-
-    def __init__(self, why: str) -> None:
-        super().__init__(why)
-        self.why = why
-        self._path: list[Any] = []  # the innermost index or key first
-
-    @classmethod
-    def of_type(cls, kind: type, form: str) -> NotEncodable:
-        remedy = next((text for name, text in _REMEDIES.items() if hasattr(kind, name)), "convert it first")
-        return cls(f"is of type {kind.__name__}, which is not {form} serializable: {remedy}")
-
-    def within(self, at: Any) -> None:
-        """Add the index or the key of the value in its container to the path."""
-        self._path.append(at)
-
-    def from_data(self, data: Any, arguments_at: int) -> NotEncodable:
-        """Make the path begin at the data that was given, not at the array that was encoded.
-
-        Args:
-            data: The data that was given, in which a tuple stands for several arguments.
-            arguments_at: The index of the first argument in the array.
-        """
-        if self._path:
-            first = self._path.pop() - arguments_at
-            if isinstance(data, tuple):
-                self._path.append(first)
-        return self
-
-    def at_call(self, event: str, data: Any, arguments_at: int) -> TypeError:
-        """The error for the caller of emit(): a plain `TypeError`, as json raises."""
-        return TypeError(f"event {_key(event)}: {self.from_data(data, arguments_at)}")
-
-    def __str__(self) -> str:
-        path = "".join([f"[{_key(at)}]" for at in reversed(self._path)])
-        return f"data{path} {self.why}"
-
-
-def describe_failure(error: Exception) -> str:
-    """Why something could not be encoded, in one line."""
-    if isinstance(error, NotEncodable):
-        return str(error)
-    return f"{type(error).__name__}: {error}".partition("\n")[0][:LINE]
-
-
-def encode_json(data: Any) -> Body:
-    """Encode data as JSON, with its binary data as attachments.
-
-    Raises:
-        NotEncodable: It has a value that cannot be sent.
-    """
-    try:
-        return Body(orjson.dumps(data, simpler_but_binary, OPTIONS))
-    except TypeError:
-        return encode_json_slowly(data)
-
-
-def simpler_but_binary(value: Any) -> Any:
-    """`simpler` for orjson, unless there is binary data, which has to be taken out."""
-    if _is_only_data_class(type(value)):  # type: ignore[arg-type]
-        return without_data_classes(value)
-    if isinstance(value, BINARY):
-        raise TypeError
-    return simpler(value, "JSON")
-
-
-@lru_cache
-def _is_only_data_class(kind: type) -> bool:
-    """Whether `simpler` takes values of a type for those of a data class, found out once for each type."""
-    others = (Enum, str, int, float, list, tuple, dict, UUID, *AS_TEXT)
-    return is_data_class(kind) and not issubclass(kind, others)
-
-
-def encode_json_slowly(data: Any) -> Body:
-    """`encode_json` for data that orjson does not take as it is."""
-    attachments: list[bytes] = []
-
-    def simplify(value: Any) -> Any:
-        return _detach(value, attachments) if isinstance(value, BINARY) else simpler(value, "JSON")
-
-    try:
-        encoded = orjson.dumps(data, simplify, OPTIONS)
-        if not attachments or encoded.count(b'"_placeholder":true') == len(attachments):
-            return Body(encoded, attachments)
-    except TypeError:
-        pass
-    return _encode_with_the_standard_library(data)
-
-
-def _encode_with_the_standard_library(data: Any) -> Body:
-    """For what orjson does not take: integers of over 64 bits, lone surrogates, keys that are not text."""
-    plain = _PlainJSON()
-    value = plain.whole(data)
-    if plain.attachments and plain.has_lookalike:
-        plain = _PlainJSON(refuse_lookalikes=True)
-        value = plain.whole(data)
-    try:
-        return Body(stdlib_json.dumps(value, separators=(",", ":")).encode(), plain.attachments)
-    except ValueError as error:  # an integer of thousands of digits
-        raise NotEncodable(f"cannot be encoded: {error}") from None
-
-
-def encode_json_with(json: Any) -> Callable[[Any], Body]:
-    """A function like `encode_json` that lets the user's module encode all but binary data."""
-
-    def encode(data: Any) -> Body:
-        attachments: list[bytes] = []
-        try:
-            text = json.dumps(_without_binary(data, attachments), separators=(",", ":"))
-        except TypeError:  # the module may not know data classes
-            attachments.clear()
-            plain = _without_binary(data, attachments, data_classes=True)
-            text = json.dumps(plain, separators=(",", ":"))
-        encoded = text.encode() if isinstance(text, str) else text
-        if not encoded.isascii():
-            encoded.decode()  # raises for what is not UTF-8: clients close the connection that brings it
-        return Body(encoded, attachments)
-
-    return encode
-
-
-class JSONModule:
-    """`encode_json` as a JSON module, for python-socketio's own packets."""
-
-    loads = staticmethod(stdlib_json.loads)
-
-    @staticmethod
-    def dumps(data: Any, **options: Any) -> str:
-        encoded: bytes = encode_json(data).data
-        return encoded.decode()
 
 
 def simpler(value: Any, form: str) -> Any:
@@ -347,57 +197,3 @@ class Plain:
 
     def other(self, value: Any) -> Any:
         return self.plain(simpler(value, self._form))
-
-
-class _PlainJSON(Plain):
-    """Takes binary data out into `attachments`."""
-
-    def __init__(self, refuse_lookalikes: bool = False) -> None:
-        super().__init__("JSON")
-        self.attachments: list[bytes] = []
-        self.has_lookalike = False
-        self._refuse_lookalikes = refuse_lookalikes
-
-    def number(self, value: float) -> Any:
-        return value if isfinite(value) else None
-
-    def binary(self, value: Any) -> Any:
-        return _detach(value, self.attachments)
-
-    def object(self, value: dict[Any, Any]) -> dict[str, Any]:
-        if value.get("_placeholder") is True:
-            self.has_lookalike = True
-            if self._refuse_lookalikes:
-                raise NotEncodable("looks like the placeholder of binary data, beside binary data") from None
-        return super().object(value)
-
-
-def _detach(value: Any, attachments: list[bytes]) -> dict[str, Any]:
-    attachments.append(bytes(value))
-    return {"_placeholder": True, "num": len(attachments) - 1}
-
-
-def _without_binary(data: Any, attachments: list[bytes], data_classes: bool = False) -> Any:
-    """The data with placeholders for binary values, and without data classes if these are to be converted.
-
-    Parts without any are returned as they are.
-    """
-    if data_classes and is_data_class(type(data)):
-        data = without_data_classes(data)
-        return _without_binary(data, attachments)
-    if isinstance(data, BINARY):
-        return _detach(data, attachments)
-    before = len(attachments)
-    if isinstance(data, (list, tuple)):
-        items = [_without_binary(item, attachments, data_classes) for item in data]
-        return items if data_classes or len(attachments) > before else data
-    if isinstance(data, dict):
-        values = {key: _without_binary(value, attachments, data_classes) for key, value in data.items()}
-        return values if data_classes or len(attachments) > before else data
-    return data
-
-
-def _key(at: Any) -> str:
-    """An index or a key as Python writes it, cut to fit in a line."""
-    text = repr(at).replace("\n", " ") if not isinstance(at, str) else stdlib_json.dumps(str.__str__(at))
-    return text if len(text) <= 100 else f"{text[:97]}..."

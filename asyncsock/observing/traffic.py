@@ -13,8 +13,7 @@ from typing import Any
 
 from ..acknowledgements import Acknowledgements
 from ..callbacks import Kept
-from ..codec.base import Codec, Incoming
-from ..codec.values import Body
+from ..codec.base import Body, Codec, Incoming
 from ..connection import Connection
 from ..dispatch import RunEvent
 from ..engine.tally import OTHER, Tally, bounded_name

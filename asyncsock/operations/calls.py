@@ -11,9 +11,9 @@ import msgspec
 
 from ..callbacks import as_result
 from ..cluster import Cluster, Malformed, NotAllAnswered
-from ..codec.base import event_arguments
+from ..codec.base import Body, event_arguments
 from ..codec.json_codec import JSONCodec
-from ..codec.values import Body, NotEncodable
+from ..codec.not_encodable import NotEncodable
 from ..engine.awaitables import call_and_await
 from ..engine.tasks import Tasks
 from ..queues.carrier import Carrier, delivering, sending

@@ -9,7 +9,7 @@ import msgspec
 
 from ..cluster import Cluster, NotAllAnswered
 from ..codec.json_codec import JSONCodec
-from ..codec.values import NotEncodable
+from ..codec.not_encodable import NotEncodable
 from ..engine.awaitables import Sent, call_and_await
 from ..engine.tasks import Tasks
 from ..queues.carrier import Carrier, sending

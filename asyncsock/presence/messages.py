@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
+from ..codec.base import Body
 from ..codec.json_codec import JSONCodec
-from ..codec.values import Body
 from .people import Change, Meta
 
 PART_BYTES = 512 * 1024  # of a state that are told at once

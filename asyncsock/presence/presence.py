@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..cluster import Cluster
-from ..codec.base import Codec
+from ..codec.base import Body, Codec
 from ..codec.json_codec import JSONCodec
-from ..codec.values import Body, NotEncodable
+from ..codec.not_encodable import NotEncodable
 from ..engine.awaitables import SENT, Sent
 from ..managers import AnyRooms
 from .awaited import Awaited

@@ -7,7 +7,7 @@ import time
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..codec.values import NotEncodable
+from ..codec.not_encodable import NotEncodable
 from ..engine.log import printable
 from ..engine.log_lines import LogLines
 

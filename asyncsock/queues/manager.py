@@ -8,9 +8,9 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from ..callbacks import Answer
-from ..codec.base import event_arguments
+from ..codec.base import Body, event_arguments
 from ..codec.json_codec import JSONCodec
-from ..codec.values import Body, NotEncodable
+from ..codec.not_encodable import NotEncodable
 from ..engine.awaitables import SENT, Sent, SentAndWaiting, call_and_await, counts_as_coroutine
 from ..engine.log import printable
 from ..room_table import check_room

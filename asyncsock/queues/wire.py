@@ -15,8 +15,10 @@ from typing import Annotated, Any
 
 import msgspec
 
+from ..codec.base import Body
 from ..codec.json_codec import JSONCodec, find_places
-from ..codec.values import Body, NotEncodable, encode_json
+from ..codec.json_data import encode_json
+from ..codec.not_encodable import NotEncodable
 
 MARK_WITHIN = 80
 BINARY_ARGS = "attachments"  # in a callback message, where python-socketio has no form for binary data

@@ -11,7 +11,7 @@ from math import inf
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from ..codec.values import Body
+from ..codec.base import Body
 from .log import number_in
 
 PID_BYTES = 18  # of randomness

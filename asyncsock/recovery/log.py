@@ -11,8 +11,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from ..codec.base import EVENT, Codec
-from ..codec.values import Body
+from ..codec.base import EVENT, Body, Codec
 from ..engine.packet import Packet, size_of
 
 EPOCH_LENGTH = 6  # characters

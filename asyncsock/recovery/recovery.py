@@ -7,8 +7,7 @@ from collections.abc import Callable, Hashable
 from math import inf
 from typing import Any, Protocol
 
-from ..codec.base import Codec
-from ..codec.values import Body
+from ..codec.base import Body, Codec
 from ..connection import Client, Connection, State
 from ..engine.core import Core
 from ..engine.deadlines import Deadlines

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from ..codec.values import Body
+from ..codec.base import Body
 from ..presence.presence import Presence
 from ..recovery.clients import Parked, Recoverable, Span
 from ..recovery.recovery import Recovery

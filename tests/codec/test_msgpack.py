@@ -17,8 +17,8 @@ from asyncsock.codec import make_codec
 from asyncsock.codec.base import ACK, CONNECT, DISCONNECT, EVENT, check_shape
 from asyncsock.codec.json_codec import JSONCodec
 from asyncsock.codec.msgpack_codec import MsgpackCodec
+from asyncsock.codec.not_encodable import NotEncodable
 from asyncsock.codec.packet_class import PacketCodec
-from asyncsock.codec.values import NotEncodable
 from asyncsock.engine.errors import BadPacket
 
 codec = MsgpackCodec()

@@ -16,14 +16,10 @@ from flask import Flask
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asyncsock.codec.base import Body
 from asyncsock.codec.json_codec import JSONCodec
-from asyncsock.codec.values import (
-    Body,
-    NotEncodable,
-    _encode_with_the_standard_library,
-    encode_json,
-    encode_json_with,
-)
+from asyncsock.codec.json_data import _encode_with_the_standard_library, encode_json, encode_json_with
+from asyncsock.codec.not_encodable import NotEncodable
 
 codec = JSONCodec()
 

@@ -11,7 +11,7 @@ from socketio.async_pubsub_manager import AsyncPubSubManager
 from socketio.exceptions import TimeoutError
 
 from asyncsock import AsyncServer
-from asyncsock.codec.values import Body
+from asyncsock.codec.base import Body
 from asyncsock.queues import wire
 from asyncsock.queues.manager import QueueManager
 from tests.support.queue_drivers import Silent

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from asyncsock import AsyncServer, SocketIO
-from asyncsock.codec.values import Body
+from asyncsock.codec.base import Body
 from asyncsock.observing.traces import AsyncsockInstrumentor
 from asyncsock.queues import wire
 from asyncsock.queues.manager import QueueManager

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asyncsock.codec.base import Body
 from asyncsock.codec.json_codec import JSONCodec
-from asyncsock.codec.values import Body
 from asyncsock.recovery.clients import Parked, Recoverable
 from asyncsock.recovery.log import COST_OF_ROOM, MOST_HEARD, UNDER_WAY, EventLog
 from asyncsock.recovery.options import RecoveryOptions
