@@ -12,33 +12,26 @@ class Turns:
     """The application of an engine; it counts messages.
 
     Attributes:
-        most: The most messages of one turn of the event loop since `watch`.
+        most: The most messages of one turn of the event loop.
     """
 
     def __init__(self, application: Any) -> None:
         self.application = application
         self.count = 0
         self.most = 0
-        self.watched = False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.application, name)
 
     def message(self, session: Any, message: str | bytes) -> None:
+        if not self.count:  # not in every turn: granian's threads need the interpreter lock of an idle loop
+            asyncio.get_running_loop().call_soon(self._next)
         self.count += 1
         self.application.message(session, message)
-
-    def watch(self) -> None:
-        """Count from now on."""
-        self.watched = True
-        self.count = self.most = 0
-        asyncio.get_running_loop().call_soon(self._next)
 
     def _next(self) -> None:
         self.most = max(self.most, self.count)
         self.count = 0
-        if self.watched:
-            asyncio.get_running_loop().call_soon(self._next)
 
 
 server = AsyncServer()
@@ -53,12 +46,11 @@ async def echo(sid: str, *args: Any) -> Any:
 
 @server.event
 async def watch(sid: str) -> None:
-    turns.watch()
+    turns.most = 0
 
 
 @server.event
 async def most(sid: str) -> int:
-    turns.watched = False
     return turns.most
 
 
