@@ -13,8 +13,8 @@ from ..client_files import NAMES as CLIENT_FILES
 from ..engine.http import Message, Receive, Scope, Send
 from .checks import START
 from .sender import Sender
-from .view_request import HANDS_OVER, STREAMS, HandOver, WsgiCallable
 from .wsgi import WsgiApp
+from .wsgi_extensions import HANDS_OVER, STREAMS, HandOver, WsgiCallable
 
 WSGI = (
     "Socket.IO cannot be served here: this is a WSGI server, such as `flask run` or gunicorn starts, and "

@@ -10,7 +10,7 @@ import os
 import threading
 from collections.abc import Awaitable, Callable, Iterable
 from queue import SimpleQueue
-from typing import Any, TypeAlias
+from typing import Any
 
 from asgiref.sync import SyncToAsync
 
@@ -21,32 +21,13 @@ from ..engine.tally import Tally
 from ..engine.tasks import CANCELLATIONS
 from ..uvicorn.file_sending import LentSocket, answering, lend
 from ..uvicorn.whole_request import WholeRequest
+from .request_client import RequestClient
 from .thread_calls import Exchange
 from .view_loop import ViewLoop
+from .wsgi_extensions import HANDS_OVER, STREAMS, HandOver, WsgiCallable
 from .wsgi_file import FileWrapper, large_part, send_part
-from .wsgi_input import PART_SIZE, ClientDisconnected, RequestBody
+from .wsgi_input import ClientDisconnected, RequestBody
 from .wsgi_response import Message, Response, lines, logger
-
-WsgiCallable: TypeAlias = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
-
-# Keys of the environ: whether the request may be handed over; what takes an asynchronous iterable of a body.
-HANDS_OVER = "asyncsock.hands_over"
-STREAMS = "asyncsock.streams"
-
-
-class HandOver(BaseException):
-    """Raised in a WSGI application to hand the request over to an ASGI application.
-
-    It is not an `Exception`, as middleware would turn that into an answer. Nobody may have read the request's
-    body.
-
-    Args:
-        app: Serves the request from then on. It may also get a WebSocket.
-    """
-
-    def __init__(self, app: ASGI) -> None:
-        super().__init__("a request for another ASGI application")
-        self.app = app
 
 
 class ViewRequest:
@@ -79,20 +60,13 @@ class ViewRequest:
     error: BaseException | None = None  # raised by the task, which breaks off the connection
     finished = False  # the thread is done
     # What the event loop leaves for the thread.
-    receive: Any = None  # as `send`, once there is a task
+    client: RequestClient | None = None  # as `send`, once there is a task
     send: Any = None
     waiting = False  # there is a task, which may wait for `finished`
     closed = False  # the task is done
     lent: WholeRequest | None = None  # whose socket the thread has, until that is taken back
-    # What the task knows of the request's body and of the client.
     wanted: asyncio.Future[None] | None = None  # wakes the task
-    part = b""
-    part_came: asyncio.Event | None = None
-    body_begun = False  # whether any of it has been read
-    body_ended = False
-    gone = False
-    watch: asyncio.Task[None] | None = None
-    body: RequestBody | None = None
+    body: RequestBody | None = None  # of a body that is read as it comes
     whole_body: io.BytesIO | None = None  # of a body that is there as a whole
 
     def __init__(
@@ -186,7 +160,7 @@ class ViewRequest:
 
     async def serve(self, receive: Receive, send: Send) -> ASGI | None:
         """Do what the thread asks for, or return the ASGI application that gets the request."""
-        self.receive, self.send = receive, send
+        self.client, self.send = RequestClient(receive), send
         try:
             await self.work_until(lambda: self.last is not None)
             assert self.last is not None
@@ -205,8 +179,7 @@ class ViewRequest:
                 raise RuntimeError(f"the WSGI application raised {self.error!r}") from self.error
         finally:
             self.closed = True
-            if self.watch is not None:
-                self.watch.cancel()
+            self.client.stop()
             self.settle()
             if self.successor is None:
                 self.answered.add(self.status)
@@ -240,56 +213,24 @@ class ViewRequest:
 
     async def next_part(self) -> tuple[bytes, bool]:
         """The next piece of the body, and whether it is the last."""
-        self.body_begun = True
-        while not (self.part or self.body_ended or self.gone):
-            if self.watch is None or self.watch.done():
-                await self.receive_part()
-            else:
-                self.part_came = asyncio.Event()
-                await self.part_came.wait()
-        part, self.part = self.part, b""
-        if not part and not self.body_ended:
-            raise ClientDisconnected()
-        return part, self.body_ended
-
-    async def receive_part(self) -> None:
-        message = await self.receive()
-        if message["type"] == "http.disconnect":
-            self.gone = True
-        elif not self.body_ended:
-            self.part += message.get("body", b"")
-            self.body_ended = not message.get("more_body", False)
-
-    async def receive_while_sending(self) -> None:
-        """Notice that the client has left, unless an unread part of its body is in the way."""
-        try:
-            while self.may_receive():
-                await self.receive_part()
-                self.tell_reader()
-        except Exception:
-            self.gone = True
-            self.tell_reader()
-
-    def may_receive(self) -> bool:
-        return not self.gone and (self.body_ended or len(self.part) < PART_SIZE)
-
-    def tell_reader(self) -> None:
-        if self.part_came is not None:
-            self.part_came.set()
+        assert self.client is not None
+        return await self.client.next_part()
 
     async def send_part(self, messages: list[Message]) -> None:
+        client = self.client
+        assert client is not None
         if self.body is None:
-            self.watch_client()
+            client.watch()
             await asyncio.sleep(0)  # the client may have left while the view worked
-        elif not self.may_receive():
+        elif not client.may_receive():
             # The view has too much of the body to read yet, but uvicorn knows whether the client has left.
-            self.gone = self.gone or getattr(getattr(self.send, "__self__", None), "disconnected", False)
+            client.gone = client.gone or getattr(getattr(self.send, "__self__", None), "disconnected", False)
         for message in messages:
-            if self.gone:
+            if client.gone:
                 raise ClientDisconnected()
             await self.send(message)
         # If there is a body, asking for it earlier would tell the client to send it (100 Continue).
-        self.watch_client()
+        client.watch()
 
     async def lend(self, response: Response) -> LentSocket | None:
         """Send the head of a response, and let the thread have the socket; None if it cannot have it."""
@@ -302,12 +243,13 @@ class ViewRequest:
 
     async def stream(self, response: Response) -> None:
         """Send the body in another task, which is cancelled when the client leaves."""
-        self.body_ended = True  # nobody reads the request's any more: what still comes of it is dropped
+        assert self.client is not None
+        self.client.body_ended = True  # nobody reads it any more: what still comes of it is dropped
         sending = self.loop.create_task(self.send_stream(response))
-        self.watch_client()
-        assert self.watch is not None
+        watching = self.client.watch()
+        assert watching is not None
         try:
-            await asyncio.wait([sending, self.watch], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([sending, watching], return_when=asyncio.FIRST_COMPLETED)
         finally:
             sending.cancel()
             await asyncio.wait([sending])
@@ -323,16 +265,13 @@ class ViewRequest:
             self.error = error
 
     async def send_or_leave(self, message: Message) -> None:
+        assert self.client is not None
         try:
             await self.send(message)
         except OSError:
-            self.gone = True
-        if self.gone:
+            self.client.gone = True
+        if self.client.gone:
             raise ClientDisconnected()
-
-    def watch_client(self) -> None:
-        if self.may_receive() and (self.watch is None or self.watch.done()):
-            self.watch = self.loop.create_task(self.receive_while_sending())
 
     # In the thread.
 
@@ -396,8 +335,10 @@ class ViewRequest:
                 close()
 
     def has_read_body(self) -> bool:
+        if self.client is not None and self.client.body_begun:
+            return True
         stream = self.whole_body
-        return self.body_begun or (stream is not None and (stream.closed or stream.tell() > 0))
+        return stream is not None and (stream.closed or stream.tell() > 0)
 
     def send_file(self, response: Response, result: Iterable[bytes]) -> bool:
         """Send a large file past the event loop, and return whether that could be."""

@@ -6,7 +6,8 @@ from ..engine.http import ASGI, Receive, Scope, Send
 from ..engine.tally import Tally
 from ..uvicorn.whole_request import WholeRequest
 from .thread_calls import CallPool
-from .view_request import ViewRequest, WsgiCallable
+from .view_request import ViewRequest
+from .wsgi_extensions import WsgiCallable
 
 VIEW_THREADS = 64
 

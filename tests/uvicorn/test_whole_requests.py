@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from asyncsock import ASGIApp
 from asyncsock.engine import EngineServer
-from asyncsock.flask_bridge.view_request import HandOver
 from asyncsock.flask_bridge.wsgi import WsgiApp
+from asyncsock.flask_bridge.wsgi_extensions import HandOver
 from asyncsock.uvicorn.plain_connection import PlainConnection
 from tests.support.raw_clients import TIMEOUT, within
 from tests.support.server_process import serve
