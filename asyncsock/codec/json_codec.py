@@ -34,6 +34,9 @@ from .json_data import OPTIONS, encode_json, encode_json_slowly, encode_json_wit
 _KINDS: dict[str, int] = {str(kind): kind for kind in range(7)}
 _HEADS = [b"4%d" % kind for kind in range(7)]  # a Socket.IO packet is an Engine.IO message, type 4
 _ONE_ATTACHMENT = b'[{"_placeholder":true,"num":0}]'
+_EDGE = (
+    MAX_DEPTH // 2
+)  # characters at each end of a JSON text: both together hold no more levels than allowed
 ID_DIGITS = 15  # every number of so many digits is below MAX_ID
 _WITHOUT_ARRAY = frozenset([CONNECT, DISCONNECT, CONNECT_ERROR])
 
@@ -206,7 +209,10 @@ class JSONCodec:
 
 
 def _may_be_deep(text: str) -> bool:
-    """Whether a JSON text has enough brackets to be nested too deeply."""
+    """Whether a JSON text of more than `SHALLOW` characters has enough brackets to be nested too deeply."""
+    # Long texts are mostly words between a few brackets. To see that takes far less time than to count.
+    if text.find("[", _EDGE, -_EDGE) < 0 and text.find("{", _EDGE, -_EDGE) < 0:
+        return False
     return text.count("[") + text.count("{") > MAX_DEPTH
 
 

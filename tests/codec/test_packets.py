@@ -12,8 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from socketio.packet import Packet as LibraryPacket
 
-from asyncsock.codec.base import ACK, EVENT, check_shape, event_arguments, put_back
-from asyncsock.codec.json_codec import JSONCodec
+from asyncsock.codec.base import ACK, EVENT, MAX_DEPTH, check_shape, event_arguments, put_back
+from asyncsock.codec.json_codec import JSONCodec, decode_usual_event
 from asyncsock.engine.errors import BadPacket
 from asyncsock.engine.packet import Packet, message_packet, text_packet
 from asyncsock.engine.payload import decode_payload, encode_payload
@@ -207,6 +207,23 @@ def test_data_that_look_like_a_placeholder_are_data_in_a_packet_without_attachme
 def test_a_malformed_packet_is_refused(message: str | bytes) -> None:
     with pytest.raises(BadPacket):
         check_shape(codec.decode(message))
+
+
+@pytest.mark.parametrize("words", ["", "x" * 1000])
+@pytest.mark.parametrize("before", [0, 1, 99, 100, 101, 198])
+@pytest.mark.parametrize(("begin", "end"), [("[", "]"), ('{"a":', "}")])
+def test_data_nested_too_deeply_are_refused_wherever_the_words_between_their_brackets_are(
+    begin: str, end: str, before: int, words: str
+) -> None:
+    def event(depth: int) -> str:
+        after = depth - before - 2
+        inner = begin * after + "1" + end * after
+        return '42["echo",' + begin * before + f'["{words}",{inner}]' + end * before + "]"
+
+    assert decode_usual_event(event(MAX_DEPTH)) is not None
+    assert decode_usual_event(event(MAX_DEPTH + 1)) is None  # left to `decode`, which looks closer
+    with pytest.raises(BadPacket, match="nested too deeply"):
+        codec.decode(event(300)[1:])
 
 
 def test_a_namespace_loses_its_query() -> None:
