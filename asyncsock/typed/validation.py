@@ -17,6 +17,7 @@ from .annotations import Parameter
 from .class_defaults import leaves_defaults, put_defaults
 from .invalid_payload import InvalidPayload
 from .pydantic_types import Misfit, PydanticType, is_pydantic
+from .uncalled_init import loss
 
 # Besides `msgspec.ValidationError`: for half of a surrogate pair, for data that nests a recursive type, and
 # for an integer of hundreds of digits in place of a float, for which msgspec 0.19 raises a SystemError.
@@ -47,12 +48,14 @@ class Values:
 
     Args:
         kinds: The types.
+        received: Whether the values come from clients, and are made objects for the application.
 
     Raises:
-        Unchecked: One of them is a type that nothing can be compared with.
+        Unchecked: One of them is a type that nothing can be compared with, or of which no object can be made.
     """
 
-    def __init__(self, kinds: Sequence[Any]) -> None:
+    def __init__(self, kinds: Sequence[Any], received: bool = True) -> None:
+        self._received = received
         self._with_pydantic: list[tuple[int, PydanticType]] = []
         self._leaves_defaults = False
         self._options: dict[str, Any] = {}  # each of them takes time in `convert`
@@ -87,6 +90,8 @@ class Values:
 
     def _prepare_for(self, kind: Any, part: Any) -> None:
         """Choose the options for what is in a type."""
+        if self._received and (why := loss(part)):
+            raise Unchecked(f"{kind!r}: {why}")
         if isinstance(part, inspect.CustomType) and part.cls is not object:
             if not is_pydantic(part.cls):
                 raise Unchecked(f"{kind!r}: {part.cls.__name__} is not a type that data can be compared with")
@@ -244,7 +249,7 @@ class Outgoing:
 
     def __init__(self, kinds: Sequence[Any]) -> None:
         self._pydantic = [holds(kind, is_pydantic) for kind in kinds]
-        self._values = Values(kinds)
+        self._values = Values(kinds, received=False)
 
     def check(self, values: Sequence[Any]) -> None:
         """Compare values with the types; what counts is what is sent of them.
