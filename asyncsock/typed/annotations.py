@@ -165,4 +165,7 @@ def _evaluate(annotation: Any, names: dict[str, Any], scope: Mapping[str, Any]) 
         """It has the annotation and no default value, which on Python 3.10 would change it."""
 
     holder.__annotations__ = {"it": annotation}
-    return typing.get_type_hints(holder, names, dict(scope), include_extras=True)["it"]
+    found = typing.get_type_hints(holder, names, dict(scope), include_extras=True)["it"]
+    while type(found).__name__ == "TypeAliasType":  # of typing, or of typing_extensions
+        found = found.__value__
+    return found

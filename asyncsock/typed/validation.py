@@ -31,10 +31,24 @@ class Unchecked(TypeError):
 
 
 def holds(kind: Any, is_wanted: Callable[[Any], bool]) -> bool:
-    """Whether a type is of some sort, or has one of that sort in brackets."""
-    if is_wanted(kind):
-        return True
-    return any(holds(inner, is_wanted) for inner in typing.get_args(kind))
+    """Whether a type is of some sort, has one of that sort in brackets, or is a name for such a type."""
+    seen: dict[int, Any] = {}  # an alias may stand for a type that has it in brackets
+    waiting = [kind]
+    while waiting:
+        part = waiting.pop()
+        if is_wanted(part):
+            return True
+        if id(part) not in seen:
+            seen[id(part)] = part
+            waiting += [*typing.get_args(part), *_meant(part)]
+    return False
+
+
+def _meant(kind: Any) -> list[Any]:
+    """What a `NewType`, or an alias that a ``type`` statement makes, stands for."""
+    names = ("__supertype__", "__value__")
+    kind = typing.get_origin(kind) or kind  # of an alias with parameters
+    return [] if isinstance(kind, type) else [getattr(kind, each) for each in names if hasattr(kind, each)]
 
 
 def is_model(kind: Any) -> bool:

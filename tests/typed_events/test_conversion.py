@@ -6,12 +6,14 @@ import dataclasses
 import datetime
 import decimal
 import enum
+import sys
 import uuid
 from typing import Annotated, Any, Generic, Literal, NamedTuple, NewType, Optional, TypedDict, TypeVar, Union
 
 import attrs
 import msgspec
 import pytest
+from typing_extensions import TypeAliasType
 
 from asyncsock import InvalidPayload
 from asyncsock.typed.validated_handler import validated
@@ -76,6 +78,9 @@ class Color(enum.Enum):
 
 
 UserId = NewType("UserId", int)
+Named = NewType("Named", Struct)
+Alias = TypeAliasType("Alias", Optional[Struct])  # noqa: UP045
+Recursive = TypeAliasType("Recursive", "int | list[Recursive]")
 AN_ID = uuid.UUID("12345678123456781234567812345678")
 NOON = datetime.datetime(2026, 1, 2, 12, tzinfo=datetime.timezone.utc)
 DEEP = {"inside": [{"inside": [{"inside": 1}]}]}
@@ -115,7 +120,14 @@ ALWAYS: list[tuple[Any, Any, Any]] = [
     (Record, {"text": "bad"}, Refused("$[0]", "bad text")),
     (Attrs, {"text": "a"}, Attrs("a")),
     (Attrs, {"text": 1}, Refused("$[0].text", "Expected `str`, got `int`")),
+    (Named, {"text": "a"}, Struct("a")),
+    (list[Named], [{"text": 1}], Refused("$[0][0].text", "Expected `str`, got `int`")),
+    (Alias, None, None),
+    (Alias, {"text": "a"}, Struct("a")),
+    (Alias, {"text": 1}, Refused("$[0].text", "Expected `str`, got `int`")),
 ]
+if sys.version_info >= (3, 12):  # before that, msgspec does not know aliases
+    ALWAYS.append((list[Alias], [{"text": 1}], Refused("$[0][0].text", "Expected `str`, got `int`")))
 # What is checked with validate=True.
 ON_DEMAND: list[tuple[Any, Any, Any]] = [
     (Any, {"a": [object]}, {"a": [object]}),
@@ -208,6 +220,14 @@ def test_otherwise_it_is_not_and_the_handler_is_registered_as_it_is(annotation: 
         return argument
 
     handler.__annotations__["argument"] = annotation
+    assert validated(handler, "event") is handler
+
+
+def test_an_alias_that_stands_for_itself_and_no_class_for_data_is_not_checked() -> None:
+    def handler(argument: Any) -> Any:
+        return argument
+
+    handler.__annotations__["argument"] = Recursive
     assert validated(handler, "event") is handler
 
 
