@@ -3,28 +3,15 @@
 Everything that touches Flask's private context API is here. `app.request_context(environ)` builds a request,
 a URL adapter and a session each time. An event does not need new ones: when it asks for them, it gets a bare
 copy of the request that its connection has prepared, and the rest. Each connection has one
-`ConnectionContext`::
-
-    event = connection.event(sid, namespace, message, args)
-
-    async with event:  # a coroutine handler, on the loop
-        await handler(*args)
-
-    with event:  # a function, in a worker thread
-        handler(*args)
-
-Both push a fresh app and request context, open the session, and at the end save it (only with
-`manage_session=False`), run the teardown functions and pop. `with` does all of it in place. `async with`
-runs in a thread what may block (a session store) or cannot run on the loop (coroutines among the teardown
-functions), and lets a connection's events enter in the order in which they came. Functions keep that order
-if `await event.open()` comes before their thread. If nothing can block (not `connection.suspends`), the
-event of a coroutine handler does without `with`: `connection.replay(...)`, its `enter()` and `leave(error)`.
+`ConnectionContext`, whose `ConnectionContext.replay` makes the context of an event. It pushes a fresh app and
+request context, opens the session, and at the end saves it (only with `manage_session=False`), runs the
+teardown functions and pops. If nothing in this can block (not `ConnectionContext.suspends`), an event needs
+its `enter()` and `leave(error)` only; event_context.py has what else may be needed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Collection
-from functools import partial
+from collections.abc import Collection
 from inspect import iscoroutinefunction
 from typing import Any
 
@@ -116,12 +103,12 @@ class ReplayedContext(RequestContext):
         "_cv_tokens",
         "_message",
         "_request",
-        "_session",
         "_token",
         "app",
         "app_context",
         "connection",
         "namespace",
+        "opened_session",
         "sid",
     )  # fmt: skip
     __init__ = object.__init__  # they are made from parts
@@ -134,7 +121,7 @@ class ReplayedContext(RequestContext):
     _message: str | None
     _args: tuple[Any, ...]
     _request: Request | None
-    _session: SessionMixin | None
+    opened_session: SessionMixin | None
     _token: Any  # from the context variable, during the event
     _cv_tokens: Any  # the list that Flask's pop needs, once this has been pushed again
 
@@ -168,17 +155,17 @@ class ReplayedContext(RequestContext):
 
     @property
     def session(self) -> SessionMixin:
-        if self._session is None:
+        if self.opened_session is None:
             connection = self.connection
             copy = connection.session_copy
-            self._session = copy if copy is not None else connection.open_session(self.request)
-        return self._session
+            self.opened_session = copy if copy is not None else connection.open_session(self.request)
+        return self.opened_session
 
     def copy(self) -> ReplayedContext:
         """For `copy_current_request_context`: the same request and session, to be pushed elsewhere."""
         context: ReplayedContext = ReplayedContext()
         context.app, context._request, context.connection = self.app, self.request, self.connection
-        context.app_context, context._session = self.app_context, self._session
+        context.app_context, context.opened_session = self.app_context, self.opened_session
         context._cv_tokens = []
         return context
 
@@ -216,8 +203,8 @@ class ReplayedContext(RequestContext):
         connection = self.connection
         if save and error is None and not connection.manage_session:
             try:
-                if self._session is not None and connection.must_save(self._session):
-                    connection.save_session(self._session)
+                if self.opened_session is not None and connection.must_save(self.opened_session):
+                    connection.save_session(self.opened_session)
             except BaseException as failure:
                 self.leave(failure)
                 raise
@@ -283,6 +270,7 @@ class ConnectionContext(ConnectionSession):
     Attributes:
         beginning: the `Beginning` of the last handler that was given to a thread; later events wait for it.
         suspends: whether `async with event` may have to wait for a thread. If not, `with` is quicker.
+        teardown_awaits: whether there are coroutines among the teardown functions.
         recovered: the sids of its clients that have come back.
     """
 
@@ -292,10 +280,10 @@ class ConnectionContext(ConnectionSession):
         "_request_class",
         "_share",
         "_state",
-        "_teardown_awaits",
         "beginning",
         "recovered",
         "suspends",
+        "teardown_awaits",
     )  # fmt: skip
 
     def __init__(
@@ -315,10 +303,6 @@ class ConnectionContext(ConnectionSession):
             self._share = Share()
         return self._share
 
-    def event(self, sid: str, namespace: str, message: str | None, args: tuple[Any, ...]) -> EventContext:
-        """The context of one event, to be entered once, with `with` or `async with`."""
-        return EventContext(self.replay(sid, namespace, message, args))
-
     def replay(self, sid: str, namespace: str, message: str | None, args: tuple[Any, ...]) -> ReplayedContext:
         """The request context of one event, not entered yet."""
         # Not by the constructors, which would each cost another call.
@@ -330,7 +314,8 @@ class ConnectionContext(ConnectionSession):
         context.namespace = namespace
         context._message = message
         context._args = args
-        context._request = context._session = context._cv_tokens = context._token = app_context._token = None
+        context._request = context.opened_session = None
+        context._cv_tokens = context._token = app_context._token = None
         return context
 
     def _prepare(self) -> dict[str, Any]:
@@ -347,8 +332,8 @@ class ConnectionContext(ConnectionSession):
             or self._request_class.close is not Request.close
         )
         functions = (*app.teardown_request_funcs.get(None, ()), *app.teardown_appcontext_funcs)
-        self._teardown_awaits = any(map(iscoroutinefunction, functions))
-        self.suspends = self.session_blocks or self._teardown_awaits
+        self.teardown_awaits = any(map(iscoroutinefunction, functions))
+        self.suspends = self.session_blocks or self.teardown_awaits
         return request.__dict__ | {"recovered": False}
 
     @property
@@ -359,61 +344,3 @@ class ConnectionContext(ConnectionSession):
             request.__dict__.update(self._state)
             self._adapter = self.app.create_url_adapter(request)
         return self._adapter
-
-
-class EventContext:
-    """The Flask context of one event, entered with `with` in a thread or `async with` on the loop."""
-
-    __slots__ = ("context",)
-
-    def __init__(self, context: ReplayedContext) -> None:
-        self.context = context
-
-    @property
-    def connection(self) -> ConnectionContext:
-        """The connection that the event came from."""
-        return self.context.connection
-
-    def __enter__(self) -> EventContext:
-        self.context.enter()
-        return self
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        self.context.leave(error)
-
-    async def __aenter__(self) -> EventContext:
-        if self.connection.session_blocks:
-            try:
-                await self.open()
-            except BaseException as error:
-                self.context.bind()  # so that teardown frees what the session interface took
-                await self.__aexit__(None, error, None)
-                raise
-        return self.__enter__()
-
-    async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        try:
-            connection, session = self.connection, self.context._session
-            if error is None and session is not None and connection.must_save(session):
-                await connection.call_interface(partial(connection.save_session, session))
-        except BaseException as failure:
-            error = failure
-            raise
-        finally:
-            if self.connection._teardown_awaits:
-                self.context.unbind()
-                await self.connection.call_blocking(self._bind_and_leave, error)
-            else:
-                self.context.leave(error, save=False)
-
-    def open(self) -> Awaitable[None]:
-        """Open a session that may block, in a thread, after those of earlier events, as `async with` does."""
-        return self.connection.open_in_turn(self._open_session)
-
-    def _open_session(self) -> None:
-        self.context.bind()  # in the thread's copy of the context, so there is nothing to undo
-        _ = self.context.session
-
-    def _bind_and_leave(self, error: BaseException | None) -> None:
-        self.context.bind()
-        self.context.leave(error, save=False)

@@ -9,8 +9,9 @@ from typing import Any
 
 from ..engine.tasks import CANCELLATIONS
 from ..types import Handler
-from .context import EventContext, ReplayedContext
+from .context import ReplayedContext
 from .errors import ErrorHandlers, outcome
+from .event_context import EventContext
 from .server import FlaskServer
 from .thread_calls import Beginning, adopt
 

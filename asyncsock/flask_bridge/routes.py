@@ -16,9 +16,10 @@ from ..engine.signatures import fit
 from ..engine.tasks import CANCELLATIONS
 from ..routes import Route
 from ..types import Handler
-from .context import ConnectionContext, EventContext, ReplayedContext
+from .context import ConnectionContext, ReplayedContext
 from .errors import ErrorHandlers, outcome
 from .event_calls import EventCall
+from .event_context import EventContext
 from .function_calls import FunctionCall
 from .server import FlaskServer
 from .thread_calls import call_in_thread

@@ -13,7 +13,8 @@ from ..connection import Connection
 from ..recovery.clients import Parked
 from ..server import AsyncServer
 from ..types import Handler
-from .context import ConnectionContext, EventContext
+from .context import ConnectionContext
+from .event_context import EventContext
 from .metrics import FlaskSource
 from .session import ManagedSession
 from .thread_calls import CallPool, call_in_thread
@@ -131,7 +132,7 @@ class FlaskServer(AsyncServer):
     def event_context(self, sid: str, namespace: str, message: Any, args: tuple[Any, ...]) -> EventContext:
         """The Flask context for one event of a client."""
         context = self.context_of(self._rooms.connection_of(sid, namespace))
-        return context.event(sid, namespace, message, args)
+        return EventContext(context.replay(sid, namespace, message, args))
 
     def context_of(self, connection: Connection) -> ConnectionContext:
         """The context that the events of a connection share."""

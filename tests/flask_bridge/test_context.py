@@ -17,6 +17,7 @@ from werkzeug.exceptions import HTTPException
 
 from asyncsock import SocketIO
 from asyncsock.flask_bridge.context import ConnectionContext
+from asyncsock.flask_bridge.event_context import EventContext
 from tests.support.replayed_contexts import both_kinds, environ, event, no_context_is_left, request
 
 # The request
@@ -41,7 +42,7 @@ async def test_a_handler_sees_the_connecting_request(app: flask.Flask, run: Any)
 
 
 def test_a_request_carries_the_sid_the_namespace_and_the_event(app: flask.Flask) -> None:
-    with ConnectionContext(app, environ()).event("abc", "/admin", "rename", ("x", 2)):
+    with EventContext(ConnectionContext(app, environ()).replay("abc", "/admin", "rename", ("x", 2))):
         assert request.sid == "abc"
         assert request.namespace == "/admin"
         assert request.event == {"message": "rename", "args": ("x", 2)}
@@ -64,7 +65,7 @@ async def test_overlapping_events_of_a_connection_do_not_see_each_other(app: fla
     leave = [asyncio.Event() for _ in range(3)]
 
     async def handle(number: int) -> None:
-        async with connection.event("s", f"/{number}", f"event{number}", (number,)):
+        async with EventContext(connection.replay("s", f"/{number}", f"event{number}", (number,))):
             g.number = request.mark = number
             entered[number].set()
             await leave[number].wait()

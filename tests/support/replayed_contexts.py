@@ -11,7 +11,8 @@ import pytest
 from asgiref.sync import sync_to_async
 from werkzeug.test import create_environ
 
-from asyncsock.flask_bridge.context import ConnectionContext, EventContext
+from asyncsock.flask_bridge.context import ConnectionContext
+from asyncsock.flask_bridge.event_context import EventContext
 
 flask_request: Any = flask.request  # with the attributes that an event adds
 request = flask_request
@@ -40,7 +41,7 @@ def environ(app: flask.Flask | None = None, host: str = "localhost", **headers: 
 def event(
     connection: ConnectionContext, message: str = "chat", *args: Any, namespace: str = "/"
 ) -> EventContext:
-    return connection.event("sid1", namespace, message, args)
+    return EventContext(connection.replay("sid1", namespace, message, args))
 
 
 async def in_worker(function: Any, *args: Any) -> Any:
