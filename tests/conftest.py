@@ -52,7 +52,13 @@ def engine(running: Start, asgi_server: str) -> Server:
 
 @pytest.fixture
 def beating_engine(running: Start, asgi_server: str) -> Server:
-    """The same with a ping each 0.3 s and 0.2 s for its answer."""
+    """The same with a ping each 0.3 s, for clients that answer: they have 2 s, for a machine may be busy."""
+    return running("tests.apps.engine_echo:asgi", asgi_server, PING_INTERVAL="0.3", PING_TIMEOUT="2")
+
+
+@pytest.fixture
+def strict_engine(running: Start, asgi_server: str) -> Server:
+    """The same with 0.2 s for the answer, for clients that give none."""
     return running("tests.apps.engine_echo:asgi", asgi_server, PING_INTERVAL="0.3", PING_TIMEOUT="0.2")
 
 
@@ -63,12 +69,6 @@ def sockets(running: Start, asgi_server: str) -> Server:
 
 
 @pytest.fixture
-def beating_sockets(running: Start, asgi_server: str) -> Server:
-    """The same with a ping each 0.3 s and 0.2 s for its answer."""
-    return running("tests.apps.socket_echo:asgi", asgi_server, PING_INTERVAL="0.3", PING_TIMEOUT="0.2")
-
-
-@pytest.fixture
 def impatient_sockets(running: Start, asgi_server: str) -> Server:
-    """A Socket.IO echo server that grants a client 0.5 s to open a namespace."""
-    return running("tests.apps.socket_echo:asgi", asgi_server, CONNECT_TIMEOUT="0.5")
+    """A Socket.IO echo server that grants a client 1.5 s to open a namespace."""
+    return running("tests.apps.socket_echo:asgi", asgi_server, CONNECT_TIMEOUT="1.5")

@@ -71,9 +71,9 @@ async def test_a_websocket_opens_a_session(engine: Server) -> None:
     assert handshake["maxPayload"] == 1_000_000
 
 
-async def test_the_handshake_tells_times_in_whole_milliseconds(beating_engine: Server) -> None:
+async def test_the_handshake_tells_times_in_whole_milliseconds(strict_engine: Server) -> None:
     """pingInterval and pingTimeout are numbers of milliseconds [Handshake]."""
-    async with Polling(beating_engine) as polling:
+    async with Polling(strict_engine) as polling:
         handshake = await polling.open()
     assert (handshake["pingInterval"], handshake["pingTimeout"]) == (300, 200)
 
@@ -501,31 +501,31 @@ async def test_a_websocket_carries_the_heartbeat(beating_engine: Server) -> None
         assert await receive(ws) == "4alive"
 
 
-async def test_a_polling_client_that_does_not_answer_is_closed(beating_engine: Server) -> None:
+async def test_a_polling_client_that_does_not_answer_is_closed(strict_engine: Server) -> None:
     """No pong in time: the connection is considered closed [Heartbeat]."""
-    async with Polling(beating_engine) as polling:
+    async with Polling(strict_engine) as polling:
         await polling.open()
-        beating_engine.wait_for_log(f"gone {polling.sid} ping timeout")
+        strict_engine.wait_for_log(f"gone {polling.sid} ping timeout")
         assert (await polling.get()).status_code == 400
 
 
-async def test_a_client_that_polls_and_does_not_answer_is_closed(beating_engine: Server) -> None:
+async def test_a_client_that_polls_and_does_not_answer_is_closed(strict_engine: Server) -> None:
     """Reading is not answering: without a pong the session ends under a hanging poll [Heartbeat]."""
-    async with Polling(beating_engine) as polling:
+    async with Polling(strict_engine) as polling:
         await polling.open()
         assert await polling.receive() == ["2"]
         response = await polling.get()
         assert response.status_code == 400 or set(response.text) <= {"1", "6"}
         assert (await polling.get()).status_code == 400
-        beating_engine.wait_for_log(f"gone {polling.sid} ping timeout")
+        strict_engine.wait_for_log(f"gone {polling.sid} ping timeout")
 
 
-async def test_a_websocket_client_that_does_not_answer_is_closed(beating_engine: Server) -> None:
+async def test_a_websocket_client_that_does_not_answer_is_closed(strict_engine: Server) -> None:
     """No pong in time: the connection is considered closed [Heartbeat]."""
-    async with websocket(beating_engine) as ws:
+    async with websocket(strict_engine) as ws:
         handshake = await read_handshake(ws)
         await close_code(ws)
-        beating_engine.wait_for_log(f"gone {handshake['sid']} ping timeout")
+        strict_engine.wait_for_log(f"gone {handshake['sid']} ping timeout")
 
 
 async def test_the_heartbeat_goes_on_after_an_upgrade(beating_engine: Server) -> None:

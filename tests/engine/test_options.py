@@ -221,7 +221,7 @@ async def test_a_client_that_joins_no_namespace_is_disconnected() -> None:
 
 
 async def test_a_client_that_joins_a_namespace_in_time_stays() -> None:
-    server = AsyncServer(connect_timeout=0.05)
+    server = AsyncServer(connect_timeout=1)
     async with Socket(server.handle_request) as socket, Socket(server.handle_request) as idle:
         await socket.receive()
         socket.send("40")

@@ -110,7 +110,7 @@ async def test_a_server_without_a_time_to_serve_on_is_not_ready_while_handlers_e
 
 
 async def test_a_server_stops_by_itself_when_the_time_is_over() -> None:
-    with serve(APP, env={"DRAIN": "0.5"}) as server:
+    with serve(APP, env={"DRAIN": "2.5"}) as server:
         server.process.terminate()
         await not_ready(server)
         await ended(server)

@@ -258,7 +258,7 @@ class TestUnfinishedHandlers:
                 assert await raw.response() == (200, "ok")
 
     async def test_none_begins_when_the_client_has_gone(self, door: str) -> None:
-        server = make_server(max_pending_events=20, ping_interval=0.05, ping_timeout=0.05)
+        server = make_server(max_pending_events=20, ping_interval=0.5, ping_timeout=0.1)
         begun = []
 
         @server.event
@@ -275,7 +275,7 @@ class TestUnfinishedHandlers:
             assert begun == []
 
     async def test_a_client_that_is_not_read_is_pinged_and_stays(self, door: str) -> None:
-        server = make_server(max_pending_events=5, ping_interval=0.2, ping_timeout=0.2)
+        server = make_server(max_pending_events=5, ping_interval=0.4, ping_timeout=0.2)
         async with served(server, door) as local, connected(local) as flooder:
             flooder.writer.write(message('42["slow"]') * 20)
             for _ in range(4):
@@ -287,7 +287,7 @@ class TestUnfinishedHandlers:
                 pass
 
     async def test_a_polling_client_that_is_not_read_and_does_not_poll_is_gone(self, door: str) -> None:
-        server = make_server(max_pending_events=5, ping_interval=0.02, ping_timeout=0.02)
+        server = make_server(max_pending_events=5, ping_interval=0.4, ping_timeout=0.02)
         async with served(server, door) as local:
             raw, path = await poll_session(local)
             async with raw:

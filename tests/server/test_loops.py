@@ -260,7 +260,7 @@ def test_a_thread_does_not_wait_for_a_loop_that_has_stopped(server: AsyncServer,
 
 
 def test_the_engines_timers_run_on_the_next_loop(new_loop: Any) -> None:
-    server = AsyncServer(ping_interval=0.05, ping_timeout=0.05, connect_timeout=0.2)
+    server = AsyncServer(ping_interval=0.5, ping_timeout=0.1, connect_timeout=1)
     reasons: list[str] = []
     server.on("disconnect", lambda sid, reason: reasons.append(reason))
 

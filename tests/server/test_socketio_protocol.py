@@ -179,10 +179,8 @@ async def test_a_polling_client_that_opens_no_namespace_is_closed(impatient_sock
 
 async def test_a_client_that_has_opened_a_namespace_stays(impatient_sockets: Server) -> None:
     """The connect timeout ends with the first namespace [Connection]."""
-    async with opened(impatient_sockets) as waiting, connected(impatient_sockets) as ws:
+    async with connected(impatient_sockets) as ws, opened(impatient_sockets) as waiting:
         await close_code(waiting)  # its time is up, so the other's would be
-        async with opened(impatient_sockets) as waiting_too:
-            await close_code(waiting_too)
         await echo(ws)
 
 
@@ -461,11 +459,12 @@ async def test_an_invalid_id_closes_the_connection(sockets: Server) -> None:
 # Disconnection from a namespace
 
 
-async def test_leaving_a_namespace_is_not_answered(beating_sockets: Server) -> None:
-    """DISCONNECT has no answer: the heartbeat is what comes next [Disconnection]."""
-    async with connected(beating_sockets) as ws:
+async def test_leaving_a_namespace_is_not_answered(sockets: Server) -> None:
+    """DISCONNECT has no answer: that to the next packet is what comes next [Disconnection]."""
+    async with connected(sockets) as ws:
         await ws.send("41")
-        assert await receive(ws) == "2"
+        await ws.send("40")
+        await expect_connected(ws)
 
 
 @pytest.mark.parametrize("packet", ["41/custom,", "41/custom"])
