@@ -13,10 +13,14 @@ from typing import Annotated, Any, Generic, Literal, NamedTuple, NewType, Option
 import attrs
 import msgspec
 import pytest
-from typing_extensions import TypeAliasType
 
 from asyncsock import InvalidPayload
 from asyncsock.typed.validated_handler import validated
+
+if sys.version_info >= (3, 12):
+    from typing import TypeAliasType
+else:
+    from typing_extensions import TypeAliasType
 
 T = TypeVar("T")
 
