@@ -40,10 +40,12 @@ class HandlerTypes:
     Attributes:
         parameters: What it takes from the client, in order. A variadic one is last.
         answer: What it returns: the annotation, resolved; ``Any`` without one, ``NoneType`` for None.
+        unresolved: Why annotations of parameters are not resolved, which then are ``Any``.
     """
 
     parameters: tuple[Parameter, ...]
     answer: Any
+    unresolved: tuple[str, ...] = ()
 
 
 class UnknownAnnotation(TypeError):
@@ -82,13 +84,22 @@ def handler_types(handler: Handler, leading: int = 0, *, strict: bool = False) -
         kind = resolver.resolve(parameter.annotation, repr(parameter.name))
         required = not variadic and parameter.default is inspect.Parameter.empty
         parameters.append(Parameter(parameter.name, kind, required, variadic))
-    return HandlerTypes(tuple(parameters), resolver.resolve(signature.return_annotation, "its result"))
+    unresolved = tuple(resolver.unresolved)
+    return HandlerTypes(
+        tuple(parameters), resolver.resolve(signature.return_annotation, "its result"), unresolved
+    )
 
 
 def name_of(handler: Handler) -> str:
     """The name of the function that a handler is or calls."""
     function = _innermost(handler)
     return str(getattr(function, "__qualname__", None) or repr(function))
+
+
+def place_of(handler: Handler) -> tuple[str, int]:
+    """The file of the function that a handler is or calls, and the number of its first line."""
+    code = getattr(_innermost(handler), "__code__", None)
+    return (code.co_filename, code.co_firstlineno) if code else ("<unknown>", 0)
 
 
 def _signature_of(handler: Handler) -> inspect.Signature:
@@ -118,9 +129,14 @@ def _innermost(handler: Handler) -> Any:
 
 
 class _Resolver:
-    """Finds what the names in the annotations of a handler stand for."""
+    """Finds what the names in the annotations of a handler stand for.
+
+    Attributes:
+        unresolved: What was not found, and is ``Any``.
+    """
 
     def __init__(self, handler: Handler, strict: bool) -> None:
+        self.unresolved: list[str] = []
         self._handler = handler
         self._strict = strict
         function = _innermost(handler)
@@ -141,12 +157,15 @@ class _Resolver:
                 return _evaluate(annotation, self._globals, scope)
             except Exception as error:  # whatever the evaluation of a text may raise
                 why = why or error
-        if not self._strict:
-            return Any
-        raise UnknownAnnotation(
+        text = (
             f"{name_of(self._handler)}(): the annotation {annotation!r} of {whose} is not resolved: {why}. "
-            "What it names has to be imported when the program runs, and not only under TYPE_CHECKING"
+            "What it names has to be known in the handler's module by then: imported, and not only under "
+            "TYPE_CHECKING, and not defined in a function"
         )
+        if self._strict:
+            raise UnknownAnnotation(text)
+        self.unresolved.append(text)
+        return Any
 
 
 def _enclosing(function: types.FunctionType) -> dict[str, Any]:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import functools
 import inspect
 import typing
+import warnings
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 from ..types import Handler
-from .annotations import HandlerTypes, Parameter, handler_types, name_of
+from .annotations import HandlerTypes, Parameter, handler_types, name_of, place_of
 from .invalid_payload import InvalidPayload
 from .pydantic_types import Misfit
 from .validation import Arguments, Outgoing, Unchecked, holds, is_model
 
 CONNECT, DISCONNECT = "connect", "disconnect"
+_warned: dict[Any, Any] = {}  # so that the same is not said again
 _NO_ANSWERS = (Any, typing.NoReturn, getattr(typing, "Never", typing.NoReturn))
 
 
@@ -39,6 +41,9 @@ def validated(
     if validate is False or event == DISCONNECT:  # the reason comes from the server
         return handler
     types = handler_types(handler, leading, strict=bool(validate))
+    for why in types.unresolved:
+        text = f"{why}. What clients send there is not checked; validate=False says that this is meant"
+        warnings.warn_explicit(text, UserWarning, *place_of(handler), registry=_warned)
     try:
         if event == CONNECT:
             return _validated_connect(handler, types, leading, bool(validate))

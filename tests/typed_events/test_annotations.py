@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
 
 import msgspec
 import pytest
+from typing_extensions import TypeAliasType
 
 from asyncsock import Namespace
 from asyncsock.typed.annotations import HandlerTypes, Parameter, UnknownAnnotation, handler_types
@@ -20,6 +21,7 @@ class Message(msgspec.Struct):
     text: str
 
 
+Answer = TypeAliasType("Answer", Optional[Message])  # noqa: UP045
 MESSAGE = HandlerTypes((Parameter("message", Message, True, False),), int)
 
 
@@ -141,10 +143,18 @@ def test_a_name_that_is_there_for_type_checkers_only_is_an_error_only_if_it_matt
     def handler(price: Decimal, text: str) -> Decimal:
         return price
 
-    price, text = handler_types(handler).parameters
+    types = handler_types(handler)
+    price, text = types.parameters
     assert (price.type, text.type) == (Any, str)
+    assert ["'Decimal' of 'price'" in why for why in types.unresolved] == [True]
     with pytest.raises(UnknownAnnotation) as raised:
         handler_types(handler, strict=True)
     message = str(raised.value)
     assert "handler(): the annotation 'Decimal' of 'price' is not resolved: name 'Decimal'" in message
     assert "TYPE_CHECKING" in message
+
+
+def test_an_alias_is_what_it_stands_for() -> None:
+    def handler() -> Answer: ...
+
+    assert handler_types(handler, strict=True).answer == Optional[Message]  # noqa: UP045

@@ -197,7 +197,34 @@ def test_what_a_method_cannot_be_validated_for_is_an_error_when_the_namespace_is
         socketio.on_namespace(Bad("/"))
     with pytest.raises(TypeError, match="'Decimal' of 'price' is not resolved"):
         socketio.on("price", validate=True)(Bad("/").on_method)
-    socketio.on("price")(Bad("/").on_method)
+    with pytest.warns(UserWarning, match="is not checked"):
+        socketio.on("price")(Bad("/").on_method)
+
+
+def test_a_name_that_is_not_found_is_warned_of_where_the_handler_is_defined() -> None:
+    class Local(msgspec.Struct):
+        text: str
+
+    def handler(message: Local) -> None: ...
+
+    socketio = SocketIO(Flask(__name__))
+    with pytest.warns(UserWarning, match="'Local' of 'message' is not resolved.*is not checked") as caught:
+        socketio.on_event("event", handler)
+    (warning,) = caught
+    assert (warning.filename, warning.lineno) == (__file__, handler.__code__.co_firstlineno)
+
+
+def test_nobody_is_warned_of_what_a_handler_returns_or_is_not_to_be_checked(
+    recwarn: pytest.WarningsRecorder,
+) -> None:
+    def handler(text: str) -> Decimal: ...
+
+    def unchecked(price: Decimal) -> None: ...
+
+    socketio = SocketIO(Flask(__name__))
+    socketio.on_event("event", handler)
+    socketio.on_event("unchecked", unchecked, validate=False)
+    assert list(recwarn) == []
 
 
 # Error handlers
