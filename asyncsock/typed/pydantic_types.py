@@ -41,7 +41,10 @@ class PydanticType:
     def __init__(self, kind: Any) -> None:
         pydantic: Any = sys.modules["pydantic"]
         try:
-            self._validate = pydantic.TypeAdapter(kind).validate_python
+            adapter = pydantic.TypeAdapter(kind)
+            if hasattr(adapter, "rebuild"):  # which does not raise it for a name that is missing
+                adapter.rebuild(raise_errors=True)
+            self._validate = adapter.validate_python
         except Exception as error:  # PydanticSchemaGenerationError, PydanticUserError, NameError
             raise TypeError(str(error).partition("\n")[0]) from None
         self._refused: Any = pydantic.ValidationError

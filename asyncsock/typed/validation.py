@@ -81,10 +81,7 @@ class Values:
 
     def _kind(self, at: int, kind: Any) -> Any:
         if holds(kind, is_pydantic):
-            try:
-                self._with_pydantic.append((at, PydanticType(kind)))
-            except TypeError as error:
-                raise Unchecked(f"{kind!r}: {error}") from None
+            self._with_pydantic.append((at, _checkable(PydanticType, kind)))
             return Any
         try:
             info = inspect.type_info(kind)
@@ -109,6 +106,7 @@ class Values:
         if isinstance(part, inspect.CustomType) and part.cls is not object:
             if not is_pydantic(part.cls):
                 raise Unchecked(f"{kind!r}: {part.cls.__name__} is not a type that data can be compared with")
+            _checkable(_pydantic_type, part.cls)
             self._options["dec_hook"] = _decode_pydantic
         elif isinstance(part, _BINARY_TYPES):  # which are bytes, and no text in base64
             self._options["builtin_types"] = BINARY
@@ -148,7 +146,11 @@ def _misfit(error: Exception) -> Misfit:
     if isinstance(error, (OverflowError, SystemError)):
         return Misfit("", "Number out of range")
     # What a client has sent can be in the message; the path comes last, and has nothing of it.
-    message, _, path = str(error).rpartition(" - at `")
+    message, found, path = str(error).rpartition(" - at `")
+    if not found:  # a class of the application has raised it
+        return Misfit("", str(error))
+    if error.__cause__ is not None and len(error.__cause__.args) > 1:  # of attrs, with the field and more
+        message = str(error.__cause__.args[0])
     path = path.rpartition("`")[0]
     if path.startswith("key` in `"):
         return Misfit(path.removeprefix("key` in `$"), f"{message} for a key")
@@ -170,6 +172,13 @@ def _parts(info: Any) -> Iterator[Any]:
 
 
 _pydantic_type = cache(PydanticType)
+
+
+def _checkable(make: Callable[[Any], PydanticType], kind: Any) -> PydanticType:
+    try:
+        return make(kind)
+    except TypeError as error:
+        raise Unchecked(f"{kind!r}: {error}") from None
 
 
 def _decode_pydantic(kind: type, value: Any) -> Any:

@@ -66,6 +66,15 @@ class Record:
 @attrs.define
 class Attrs:
     text: str
+    side: str = attrs.field(default="left", validator=attrs.validators.in_(["left", "right"]))
+
+
+class Even(msgspec.Struct):
+    number: int
+
+    def __post_init__(self) -> None:
+        if self.number % 2:
+            raise msgspec.ValidationError("an odd number")
 
 
 class Typed(TypedDict, total=False):
@@ -124,6 +133,12 @@ ALWAYS: list[tuple[Any, Any, Any]] = [
     (Record, {"text": "bad"}, Refused("$[0]", "bad text")),
     (Attrs, {"text": "a"}, Attrs("a")),
     (Attrs, {"text": 1}, Refused("$[0].text", "Expected `str`, got `int`")),
+    (
+        Attrs,
+        {"text": "a", "side": "up"},
+        Refused("$[0]", "'side' must be in ['left', 'right'] (got 'up')"),
+    ),
+    (Even, {"number": 1}, Refused("$", "an odd number")),
     (Named, {"text": "a"}, Struct("a")),
     (list[Named], [{"text": 1}], Refused("$[0][0].text", "Expected `str`, got `int`")),
     (Alias, None, None),

@@ -88,6 +88,22 @@ def test_what_pydantic_does_not_know_is_an_error_when_the_handler_is_registered(
         called_with(Union[Item, Struct], {})  # noqa: UP007
 
 
+class Unfinished(pydantic.BaseModel):  # type: ignore[name-defined,misc]
+    missing: Missing  # type: ignore[name-defined] # noqa: F821
+
+
+class Holder(msgspec.Struct):
+    inside: Unfinished
+
+
+@pytest.mark.parametrize("annotation", [Unfinished, list[Unfinished], Holder])
+def test_a_model_that_names_what_is_missing_is_an_error_when_the_handler_is_registered(
+    annotation: Any,
+) -> None:
+    with pytest.raises(TypeError, match="cannot be validated: .*name 'Missing' is not defined"):
+        called_with(annotation, {})
+
+
 def test_pydantic_is_not_imported_by_the_package() -> None:
     program = "import asyncsock, sys; sys.exit('pydantic' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0
