@@ -26,7 +26,7 @@ def put_defaults(value: Any) -> None:
     while waiting:
         value = waiting.pop()
         kind = type(value)
-        if isinstance(value, (list, tuple)):
+        if isinstance(value, (list, tuple, set, frozenset)):
             waiting += value
         elif isinstance(value, dict):
             waiting += value.values()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..engine.log import printable
+
 CODE = "invalid_payload"
 MOST_OF_PATH = 200  # characters
 MOST_OF_MESSAGE = 200
@@ -31,7 +33,8 @@ class InvalidPayload(ValueError):
         self.event = event
         self.path = _cut(path, MOST_OF_PATH)
         self.message = _cut(message, MOST_OF_MESSAGE)
-        super().__init__(f"event {_cut(event, MOST_OF_EVENT)!r}: {self.message} at {self.path}")
+        text = f"event {_cut(event, MOST_OF_EVENT)!r}: {self.message} at {self.path}"
+        super().__init__(printable(text))  # applications log it, and what the client has sent is in it
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.event, self.path, self.message)

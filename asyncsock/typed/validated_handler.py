@@ -7,6 +7,7 @@ import inspect
 import typing
 import warnings
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 from ..types import Handler
@@ -117,13 +118,20 @@ def _validated_connect(handler: Handler, types: HandlerTypes, leading: int, ever
         given = args[leading:]
         if not given or (given[0] is None and not auth.required):
             return args[:leading]
-        try:
-            return (*args[:leading], *arguments.convert(CONNECT, given))
-        except InvalidPayload as error:
-            path = error.path.replace("[0]", "", 1)
-            raise InvalidPayload(CONNECT, path, error.message) from None
+        return (*args[:leading], *_converted_auth(arguments, given[0]))
 
     return _wrapped(handler, converted, None)
+
+
+def _converted_auth(arguments: Arguments, auth: Any) -> tuple[Any, ...]:
+    try:
+        return arguments.convert(CONNECT, (auth,))
+    except InvalidPayload as error:
+        refused = error
+    if auth is None:  # which is also what python-socketio makes of an empty object
+        with suppress(InvalidPayload):
+            return arguments.convert(CONNECT, ({},))
+    raise InvalidPayload(CONNECT, refused.path.replace("[0]", "", 1), refused.message)
 
 
 def _wrapped(

@@ -31,6 +31,12 @@ class Child(Point):
     z: int = 3
 
 
+@dataclasses.dataclass(frozen=True)
+class Key:
+    name: str
+    number: int = 1
+
+
 class Shape(msgspec.Struct):
     points: dict[str, list[Point]]
 
@@ -54,6 +60,7 @@ WHOLE = {"x": 1, "y": 2, "tags": []}
         (Shape, {"points": {"a": [{"x": 1}]}}, {"points": {"a": [WHOLE]}}),
         (Line, {"begin": {"x": 1}}, {"begin": WHOLE, "end": None}),
         (tuple[Point, int], [{"x": 1}, 1], [WHOLE, 1]),
+        (set[Key], [{"name": "a"}], [{"name": "a", "number": 1}]),
     ],
 )
 def test_what_a_handler_gets_is_sent_on_with_its_default_values(kind: Any, sent: Any, whole: Any) -> None:

@@ -378,6 +378,13 @@ def test_what_a_client_sends_makes_no_long_message_and_no_other_path() -> None:
     assert len(str(raised.value)) < 500
 
 
+def test_what_a_client_sends_does_not_break_a_line_that_has_the_error() -> None:
+    with pytest.raises(InvalidPayload) as raised:
+        called_with(Renamed, {"\nERROR \x1b[31m\u2028": 1}, None)
+    assert str(raised.value).isprintable()
+    assert str(InvalidPayload("e", "$[0].\n", "\r")).isprintable()
+
+
 def test_a_long_path_and_a_long_name_of_an_event_are_cut() -> None:
     deep: Any = 1
     for _ in range(150):

@@ -402,6 +402,25 @@ async def test_without_auth_a_handler_that_needs_none_is_called_with_its_default
     assert seen == [None]
 
 
+class Options(msgspec.Struct):
+    language: str = "en"
+
+
+@pytest.mark.parametrize("auth", ["", "{}"])
+async def test_a_class_of_which_nothing_is_required_needs_no_auth(auth: str) -> None:
+    seen: list[Any] = []
+    server = AsyncServer()
+
+    @server.event
+    async def connect(sid: str, environ: dict[str, Any], auth: Options) -> None:
+        seen.append(auth)
+
+    async with opened(server) as client:
+        client.send(f"40{auth}")
+        assert (await client.receive()).startswith("40")
+    assert seen == [Options()]
+
+
 def test_the_test_client_is_refused_too() -> None:
     app = Flask(__name__)
     socketio = SocketIO(app)
