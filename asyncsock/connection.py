@@ -54,6 +54,14 @@ class Connection:
         self.context: Any = None
         self.returned: tuple[Any, ...] = ()
 
+    def keep_for(self, task: asyncio.Task[Any]) -> None:
+        """Keep this until a connect or disconnect handler has ended."""
+        if not task.done():
+            if self.handlers is None:
+                self.handlers = set()
+            self.handlers.add(task)
+            task.add_done_callback(self.handlers.discard)
+
 
 class Environs(Mapping[str, dict[str, Any]]):
     """The WSGI environ of each session, built when it is first asked for."""

@@ -12,6 +12,7 @@ from .codec.base import ACKS, CONNECT, DISCONNECT, EVENTS, Codec, Incoming, chec
 from .codec.json_codec import JSONCodec, decode_usual_event
 from .connection import CONNECTED, Client, Connection, Partial
 from .connections import Connector
+from .disconnections import Disconnector
 from .engine.core import Core
 from .engine.errors import BadPacket
 from .engine.limits import MESSAGE_SIZE
@@ -33,7 +34,8 @@ class Dispatcher:
     Args:
         server: The server, for its options and its logger.
         connections: The connections by session id.
-        connector: Connects and disconnects clients.
+        connector: Connects clients.
+        disconnector: Disconnects them.
         rooms: The clients.
         routes: Finds and runs the handlers.
         codec: Decodes the packets.
@@ -52,6 +54,7 @@ class Dispatcher:
         server: BaseServer,
         connections: dict[str, Connection],
         connector: Connector,
+        disconnector: Disconnector,
         rooms: AnyRooms,
         routes: Routes,
         codec: Codec,
@@ -63,6 +66,7 @@ class Dispatcher:
         self._tasks = self._core.tasks
         self._connections = connections
         self._connector = connector
+        self._disconnector = disconnector
         self.rooms = rooms
         self.run_event: RunEvent = routes.run_event
         self.let_in: LetIn = connector.connect
@@ -85,7 +89,7 @@ class Dispatcher:
 
     def disconnect(self, session: Session, reason: str) -> asyncio.Future[Any] | None:
         """Disconnect the clients of a session that has ended. Returns a future while handlers run for it."""
-        return self._connector.end(session, reason)
+        return self._disconnector.end(session, reason)
 
     def upgraded(self, session: Session) -> None:
         """Tell whoever wants to know that a session has moved to a WebSocket."""
@@ -174,7 +178,7 @@ class Dispatcher:
         elif packet.kind in ACKS:
             self._acknowledged(connection.session, client, packet)
         else:
-            self._connector.leave(connection, client.sid, packet.namespace, CLIENT_DISCONNECT)
+            self._disconnector.leave(connection, client.sid, packet.namespace, CLIENT_DISCONNECT)
 
     def _acknowledged(self, session: Session, client: Client, packet: Incoming) -> None:
         assert packet.id is not None  # `check_shape` has looked
@@ -190,7 +194,7 @@ class Dispatcher:
             raise BadPacket("a packet before CONNECT")
         namespace = packet.namespace
         leaves = packet.kind == DISCONNECT
-        if leaves and self._connector.leave_early(connection, namespace, CLIENT_DISCONNECT):
+        if leaves and self._disconnector.leave_early(connection, namespace, CLIENT_DISCONNECT):
             return
         session = connection.session
         text = "packet for %.100r ignored: session %s is not in it"

@@ -25,6 +25,7 @@ from .codec.base import ANY
 from .connect_handlers import refuse_call_in_connect_handler_of
 from .connection import Connection, Environs
 from .connections import Connector
+from .disconnections import Disconnector
 from .dispatch import Dispatcher
 from .engine import EngineServer
 from .engine.awaitables import Sent, counts_as_coroutine
@@ -179,20 +180,31 @@ class AsyncServer(
         self.acknowledgements = Acknowledgements(self.eio, self.codec, self.logger)
         self._routes = Routes(self, self.acknowledgements)
         connections, rooms, routes = self.connections, self._rooms, self._routes
+        self._disconnector = Disconnector(
+            self, connections, rooms, routes, self.codec, connect_timeout, self._recovery
+        )
         self._connector = Connector(
             self,
             connections,
             rooms,
             routes,
             self.codec,
-            connect_timeout,
+            self._disconnector,
             self._recovery,
             self._give_back,
         )
         self._dispatcher = Dispatcher(
-            self, connections, self._connector, rooms, routes, self.codec, self._loop, self._verbose
+            self,
+            connections,
+            self._connector,
+            self._disconnector,
+            rooms,
+            routes,
+            self.codec,
+            self._loop,
+            self._verbose,
         )
-        self._operations = Operations(self.cluster, self.eio, self._connector, self.codec)
+        self._operations = Operations(self.cluster, self.eio, self._disconnector, self.codec)
         self.eio.serve(self._dispatcher)
         self.eio.drain.seconds = drain
         self._health = Health(self.eio, self._serves, self.queue_health)
@@ -223,7 +235,8 @@ class AsyncServer(
             manager.recovery = self._recovery
             assert isinstance(self._rooms, Rooms)
             manager.counter = self._rooms.counter
-            self.manager = self._rooms = self._connector.rooms = self._dispatcher.rooms = manager
+            self.manager = self._rooms = manager
+            self._connector.rooms = self._disconnector.rooms = self._dispatcher.rooms = manager
             self.cluster.queue = self._presence.rooms = manager
             self._place_watches()
 
@@ -474,7 +487,7 @@ class AsyncServer(
         While the client's connect handler runs, this is only noted: from then on the client is sent nothing
         and cannot send. It is disconnected when that handler has ended; awaiting does not wait for it.
         """
-        return self._loop.call(self._connector.disconnect, sid, namespace or "/", ignore_queue)
+        return self._loop.call(self._disconnector.disconnect, sid, namespace or "/", ignore_queue)
 
     async def _send_packet(self, eio_sid: str, pkt: Any) -> None:
         """Send a packet of python-socketio's, for its client managers."""

@@ -13,7 +13,7 @@ from socketio import exceptions
 from ..cluster import Cluster
 from ..codec.base import Codec
 from ..connection import Connection
-from ..connections import Connector
+from ..disconnections import Disconnector
 from ..dispatch import Dispatcher
 from ..engine.awaitables import Sent
 from ..engine.log import printable
@@ -57,7 +57,7 @@ class Admin:
 
     Args:
         server: The server.
-        connector: Knows its clients.
+        disconnector: Knows its clients, and when they leave.
         dispatcher: Knows when they move to a WebSocket.
         is_debug: Whether everybody may log in where ``auth`` is None.
 
@@ -67,7 +67,7 @@ class Admin:
     def __init__(
         self,
         server: HasClients,
-        connector: Connector,
+        disconnector: Disconnector,
         dispatcher: Dispatcher,
         is_debug: Callable[[], bool],
         auth: Auth,
@@ -77,12 +77,12 @@ class Admin:
         namespace: str,
         server_stats_interval: float,
     ) -> None:
-        if not isinstance(connector.rooms, Rooms):
+        if not isinstance(disconnector.rooms, Rooms):
             raise ValueError("instrument() does not go with a client manager of python-socketio")
         _check_options(server, mode, namespace, server_stats_interval)
         self._logins = Logins(auth, is_debug, server.cluster)
         self._server = server
-        self._connector = connector
+        self._disconnector = disconnector
         self._mode = mode
         self._read_only = read_only
         self._server_id = server_id or HOST
@@ -91,17 +91,17 @@ class Admin:
         self._timer: asyncio.TimerHandle | None = None
         self._logged_in: dict[str, str | None] = {}  # what each browser may come back with, by their sids
         engine, cluster, codec = server.eio, server.cluster, server.codec
-        self._stats = Stats(server, connector, self._name)
+        self._stats = Stats(server, disconnector, self._name)
         engine.core.count_bytes()
         has_lists = mode == DEVELOPMENT
-        self._watchers = Watchers(cluster, engine, connector, codec, namespace, has_lists)
+        self._watchers = Watchers(cluster, engine, disconnector, codec, namespace, has_lists)
         self._watchers.on_change = self._watched
         self._watchers.on_newcomer = self._newcomer
         self._reporter: Reporter | None = None
         if mode == DEVELOPMENT:
             connections = server.connections
             self._reporter = Reporter(
-                server, self._watchers, connector, dispatcher, connections, codec, namespace
+                server, self._watchers, disconnector, dispatcher, connections, codec, namespace
             )
         self._register()
 
@@ -171,7 +171,7 @@ class Admin:
     # Who comes and goes
 
     async def _connect(self, sid: str, environ: Any, auth: Any = None) -> None:
-        session = self._connector.rooms.connection_of(sid, self._namespace).session
+        session = self._disconnector.rooms.connection_of(sid, self._namespace).session
         try:
             token = await self._logins.check(auth, session.address)
         except Refused as refusal:
@@ -182,7 +182,7 @@ class Admin:
         asyncio.get_running_loop().call_later(APART, self._greet, sid)
 
     def _greet(self, sid: str) -> None:
-        if self._connector.rooms.is_connected(sid, self._namespace):
+        if self._disconnector.rooms.is_connected(sid, self._namespace):
             self._watchers.add(sid)
 
     def _disconnect(self, sid: str, reason: str) -> None:
@@ -211,7 +211,7 @@ class Admin:
         """Whether a browser has logged in and what it says can be names of rooms or of anything else."""
         if sid in self._logged_in and all(isinstance(name, (str, int, float)) for name in names):
             return True
-        session = self._connector.rooms.connection_of(sid, self._namespace).session
+        session = self._disconnector.rooms.connection_of(sid, self._namespace).session
         session.warn(logger, "%s of the Admin UI from %s ignored: malformed", action, session.address)
         return False
 
@@ -241,7 +241,7 @@ class Admin:
             self._server.disconnect_sockets(to=to, namespace=str(namespace), close=close is True)
 
     def _log(self, sid: str, what: str, namespace: Any) -> None:
-        address = self._connector.rooms.connection_of(sid, self._namespace).session.address
+        address = self._disconnector.rooms.connection_of(sid, self._namespace).session.address
         logger.info("Admin UI at %s: %s in %s", address, printable(what), printable(str(namespace)[:100]))
 
 

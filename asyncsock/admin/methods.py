@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from ..connections import Connector
+from ..disconnections import Disconnector
 from ..dispatch import Dispatcher
 from .admin import Admin, HasClients
 from .logins import Auth
@@ -13,7 +13,7 @@ from .logins import Auth
 class HasAdminUI:
     """A server that the official Admin UI of Socket.IO can look at."""
 
-    _connector: Connector
+    _disconnector: Disconnector
     _dispatcher: Dispatcher
     _admin: Admin | None = None
 
@@ -54,7 +54,7 @@ class HasAdminUI:
             raise RuntimeError("instrument() was called before")
         self._admin = Admin(
             cast(HasClients, self),
-            self._connector,
+            self._disconnector,
             self._dispatcher,
             self._is_debug,
             auth,

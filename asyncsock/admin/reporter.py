@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from ..codec.base import Body, Codec, Incoming
 from ..connection import CONNECTED, Client, Connection, State, Target
-from ..connections import Connector
+from ..disconnections import Disconnector
 from ..dispatch import Dispatcher, RunEvent
 from ..engine.reasons import SERVER_DISCONNECT, TRANSPORT_CLOSE
 from ..engine.session import Session
@@ -48,7 +48,7 @@ class Reporter(Watch):
     Args:
         server: The server.
         watchers: Who is told.
-        connector: Knows the clients.
+        disconnector: Knows the clients, and when they leave.
         dispatcher: Knows when they move to a WebSocket.
         connections: The connections by session id.
         codec: Decodes what is sent to clients.
@@ -59,7 +59,7 @@ class Reporter(Watch):
         self,
         server: Watchable,
         watchers: Watchers,
-        connector: Connector,
+        disconnector: Disconnector,
         dispatcher: Dispatcher,
         connections: Mapping[str, Connection],
         codec: Codec,
@@ -67,7 +67,7 @@ class Reporter(Watch):
     ) -> None:
         self._server = server
         self._watchers = watchers
-        self._connector = connector
+        self._disconnector = disconnector
         self._dispatcher = dispatcher
         self._connections = connections
         self._codec = codec
@@ -80,7 +80,7 @@ class Reporter(Watch):
 
     @property
     def _rooms(self) -> Rooms:
-        rooms = self._connector.rooms
+        rooms = self._disconnector.rooms
         assert isinstance(rooms, Rooms)
         return rooms
 
@@ -89,7 +89,7 @@ class Reporter(Watch):
         if not self._is_watching:
             self._is_watching = True
             self._rooms.watcher = self
-            self._connector.on_leaving = self._reasons.__setitem__
+            self._disconnector.on_leaving = self._reasons.__setitem__
             self._dispatcher.on_upgrade = self.upgraded
             self._server.watch(self)
 
@@ -98,7 +98,7 @@ class Reporter(Watch):
         if self._is_watching:
             self._is_watching = False
             self._rooms.watcher = None
-            self._connector.on_leaving = None
+            self._disconnector.on_leaving = None
             self._dispatcher.on_upgrade = None
             self._server.unwatch(self)
             self._reasons.clear()

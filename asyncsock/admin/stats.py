@@ -11,7 +11,7 @@ from itertools import chain, islice
 from typing import Any, Protocol
 
 from ..codec.base import ANY
-from ..connections import Connector
+from ..disconnections import Disconnector
 from ..engine.server import EngineServer
 from ..rooms import Rooms
 from ..types import Handler
@@ -35,19 +35,19 @@ class Stats:
 
     Args:
         server: The server.
-        connector: Knows its clients.
+        disconnector: Knows its clients.
         server_id: Gives the name under which the Admin UI shows this process.
     """
 
     def __init__(
         self,
         server: HasHandlers,
-        connector: Connector,
+        disconnector: Disconnector,
         server_id: Callable[[], str],
     ) -> None:
         self._server = server
         self._engine = server.eio
-        self._connector = connector
+        self._disconnector = disconnector
         self._server_id = server_id
         self._started = time.monotonic()
         self._shown: Counter[Key] = Counter()
@@ -93,7 +93,7 @@ class Stats:
         return counts
 
     def _namespaces(self) -> list[dict[str, Any]]:
-        rooms = self._connector.rooms
+        rooms = self._disconnector.rooms
         clients = rooms.rooms if isinstance(rooms, Rooms) else {}
         known = {"/": None} | dict.fromkeys(chain(self._server.handlers, self._server.namespace_handlers))
         known.pop(ANY, None)

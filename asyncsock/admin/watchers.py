@@ -9,7 +9,7 @@ import msgspec
 from ..cluster import Cluster
 from ..codec.base import EVENT, Codec
 from ..connection import Client
-from ..connections import Connector
+from ..disconnections import Disconnector
 from ..engine.server import EngineServer
 from ..rooms import Rooms
 from .arrivals import HERE, Arrivals, Message
@@ -46,7 +46,7 @@ class Watchers:
     Args:
         cluster: The processes.
         engine: The engine of this one's server.
-        connector: Knows its clients.
+        disconnector: Knows its clients.
         codec: Encodes its packets.
         namespace: The namespace of the Admin UI.
         has_lists: Whether each process sends a new browser a list of its clients.
@@ -60,7 +60,7 @@ class Watchers:
         self,
         cluster: Cluster,
         engine: EngineServer,
-        connector: Connector,
+        disconnector: Disconnector,
         codec: Codec,
         namespace: str,
         has_lists: bool,
@@ -69,7 +69,7 @@ class Watchers:
         self.on_newcomer: Callable[[str, str], None] = lambda process, sid: None
         self._cluster = cluster
         self._engine = engine
-        self._connector = connector
+        self._disconnector = disconnector
         self._codec = codec
         self._namespace = namespace
         self._arrivals = Arrivals(lambda messages, sid: self._deliver(messages, [sid]))
@@ -168,7 +168,7 @@ class Watchers:
         self._deliver(self._arrivals.take(process, messages, sid, is_for_all=False), [sid])
 
     def _deliver(self, messages: list[Message], sids: list[str]) -> None:
-        rooms = self._connector.rooms
+        rooms = self._disconnector.rooms
         if not isinstance(rooms, Rooms):
             return
         clients = [client for sid in sids if sid in self._here and (client := rooms.clients.get(sid))]

@@ -10,6 +10,7 @@ from typing import Any
 from ..acknowledgements import Acknowledgements
 from ..cluster import Cluster
 from ..codec.base import Codec
+from ..disconnections import Disconnector
 from ..engine import EngineServer
 from ..engine.http import ASGI
 from ..recovery.recovery import Recovery
@@ -34,6 +35,7 @@ class Measured(Watched):
     pages: dict[str, ASGI]
     metrics: Metrics | None = None
     _leave_registry: Callable[[], None] | None = None
+    _disconnector: Disconnector
     _health: Health
     _recovery: Recovery | None
 
@@ -86,7 +88,7 @@ class Measured(Watched):
             self._leave_registry = None
 
     def _read_others(self, reading: Reading) -> None:
-        read_clients(reading, self._connector, self._rooms, self._recovery)
+        read_clients(reading, self._connector, self._disconnector, self._rooms, self._recovery)
         read_queue(reading, self._rooms.queue_health())
         reading.add("loop_delay_seconds", self._health.loop_delay.seconds)
         reading.add("cluster_members", 1 + len(self.cluster.members()))

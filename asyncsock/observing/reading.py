@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from ..connections import Connector
+from ..disconnections import Disconnector
 from ..engine.server import EngineServer
 from ..engine.slow_clients import ALL, ONE
 from ..engine.tally import OTHER
@@ -88,7 +89,13 @@ def read_engine(reading: Reading, engine: EngineServer) -> None:
     reading.add("connections_taken_total", workers["taken"])
 
 
-def read_clients(reading: Reading, connector: Connector, rooms: AnyRooms, recovery: Recovery | None) -> None:
+def read_clients(
+    reading: Reading,
+    connector: Connector,
+    disconnector: Disconnector,
+    rooms: AnyRooms,
+    recovery: Recovery | None,
+) -> None:
     """Add what there is to know of clients in namespaces."""
     clients: Counter[str] = Counter()
     if isinstance(rooms, Rooms):
@@ -98,7 +105,7 @@ def read_clients(reading: Reading, connector: Connector, rooms: AnyRooms, recove
     reading.add_all("clients", clients)
     reading.add_all("clients_connected_total", connector.connected)
     reading.add_all("clients_refused_total", connector.refused)
-    reading.add_all("clients_disconnected_total", connector.left)
+    reading.add_all("clients_disconnected_total", disconnector.left)
     if recovery is not None:
         reading.add_all("recoveries_total", connector.recoveries)
         reading.add("recovery_log_bytes", recovery.log.size)

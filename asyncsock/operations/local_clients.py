@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from ..callbacks import Kept
-from ..connections import Connector
+from ..disconnections import Disconnector
 from ..engine.awaitables import SENT, Sent, SentAndWaiting
 from ..engine.log import printable
 from ..engine.reasons import SERVER_DISCONNECT
@@ -22,16 +22,16 @@ class LocalClients:
 
     Args:
         engine: The engine that they are connected to.
-        connector: Knows them, and disconnects them.
+        disconnector: Knows them, and disconnects them.
     """
 
-    def __init__(self, engine: EngineServer, connector: Connector) -> None:
+    def __init__(self, engine: EngineServer, disconnector: Disconnector) -> None:
         self._engine = engine
-        self._connector = connector
+        self._disconnector = disconnector
 
     @property
     def _rooms(self) -> AnyRooms:
-        return self._connector.rooms
+        return self._disconnector.rooms
 
     def has(self, to: Any, namespace: str) -> bool:
         """Whether this is the sid of a client here: then nobody else needs to be asked or told."""
@@ -97,11 +97,11 @@ class LocalClients:
         waiting = []
         for sid in self.select(to, namespace):
             session = self._rooms.connection_of(sid, namespace).session
-            waiting.append(self._connector.disconnect(sid, namespace, True))
+            waiting.append(self._disconnector.disconnect(sid, namespace, True))
             if close:
                 session.close(SERVER_DISCONNECT)
         for sid in self._away(to, namespace):
-            self._connector.disconnect(sid, namespace, True)
+            self._disconnector.disconnect(sid, namespace, True)
         return [sent for sent in waiting if sent is not SENT]
 
     def ask(

@@ -9,7 +9,7 @@ from .. import checks
 from ..cluster import Cluster
 from ..codec.base import Codec
 from ..codec.json_codec import JSONCodec
-from ..connections import Connector
+from ..disconnections import Disconnector
 from ..engine.awaitables import Sent, counts_as_coroutine
 from ..engine.server import EngineServer
 from ..server_loop import ServerLoop
@@ -26,12 +26,14 @@ class Operations:
     Args:
         cluster: The processes.
         engine: The engine of this one's server.
-        connector: Knows its clients.
+        disconnector: Knows its clients, and disconnects them.
         codec: Encodes its packets.
     """
 
-    def __init__(self, cluster: Cluster, engine: EngineServer, connector: Connector, codec: Codec) -> None:
-        local = LocalClients(engine, connector)
+    def __init__(
+        self, cluster: Cluster, engine: EngineServer, disconnector: Disconnector, codec: Codec
+    ) -> None:
+        local = LocalClients(engine, disconnector)
         between = codec if isinstance(codec, JSONCodec) else JSONCodec()
         self.clients = ClientOperations(cluster, local)
         self.calls = Calls(cluster, local, engine.tasks, between)

@@ -71,7 +71,9 @@ async def test_in_production_mode_no_event_is_looked_at(instrumented: Instrument
     server = instrumented(mode="production")
     async with watching(server) as admin:
         await admin.gets("server_stats")
-        assert server._rooms.watcher is server._connector.on_leaving is server._dispatcher.on_upgrade is None
+        assert (
+            server._rooms.watcher is server._disconnector.on_leaving is server._dispatcher.on_upgrade is None
+        )
         assert not server._watches
         assert server.eio.core.application is server._dispatcher
 
@@ -206,6 +208,6 @@ async def test_nothing_is_watched_while_nobody_does(instrumented: Instrumented) 
         assert server._rooms.watcher is not None
     async with connected(server) as client:
         assert await client.ask("emit", "news") == []
-        assert server._rooms.watcher is server._connector.on_leaving is None
+        assert server._rooms.watcher is server._disconnector.on_leaving is None
         assert not server._watches
     assert len(asyncio.all_tasks()) == 1

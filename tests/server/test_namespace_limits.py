@@ -227,7 +227,7 @@ async def test_a_client_that_asks_for_unknown_namespaces_is_closed(manager: Any)
 
 def time_out_soon(server: AsyncServer) -> None:
     """Shorten `connect_timeout`, once those are connected that are to stay."""
-    deadlines = server._connector._deadlines
+    deadlines = server._disconnector.in_no_namespace
     deadlines.clear()  # with the timer, which is set for the usual delay
     deadlines.delay = 0.05
 
