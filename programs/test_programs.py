@@ -22,9 +22,10 @@ import pytest
 import socketio
 
 from tests.support.brokers import Redis
+from tests.support.ports import free_port
 from tests.support.python_socketio_client import WAIT, Client, arrived, connected
 from tests.support.required_parts import require
-from tests.support.server_process import ROOT, Server, free_port, stop, wait_for_port
+from tests.support.server_process import ROOT, Server, stop, wait_for_port
 
 PROGRAMS = Path(__file__).parent
 LIBRARIES = ("python-socketio", "asyncsock")

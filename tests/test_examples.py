@@ -17,9 +17,10 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.support.ports import free_port
 from tests.support.python_socketio_client import Client, arrived, connected
 from tests.support.required_parts import require
-from tests.support.server_process import ROOT, START_TIMEOUT, Server, free_port, serve, stop, wait_for_port
+from tests.support.server_process import ROOT, START_TIMEOUT, Server, serve, stop, wait_for_port
 
 EXAMPLES = ROOT / "examples"
 BROWSER = ROOT / "tests" / "browser"

@@ -24,7 +24,8 @@ import asyncsock
 from asyncsock import Namespace, SocketIO, disconnect, emit, join_room, rooms, send
 from tests.support.asgi_in_process import Socket
 from tests.support.asgi_in_process import request as ask
-from tests.support.server_process import ROOT, START_TIMEOUT, Server, free_port, stop
+from tests.support.ports import free_port
+from tests.support.server_process import ROOT, START_TIMEOUT, Server, stop
 
 # Every option that the documentation of Flask-SocketIO names, with a value that is not the default.
 OPTIONS: dict[str, Any] = {

@@ -18,9 +18,10 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.support.javascript_checks import OUTSIDE, Outcomes, outcomes
+from tests.support.ports import free_port
 from tests.support.required_parts import require
 from tests.support.server_log import trouble
-from tests.support.server_process import Server, free_port, serve
+from tests.support.server_process import Server, serve
 
 TESTS = Path(__file__).parent
 CLIENT = TESTS / "js" / "node_modules" / "socket.io-client"

@@ -24,8 +24,9 @@ import httpx
 import pytest
 import socketio
 
+from tests.support.ports import free_port
 from tests.support.python_socketio_client import WAIT, Client, arrived, connected
-from tests.support.server_process import ROOT, START_TIMEOUT, Server, free_port, stop, wait_for_port
+from tests.support.server_process import ROOT, START_TIMEOUT, Server, stop, wait_for_port
 
 PROJECTS = Path(__file__).parent / "projects"
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]

@@ -17,8 +17,9 @@ from asyncsock import ASGIApp, AsyncServer, SocketIO, emit
 from tests.support.asgi_in_process import request as ask
 from tests.support.document_programs import blocks
 from tests.support.nginx import nginx
+from tests.support.ports import free_port
 from tests.support.python_socketio_client import Client, arrived, connected
-from tests.support.server_process import ROOT, free_port
+from tests.support.server_process import ROOT
 from tests.support.started_programs import started
 from tests.support.uvicorn_in_process import running
 

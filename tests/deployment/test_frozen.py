@@ -15,9 +15,10 @@ import pytest
 
 from asyncsock import SocketIO
 from tests.support.brokers import Redis
+from tests.support.ports import free_port
 from tests.support.python_socketio_client import arrived, connected
 from tests.support.required_parts import require
-from tests.support.server_process import ROOT, START_TIMEOUT, Server, free_port, stop, wait_for_port
+from tests.support.server_process import ROOT, START_TIMEOUT, Server, stop, wait_for_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

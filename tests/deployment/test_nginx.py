@@ -14,9 +14,10 @@ import aiohttp
 import pytest
 from socketio.exceptions import ConnectionError as NotConnected
 
-from tests.support.broker_process import HOST, low_port
+from tests.support.broker_process import HOST
 from tests.support.brokers import Redis
 from tests.support.nginx import nginx
+from tests.support.ports import free_port
 from tests.support.python_socketio_client import Client, arrived, connected
 from tests.support.raw_clients import upgrade_request
 from tests.support.server_process import ROOT, Server, serve, stop
@@ -59,7 +60,7 @@ def deployed(folder: Path) -> Iterator[Deployed]:
     with ExitStack() as stack:
         environment = {"QUEUE": f"local://{folder}/group", "CHANNEL": "behind nginx"}
         servers = [stack.enter_context(serve("tests.apps.deployed:asgi", env=environment)) for _ in range(2)]
-        port = low_port()
+        port = free_port()
         yield Deployed(stack.enter_context(nginx(folder, port, documented_site(port, servers))), servers)
 
 

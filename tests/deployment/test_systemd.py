@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.ports import free_port
 from tests.support.python_socketio_client import arrived, connected
-from tests.support.server_process import ROOT, START_TIMEOUT, Server, free_port, stop, wait_for_port
+from tests.support.server_process import ROOT, START_TIMEOUT, Server, stop, wait_for_port
 
 UNIT = (ROOT / "docs" / "files" / "asyncsock@.service").read_text()
 APP = """

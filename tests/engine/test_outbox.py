@@ -16,7 +16,7 @@ from asyncsock.engine.packet import Packet, text_packet
 from asyncsock.uvicorn.websocket import UvicornWebSocket
 from tests.support.engineio_in_process import Poller
 from tests.support.many_clients import connect_clients
-from tests.support.server_process import free_port
+from tests.support.ports import free_port
 from tests.support.socketio_in_process import until
 
 CLIENTS = 1000

@@ -21,8 +21,9 @@ import httpx
 import pytest
 
 import asyncsock
+from tests.support.ports import free_port
 from tests.support.python_socketio_client import WAIT, arrived, connected
-from tests.support.server_process import ROOT, Server, free_port, serve
+from tests.support.server_process import ROOT, Server, serve
 
 PROGRAM = "tests/apps/workers_run.py"
 SERVES = "Application startup complete"

@@ -12,8 +12,9 @@ import pytest
 pytest.importorskip("libcst")
 
 from tests.migrate.moving import project
+from tests.support.ports import free_port
 from tests.support.python_socketio_client import arrived, connected
-from tests.support.server_process import ROOT, START_TIMEOUT, Server, free_port, stop, wait_for_port
+from tests.support.server_process import ROOT, START_TIMEOUT, Server, stop, wait_for_port
 
 CHAT = {
     "chat/extensions.py": """\

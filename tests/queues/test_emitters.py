@@ -22,7 +22,8 @@ from flask.json.provider import DefaultJSONProvider
 from asyncsock import AsyncServer, SocketIO, queues
 from asyncsock.queues import LoginRefused, NotPublished, wire
 from asyncsock.queues.manager import QueueManager
-from tests.support.brokers import Redis, low_port
+from tests.support.brokers import Redis
+from tests.support.ports import free_port
 from tests.support.python_socketio_client import Client, arrived, connected
 from tests.support.server_process import ROOT, Server, serve
 
@@ -231,7 +232,7 @@ def test_a_broker_that_is_not_there_is_named_without_the_password(
     channel: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("asyncsock.queues.emitter.TIMEOUT", 0.3)
-    port = low_port()
+    port = free_port()
     with pytest.raises(NotPublished) as raised:
         SocketIO(message_queue=f"redis://me:secret@127.0.0.1:{port}/0", channel=channel).emit("event")
     assert f"redis://me@127.0.0.1:{port}/0" in str(raised.value)

@@ -16,9 +16,10 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.support.broker_process import Broker, low_port
+from tests.support.broker_process import Broker
 from tests.support.brokers import Redis
 from tests.support.nginx import nginx, round_robin
+from tests.support.ports import free_port
 from tests.support.python_socketio_client import connected
 from tests.support.raw_clients import RawSocket
 from tests.support.server_log import trouble
@@ -56,7 +57,7 @@ def two_hosts(folder: Path, broker: Broker, workers: int = 1) -> Iterator[Hosts]
         servers = [stack.enter_context(each) for each in serving]
         for server in servers:
             wait_for_workers(server, workers, "websocket door")
-        port = low_port()
+        port = free_port()
         site = round_robin(port, [f"127.0.0.1:{server.port}" for server in servers])
         yield Hosts(stack.enter_context(nginx(folder, port, site)), servers)
 

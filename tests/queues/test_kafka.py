@@ -18,8 +18,9 @@ from asyncsock.queues import kafka as driver_module
 from asyncsock.queues.kafka import KafkaDriver
 from tests.support.apache_kafka import ApacheKafka
 from tests.support.broker_process import Own
-from tests.support.brokers import HOST, Kafka, low_port
+from tests.support.brokers import HOST, Kafka
 from tests.support.kafka_tls_proxy import front
+from tests.support.ports import free_port
 from tests.support.queue_drivers import envelope, listening, numbered, peer, publishing
 from tests.support.required_parts import require
 from tests.support.server_process import make_certificate
@@ -29,7 +30,7 @@ LOST = (ConnectionError, asyncio.TimeoutError, KafkaError)
 
 
 async def test_a_listener_reads_on_where_it_was_cut(channel: str, own: Own[object]):
-    port = low_port()
+    port = free_port()
     broker = own(Kafka(advertised=port))
     proxy = own(Proxy(broker.port, port))
     listener, publisher = (KafkaDriver(broker.url_at(port), channel) for _ in range(2))
@@ -191,7 +192,7 @@ async def test_a_message_that_kafka_never_takes_is_refused(apache_kafka: ApacheK
 
 
 async def test_tls_trusts_only_the_authorities_in_the_url(own: Own[Kafka], channel: str, tmp_path: Path):
-    port = low_port()
+    port = free_port()
     broker = await asyncio.to_thread(own, Kafka(advertised=port))
     authority, certificate, key = make_certificate(tmp_path)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -213,7 +214,7 @@ async def test_tls_trusts_only_the_authorities_in_the_url(own: Own[Kafka], chann
 @pytest.fixture
 async def login_port(own: Own[Kafka]) -> AsyncIterator[int]:
     """The port of a broker that lets in the user "us:er" with the password "p@ss/word"."""
-    port = low_port()
+    port = free_port()
     broker = await asyncio.to_thread(own, Kafka(advertised=port))
     async with front(broker.port, port, login=("us:er", "p@ss/word")):
         yield port

@@ -15,7 +15,8 @@ from flask import Flask
 from asyncsock import AsyncServer, SocketIO, queues
 from asyncsock.queues import LoginRefused
 from asyncsock.queues.health import Health
-from tests.support.brokers import HOST, RabbitMQ, Redis, low_port
+from tests.support.brokers import HOST, RabbitMQ, Redis
+from tests.support.ports import free_port
 from tests.support.python_socketio_client import connected
 from tests.support.queue_cluster import BACK, LOST, cluster, heard, say
 from tests.support.redis_groups import SERVICE, RedisCluster, RedisSentinel, Sentinel
@@ -183,7 +184,7 @@ async def test_a_broker_that_is_away_at_the_start_is_one_warning_without_the_pas
         set_down(health, link, error)
 
     monkeypatch.setattr(Health, "set_down", note)
-    async with started(url.format(host=f"{HOST}:{low_port()}"), channel) as server:
+    async with started(url.format(host=f"{HOST}:{free_port()}"), channel) as server:
         server.emit("event", "waits")
         while min(map(attempts.count, ("publishing", "listening"))) < 2:
             await asyncio.sleep(0.05)
@@ -279,7 +280,7 @@ async def test_a_user_who_may_not_use_the_channel_is_a_refused_login(own: Own, c
 @pytest.mark.timeout(120)
 async def test_with_sentinel_events_cross_again_when_a_replica_is_promoted(own: Own, channel: str) -> None:
     group = await asyncio.to_thread(own, RedisSentinel())
-    gone = f"{HOST}:{low_port()}"  # a Sentinel that is not there
+    gone = f"{HOST}:{free_port()}"  # a Sentinel that is not there
     url = group.url.replace(f"{HOST}:", f"{gone},{HOST}:")
     async with cluster(url, group.url, channel) as servers:
         near, far = servers.near.arrivals("event"), servers.far.arrivals("event")
@@ -363,7 +364,7 @@ async def test_a_cluster_node_that_is_away_is_passed_over(
     own: Own, channel: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     broker = own(Redis())
-    url = f"redis+cluster://{HOST}:{low_port()},{HOST}:{broker.port}"
+    url = f"redis+cluster://{HOST}:{free_port()},{HOST}:{broker.port}"
     async with started(url, channel) as server:
         health = server.queue_health()
     assert health is not None

@@ -19,7 +19,8 @@ import zmq.asyncio
 from asyncsock.queues import zmq as driver_module
 from asyncsock.queues.zmq import ZmqDriver
 from tests.support.broker_process import Own
-from tests.support.brokers import HOST, ZmqProxy, low_port
+from tests.support.brokers import HOST, ZmqProxy
+from tests.support.ports import free_port
 from tests.support.queue_drivers import TIMEOUT, Peer, envelope, listening, numbered, publishing
 from tests.support.required_parts import require
 from tests.support.tcp_proxy import Proxy
@@ -62,7 +63,7 @@ async def proxy_that(passes_on: Callable[[bytes, Callable[[bytes], Any]], Any]) 
         context.socket(zmq.PULL) as sink,
         context.socket(zmq.PUB) as source,
     ):
-        ports = low_port(), low_port()
+        ports = free_port(), free_port()
         for socket, port in zip((sink, source), ports, strict=True):
             socket.linger = 0
             socket.bind(f"tcp://{HOST}:{port}")

@@ -8,8 +8,9 @@ import shutil
 import subprocess
 import uuid
 
-from tests.support.broker_process import HOST, low_port
+from tests.support.broker_process import HOST
 from tests.support.brokers import Kafka
+from tests.support.ports import free_port
 
 
 def installed() -> bool:
@@ -24,7 +25,7 @@ class ApacheKafka(Kafka):
 
     def __init__(self, *, port: int | None = None, advertised: int | None = None) -> None:
         super().__init__(port=port, advertised=advertised)
-        controller = low_port()
+        controller = free_port()
         self.properties = self.folder / "server.properties"
         self.properties.write_text(
             "process.roles=broker,controller\n"

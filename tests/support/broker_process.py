@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import shutil
 import signal
 import socket
@@ -17,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
+from tests.support.ports import free_port
 from tests.support.required_parts import require
 from tests.support.server_process import make_certificate
 
@@ -26,28 +26,6 @@ STOP_TIMEOUT = 30.0
 Self = TypeVar("Self", bound="Broker")
 Opened = TypeVar("Opened")
 Own = Callable[[AbstractContextManager[Opened]], Opened]  # the fixture `own`
-# Of the ports each process of the tests has its own, and gives out each once.
-SHARE = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-SHARES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-_given: set[int] = set()
-
-
-def low_port() -> int:
-    """A port that nothing listens on, below those that the system gives to clients.
-
-    A client that redials a dead broker at a port of that range can meet itself, and then blocks the port.
-    """
-    while True:
-        port = random.SystemRandom().randrange(15000 + SHARE, 32000, SHARES)
-        if port in _given:
-            continue
-        with socket.socket() as probe:
-            try:
-                probe.bind((HOST, port))
-            except OSError:
-                continue
-        _given.add(port)
-        return port
 
 
 class Group:
@@ -108,7 +86,7 @@ class Broker:
         password: str | None = None,
         tls: bool = False,
     ) -> None:
-        self.port = port or low_port()
+        self.port = port or free_port()
         self.user = user
         self.password = password
         self.process: subprocess.Popen[bytes] | None = None

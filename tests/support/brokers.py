@@ -12,7 +12,8 @@ from pathlib import Path
 
 import redis
 
-from tests.support.broker_process import HOST, Broker, Group, low_port
+from tests.support.broker_process import HOST, Broker, Group
+from tests.support.ports import free_port
 from tests.support.required_parts import require
 
 # those on Debian's PATH are a wrapper that changes the user, or refuses
@@ -110,7 +111,7 @@ class RabbitMQ(Broker):
     ) -> None:
         super().__init__(port=port, user=user, password=password, tls=tls)
         self.epmd: Group | None = None
-        self.epmd_port, self.distribution_port = low_port(), low_port()
+        self.epmd_port, self.distribution_port = free_port(), free_port()
         listen = f'[{{"{HOST}",{self.port}}}]'
         if tls:
             options = [f'{{cacertfile,"{self.authority}"}}', f'{{certfile,"{self.certificate}"}}']
@@ -289,7 +290,7 @@ class ZmqProxy(Broker):
 
     def __init__(self) -> None:
         super().__init__()
-        self.source_port = low_port()
+        self.source_port = free_port()
 
     def url_at(self, port: int) -> str:
         return f"zmq+tcp://{HOST}:{port}+{self.source_port}"

@@ -16,11 +16,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tests.support.nginx import nginx, round_robin
+from tests.support.ports import free_port
 from tests.support.required_parts import require
 from tests.support.server_process import (
     ROOT,
     Server,
-    free_port,
     make_certificate,
     stop,
     wait_for_port,

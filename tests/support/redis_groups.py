@@ -9,8 +9,9 @@ from functools import partial
 
 import redis
 
-from tests.support.broker_process import HOST, low_port
+from tests.support.broker_process import HOST
 from tests.support.brokers import Redis
+from tests.support.ports import free_port
 
 SERVICE = "mymaster"
 SETTLE_TIMEOUT = 30.0
@@ -122,7 +123,7 @@ class RedisCluster:
 
     @staticmethod
     def _node() -> Redis:
-        port = low_port()
+        port = free_port()
         args = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"]
         return Redis(*args, "--cluster-port", str(port + 1), port=port)
 

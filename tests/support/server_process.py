@@ -16,6 +16,8 @@ from pathlib import Path
 
 import trustme
 
+from tests.support.ports import free_port
+
 ROOT = Path(__file__).resolve().parents[2]
 START_TIMEOUT = 50.0
 STOP_TIMEOUT = 10.0
@@ -57,14 +59,6 @@ class Server:
             if time.monotonic() > deadline:
                 raise AssertionError(f"{text!r} is not in the server's log:\n{log[start:]}")
             time.sleep(0.02)
-
-
-def free_port() -> int:
-    """A loopback port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def command(

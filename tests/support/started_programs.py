@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.support.server_process import ROOT, START_TIMEOUT, Server, free_port, stop, wait_for_port
+from tests.support.ports import free_port
+from tests.support.server_process import ROOT, START_TIMEOUT, Server, stop, wait_for_port
 
 
 def environment(**more: str) -> dict[str, str]:

@@ -9,7 +9,8 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from tests.support.broker_process import HOST, low_port
+from tests.support.broker_process import HOST
+from tests.support.ports import free_port
 
 CHUNK = 65536
 SLOW_BUFFER = 65536  # bytes that the kernel may hold for a link of limited speed
@@ -48,7 +49,7 @@ class Proxy:
     def __init__(self, target: int, port: int | None = None, speed: float | None = None) -> None:
         self.speed = speed
         self.target = target
-        self.port = port or low_port()
+        self.port = port or free_port()
         self.accepted = 0
         """How many connections came so far."""
         self._links: set[Link] = set()

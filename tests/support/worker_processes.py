@@ -11,8 +11,9 @@ from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.support.ports import free_port
 from tests.support.python_socketio_client import Client, connected
-from tests.support.server_process import ROOT, START_TIMEOUT, Server, free_port, stop, wait_for_port
+from tests.support.server_process import ROOT, START_TIMEOUT, Server, stop, wait_for_port
 
 SUPERVISORS = {
     "gunicorn": ["gunicorn", "--worker-class", "uvicorn_worker.UvicornWorker"],
