@@ -130,7 +130,7 @@ class RoomSender(AsyncManager):
 
     def _is_awaited(self, namespace: str, room: Any) -> bool:
         """Whether a client that may come back is to get what is sent to rooms."""
-        return self.recovery is not None and self.recovery.waits(namespace, room)
+        return self.recovery is not None and self.recovery.waiting_rooms.waits(namespace, room)
 
     def encode(self, event: str, data: Any) -> Any:
         """Encode an event for `deliver`, in any thread.

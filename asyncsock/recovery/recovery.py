@@ -17,6 +17,7 @@ from ..engine.session import Session
 from .clients import Claim, Parked, Recoverable, Span, key_of, make_pid
 from .log import EventLog, rooms_in
 from .options import RecoveryOptions
+from .waiting_rooms import WaitingRooms
 
 PROBE_TIME = 1.0  # seconds that a client has to show that it is still connected when somebody has its pid
 PARTING_TIME = 5.0  # seconds that the disconnect handler of a client has before it can come back
@@ -62,6 +63,7 @@ class Recovery:
 
     Attributes:
         log: The events.
+        waiting_rooms: The rooms of clients that have lost their connections.
         elsewhere: Where to look for clients of other processes, if there may be any.
         watcher: What is told of clients that lose their connection.
     """
@@ -80,7 +82,7 @@ class Recovery:
         unnoticed = terms.ping_interval + terms.ping_timeout
         self.log = EventLog(codec, options.max_disconnection_duration + unnoticed, options.max_bytes)
         self._known: dict[bytes, Client | Parked] = {}
-        self._waiting: dict[tuple[str, Hashable], int] = {}  # how many parked clients are in each room
+        self.waiting_rooms = WaitingRooms(self.log)
         self._deadlines: Deadlines[Parked] = Deadlines(options.max_disconnection_duration, self._expire)
 
     @property
@@ -91,9 +93,8 @@ class Recovery:
     def clear(self) -> None:
         """Forget all clients, because their event loop has ended."""
         self._known.clear()
-        self._waiting.clear()
+        self.waiting_rooms.clear()
         self._deadlines.clear()
-        self.log.reserved = 0
 
     # Connected clients
 
@@ -175,7 +176,7 @@ class Recovery:
         parked.until = _now() + (self.duration if seconds is None else min(seconds, self.duration))
         self._known[parked.state.key] = parked
         self._deadlines.add(parked)
-        self._counted(parked)
+        self.waiting_rooms.add(parked)
         self.log.shrink()
         while self.log.reserved > self._max_bytes:
             self._give_up(self._deadlines.first())
@@ -230,7 +231,7 @@ class Recovery:
         assert parked.state.key is not None
         self._known.pop(parked.state.key, None)
         self._deadlines.discard(parked)
-        self._forgotten(parked)
+        self.waiting_rooms.remove(parked)
 
     def send_away(self, sid: str, namespace: str) -> None:
         """Forget a client that has lost its connection, if one with this sid has."""
@@ -247,14 +248,14 @@ class Recovery:
         parked = [each for each in self._parked_in(namespace, room) if room in each.rooms]
         leaving = [each for each in parked if sid in (None, each.sid)]
         for each in leaving:
-            self._forgotten(each)
+            self.waiting_rooms.remove(each)
             each.state.leave(room, each.rooms.pop(room), self.log.number, self.log.first)
-            self._counted(each)
+            self.waiting_rooms.add(each)
         return [each.sid for each in leaving]
 
     def _parked_in(self, namespace: str, room: Hashable) -> list[Parked]:
         """The clients of a namespace that may come back, if any of them is in a room."""
-        if (namespace, room) not in self._waiting:
+        if (namespace, room) not in self.waiting_rooms.counts:
             return []
         return [each for each in self.parked() if each.namespace == namespace]
 
@@ -266,34 +267,11 @@ class Recovery:
         self.forget(parked)
         self.watcher.gone(parked.sid)
 
-    def _counted(self, parked: Parked) -> None:
-        self._count(parked, 1)
-        self.log.reserved += parked.size
-
-    def _forgotten(self, parked: Parked) -> None:
-        self._count(parked, -1)
-        self.log.reserved -= parked.size
-
-    def _count(self, parked: Parked, change: int) -> None:
-        waiting = self._waiting
-        for room in parked.places:
-            key = parked.namespace, room
-            count = waiting.get(key, 0) + change
-            if count:
-                waiting[key] = count
-            else:
-                del waiting[key]
-
     def sids_in(self, namespace: str, room: Any) -> list[str]:
         """The sids of those parked who are in a room or in several; None is everybody's."""
         rooms = rooms_in(room)
         parked = [each for each in self.parked() if each.namespace == namespace]
         return [each.sid for each in parked if any(name in each.places for name in rooms)]
-
-    def waits(self, namespace: str, room: Any) -> bool:
-        """Whether a client that has lost its connection is to get what is sent to rooms."""
-        waiting = self._waiting
-        return bool(waiting) and any((namespace, name) in waiting for name in rooms_in(room))
 
     # Coming back
 

@@ -76,7 +76,7 @@ async def test_a_client_is_disconnected_while_it_is_away(pair: list[AsyncServer]
         await guest.lose()
         await (there if from_there else here).disconnect(guest.sid)
         assert here._recovery is not None
-        await eventually(lambda: not here._recovery._waiting)
+        await eventually(lambda: not here._recovery.waiting_rooms.counts)
         nothing_is_kept(here)
         await guest.come()
         assert not guest.recovered

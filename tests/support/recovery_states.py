@@ -9,4 +9,4 @@ def nothing_is_kept(server: AsyncServer) -> None:
     """Assert that it keeps no client that may come back."""
     recovery = server._recovery
     assert recovery is not None
-    assert (recovery._known, recovery._waiting, recovery.log.reserved) == ({}, {}, 0)
+    assert (recovery._known, recovery.waiting_rooms.counts, recovery.log.reserved) == ({}, {}, 0)
