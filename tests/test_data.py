@@ -84,6 +84,7 @@ class WholeModel(pydantic.BaseModel):
 
     day: datetime.date
     file: bytes | None = None
+    numbers: set[int] | None = None
     url: pydantic.HttpUrl | None = pydantic.Field(None, serialization_alias="URL")
 
     @pydantic.model_serializer(mode="wrap")
@@ -181,7 +182,10 @@ ROWS: dict[str, list[tuple[Any, ...]]] = {
                 "model": {"a": 1},
             },
         ),
-        (WholeModel(day=NOON.date(), file=b"\0"), {"day": "2026-01-02", "file": b"\0"}),
+        (
+            WholeModel(day=NOON.date(), file=b"\0", numbers={1}),
+            {"day": "2026-01-02", "file": b"\0", "numbers": [1]},
+        ),
         (WholeModel(day=NOON.date(), url="http://a.b/"), {"day": "2026-01-02", "URL": "http://a.b/"}),
         (Whole(None, [object()]), Refused("has a value in it that is of type object")),
     ],
