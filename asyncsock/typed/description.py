@@ -267,7 +267,9 @@ def _answers(known: Any, places: _Places) -> tuple[Arguments, ...] | None:
         else:
             values.append(member)
     if values:
-        answers.insert(0, (Argument("answer", places.sent(Union[tuple(values)])),))  # noqa: UP007 - there is no other way
+        # One alone may be what no type is, such as a text or a list.
+        value = values[0] if len(values) == 1 else Union[tuple(values)]  # noqa: UP007 - there is no other way
+        answers.insert(0, (Argument("answer", places.sent(value)),))
     return tuple(answers)
 
 

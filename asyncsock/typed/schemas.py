@@ -231,8 +231,20 @@ def _say_what_is_sent(schema: Schema, info: Any) -> None:
     elif isinstance(info, (inspect.StructType, inspect.DataclassType)):
         config = getattr(info.cls, "__struct_config__", None)
         if config is None or not config.omit_defaults:
-            unset = {field.encode_name for field in info.fields if _may_be_unset(field)}
-            schema["required"] = [name for name in schema["properties"] if name not in unset]
+            absent = {field.encode_name for field in info.fields if _may_be_unset(field)}
+            absent.update(_left_out(info.cls))
+            schema["required"] = [name for name in schema["properties"] if name not in absent]
+
+
+def _left_out(cls: Any) -> Iterator[str]:
+    """The fields of dataclasses and attrs classes that msgspec does not send, or not always."""
+    cls = getattr(cls, "__origin__", cls)
+    for field in getattr(cls, "__attrs_attrs__", ()):
+        if field.name.startswith("_"):
+            yield field.name
+    for field in getattr(cls, "__dataclass_fields__", {}).values():
+        if not field.init:  # a default value stays in the class
+            yield field.name
 
 
 def _may_be_unset(field: inspect.Field) -> bool:

@@ -366,9 +366,16 @@ def test_what_cannot_be_described_is_any_value(tmp_path: Path) -> None:
 
     async def handle(odd: Odd, either: Odd | int, functions: Callable[[int], int]) -> complex: ...
 
+    async def handle_text(text: "no type") -> None: ...  # type: ignore[valid-type] # noqa: F722
+
     handle.__annotations__.update(odd=Odd, either=Union[Odd, int])
-    document = to_typescript(describe([("odd", handle, "/")]))
-    assert errors(document, 'socket.emit("odd", {}, 3, null, (answer) => answer.real);', tmp_path) == {}
+    handle_text.__annotations__["return"] = [int]
+    document = to_typescript(describe([("odd", handle, "/"), ("text", handle_text, "/")]))
+    program = """\
+        socket.emit("odd", {}, 3, null, (answer) => answer.real);
+        socket.emit("text", 1, (answer) => answer[0]);
+    """
+    assert errors(document, program, tmp_path) == {}
 
 
 def test_an_application_without_events_has_empty_interfaces(tmp_path: Path) -> None:

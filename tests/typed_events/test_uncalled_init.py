@@ -10,7 +10,9 @@ import msgspec
 import pydantic
 import pytest
 
+from asyncsock.codec.json_data import encode_json
 from asyncsock.typed.event_type import EventType
+from asyncsock.typed.schemas import schemas_of
 from asyncsock.typed.validated_handler import validated
 
 
@@ -80,6 +82,12 @@ class Server:
 def test_the_server_sends_objects_of_them(sent: Any) -> None:
     event: EventType[Any] = EventType(Server(), "event", (type(sent),), "/")
     assert event.emit(sent) == (sent,)
+
+
+def test_the_schema_of_what_is_sent_does_not_require_what_stays_in_the_class() -> None:
+    _, _, components = schemas_of([], [Account])
+    assert components["Account"]["required"] == ["name"]
+    assert encode_json([Account("a")]).data == b'[{"name":"a"}]'
 
 
 def test_pydantic_validates_its_dataclass_where_it_is_asked() -> None:

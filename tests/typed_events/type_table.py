@@ -73,6 +73,12 @@ class Size:
     height: int = 1
 
 
+@attrs.define
+class Hidden:
+    width: int
+    _secret: int = 1
+
+
 class Login(TypedDict):
     token: str
     room: NotRequired[str]
@@ -239,6 +245,9 @@ CASES = {
         [{"width": 1}],
         [{}, {"width": None}],
         sent="{ width: number; height: number }",
+    ),
+    "attrs with a private field": Case(
+        Hidden, "{ width: number; _secret?: number }", [{"width": 1}], [{}, {"width": 1, "_secret": "2"}]
     ),
     "TypedDict": Case(
         Login,
