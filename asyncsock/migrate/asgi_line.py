@@ -112,7 +112,8 @@ def _bound_here(project: Project, module: PythonModule) -> list[Served]:
 
 
 def _name_of(module: PythonModule, owner: str) -> str | None:
-    return owner if owner in module.assigned or owner in module.imported else None
+    bound = owner in module.assigned or owner in module.imported or module.starred
+    return owner if bound else None
 
 
 def _from_factory(project: Project, module: PythonModule) -> list[Served]:

@@ -21,7 +21,7 @@ from libcst.metadata import (
 )
 
 from .edits import Span
-from .names import SOCKETIO_CLASSES
+from .names import PACKAGE, SHARED, SOCKETIO_CLASSES
 from .tree import SourceFile
 
 
@@ -112,7 +112,16 @@ class PythonModule:
         scope = self.scope(node)
         if scope is None:
             return set()
-        return {name.name for name in scope.get_qualified_names_for(node)}
+        found = {name.name for name in scope.get_qualified_names_for(node)}
+        return found or self._starred_names(node)
+
+    def _starred_names(self, node: cst.CSTNode) -> set[str]:
+        """What a name that nothing else binds may be, where all names of some modules are imported."""
+        name = get_full_name_for_node(node) if self.starred else None
+        if name is None:
+            return set()
+        package = next((each for each in self.starred if each in (PACKAGE, "asyncsock")), None)
+        return {f"{package}.{name}" if package is not None and name.split(".")[0] in SHARED else name}
 
     def imports_of(self, node: cst.CSTNode) -> set[str]:
         """What an expression is if it is imported. Empty if its name may also be something else."""

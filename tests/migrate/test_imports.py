@@ -125,3 +125,22 @@ def test_a_file_that_cannot_be_parsed_is_left_and_named(tmp_path: Path) -> None:
     assert result.changed == ["app.py"]
     assert result.only_remark().startswith("old.py:")
     assert "by hand" in result.only_remark()
+
+
+@pytest.mark.parametrize(
+    ("starred", "made", "after"),
+    [
+        ("flask_socketio", "bus = SocketIO(app, async_mode='gevent')", "bus = SocketIO(app)"),
+        ("extensions", "bus.init_app(app, async_mode='gevent')", "bus.init_app(app)"),
+    ],
+)
+def test_a_name_that_a_star_brings_is_known(starred: str, made: str, after: str, tmp_path: Path) -> None:
+    start = "from flask import *\nfrom {} import *\n\napp = Flask(__name__)\n"
+    files = {
+        "extensions.py": "from flask_socketio import SocketIO\n\nbus = SocketIO()\n",
+        "app.py": f"{start.format(starred)}{made}\nbus.run(app, threaded=True)\n",
+    }
+    result = moved(tmp_path, files)
+    starred = starred.replace("flask_socketio", "asyncsock")
+    assert result["app.py"] == f"{start.format(starred)}{after}\nasgi = bus.asgi_app\nbus.run(app)\n"
+    assert result.remarks == []
