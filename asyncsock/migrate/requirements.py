@@ -22,9 +22,8 @@ TEXT = re.compile(r"\"[^\"\r\n]*\"|'[^'\r\n]*'|#[^\r\n]*")  # or a comment
 PIECE = re.compile(rf"{TEXT.pattern}|[\[\]]")
 COMMENT = re.compile(r"#[^\r\n]*")
 PIP = re.compile(  # "pip install" with its words, and what it is called in other tools
-    r"^[^#\r\n]*?\b(?:pip3?|uv|conda|poetry|pipenv)[ \t]+(?:install|add|pip install)\b"
-    r"(?P<rest>(?:\\\r?\n|[^\r\n;&|])*)",
-    re.MULTILINE,
+    r"\b(?:pip3?|uv|conda|poetry|pipenv)[ \t]+(?:install|add|pip install)\b"
+    r"(?P<rest>(?:\\\r?\n|[^\r\n;&|#]|(?<=\S)#)*)"
 )
 LONGEST_GAP = 200  # characters between two words of a command
 GAP = re.compile(r"[ \t]*(?:\\\r?\n[ \t]*)?$")
@@ -191,6 +190,8 @@ class Requirements:
     def _pip(self, file: SourceFile) -> None:
         """``pip install flask-socketio eventlet`` in commands."""
         for command in PIP.finditer(file.content):
+            if "#" in file.content[file.text.line_start(command.start()) : command.start()]:
+                continue
             words = [
                 (command.start("rest") + word.start(), word.group())
                 for word in re.finditer(r"[^\s\\]+", command["rest"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from .edits import Edit, Text
+from .edits import NEWLINE, Edit, Text
 
 GUNICORN = re.compile(r"gunicorn(?![\w.=@/:<>~\[-])")
 PATH = re.compile(r"[\w.~${}()/-]*$")  # what may stand before it in the same word
@@ -173,6 +173,8 @@ def _shell(text: Text, at: int, enclosing: str, yaml: bool) -> list[Word]:
             return words
         if enclosing and content.startswith(enclosing, at):
             return words
+        if content[at] in "\"'" and _is_last_of_line(content, at):
+            return words  # it ends what began on a line before
         word = _shell_word(content, at, enclosing)
         if word is None:
             return words
@@ -194,6 +196,8 @@ def _shell_word(content: str, at: int, enclosing: str) -> Word | None:
         if depth:
             depth = depth[:-1] if character == depth[-1] else depth
         elif character in quotes:
+            if _is_last_of_line(content, at):
+                break
             depth = character
         elif character == "$" and content[at + 1 : at + 2] in ("{", "("):
             depth = {"{": "}", "(": ")"}[content[at + 1]]
@@ -205,6 +209,12 @@ def _shell_word(content: str, at: int, enclosing: str) -> Word | None:
             return None
         at += 1
     return Word(content[start:at], start, at, start, at)
+
+
+def _is_last_of_line(content: str, at: int) -> bool:
+    """Whether a quote has no other one behind it on its line."""
+    end = NEWLINE.search(content, at)
+    return content.find(content[at], at + 1, end.start() if end is not None else len(content)) == -1
 
 
 def _indentation(text: Text, at: int) -> int:

@@ -109,6 +109,14 @@ def test_a_list_of_words_moves(instruction: str, before: list[str], after: list[
             f'command: sh -c "gunicorn -k {WORKER} app:asgi"\n',
         ),
         (
+            'command: >\n      bash -c "flask db upgrade\n      && gunicorn -k gevent app:app"\n',
+            f'command: >\n      bash -c "flask db upgrade\n      && gunicorn -k {WORKER} app:asgi"\n',
+        ),
+        (
+            "command: bash -c '\n      gunicorn -k gevent app:app\n      '\n    tty: 'true'\n",
+            f"command: bash -c '\n      gunicorn -k {WORKER} app:asgi\n      '\n    tty: 'true'\n",
+        ),
+        (
             "command: gunicorn -k gevent\n      -w 1 app:app\n",
             f"command: gunicorn -k {WORKER}\n      -w 1 app:asgi\n",
         ),
