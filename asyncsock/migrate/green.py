@@ -148,6 +148,14 @@ def _remark_uses(
     )
     imported = f"{start}{alias.evaluated_name if alias is not None else '*'}"
     places = [use for use in uses if module.has_place(use)]
+    if not uses and alias is not None and _is_asked_for(module, node):
+        package = imported.split(".")[0]
+        module.file.remark(
+            module.span(node).start,
+            f"This asks whether {package} is installed, which asyncsock does not use: remove it, and what "
+            "depends on the answer.",
+        )
+        return
     for place in places or [node]:
         at: cst.CSTNode = place
         while isinstance(parent := module.parent(at), cst.Attribute) and parent.value is at:
@@ -190,8 +198,8 @@ def _without_statements(module: PythonModule, removed: Sequence[cst.BaseSmallSta
             gone_lines.append(module.span(line))
         elif id(block) not in done:
             done.add(id(block))
-            outer = module.parent(block)
-            if outer is not None and _is_for_nothing(outer, block) and module.parent(outer) is module.tree:
+            outer = _outermost(module, block)
+            if _is_for_nothing(outer, left) and module.parent(outer) is module.tree:
                 gone_lines.append(module.span(outer))
             else:
                 yield Edit(module.span(block.body[0]).start, module.span(block.body[-1]).end, "pass")
@@ -210,13 +218,27 @@ def _joined(text: Text, spans: list[Span]) -> list[Span]:
     return joined
 
 
-def _is_for_nothing(outer: cst.CSTNode, block: cst.IndentedBlock) -> bool:
-    """Whether a statement may go with its block: an ``if`` whose test does nothing, a plain ``try``."""
-    if isinstance(outer, cst.If):
-        return outer.orelse is None and outer.body is block and _only_asks(outer.test)
-    if isinstance(outer, cst.Try):
-        return outer.body is block and outer.orelse is None and outer.finalbody is None
-    return False
+def _outermost(module: PythonModule, block: cst.IndentedBlock) -> cst.CSTNode:
+    """The statement that a block is of: of an ``elif`` or ``else``, the ``if`` before them."""
+    outer = module.parent(block)
+    assert outer is not None
+    while isinstance(parent := module.parent(outer), cst.If) and parent.orelse is outer:
+        outer = parent
+    return outer
+
+
+def _is_for_nothing(statement: cst.CSTNode, gone: set[int]) -> bool:
+    """Whether a statement may go with its lines: an ``if`` whose tests do nothing, a plain ``try``."""
+    if isinstance(statement, cst.Try):
+        return _is_empty(statement.body, gone) and not statement.orelse and not statement.finalbody
+    at: cst.CSTNode | None = statement
+    while isinstance(at, cst.If) and _is_empty(at.body, gone) and _only_asks(at.test):
+        at = at.orelse
+    return at is None or (isinstance(at, cst.Else) and _is_empty(at.body, gone))
+
+
+def _is_empty(body: cst.BaseSuite, gone: set[int]) -> bool:
+    return isinstance(body, cst.IndentedBlock) and all(id(line) in gone for line in body.body)
 
 
 def _only_asks(test: cst.BaseExpression) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import chain
 from pathlib import Path
 
 from .green import remove_patches, uses_green
@@ -50,13 +51,18 @@ def move(path: Path) -> tuple[list[SourceFile], list[str]]:
     for module in modules:
         remove_patches(project, module, sure=id(module) in configs)
         remark_python(project, module)
-    kept = {
-        package
+    places = {
+        package: next(
+            chain(
+                (module.file.name for module in modules if uses_green(module, name)),
+                (file.name for file in project.unparsed() if name in file.content),
+                starting.naming(name),
+            ),
+            None,
+        )
         for package, name in GREEN_PACKAGES.items()
-        if any(uses_green(module, name) for module in modules)
-        or any(name in file.content for file in project.unparsed())
-        or starting.names(name)
     }
+    kept = {package: place for package, place in places.items() if place is not None}
     needs = Needs(kept)
     Requirements(files, needs).move()
     if starting.moved and not needs.has_worker and not add_worker(files):

@@ -15,6 +15,8 @@ from .names import PACKAGE, SHARED, STAR_ONLY, SUBMODULES
 from .project import Project
 
 MODULE_NAME = re.compile(rf"(?<![\w.-]){PACKAGE}(?![\w-])")
+PLAIN_METHODS = {"get", "lower", "strip", "upper"}
+PLAIN_FUNCTIONS = {"builtins.getattr", "builtins.str", "os.getenv"}
 HAND = "Write asyncsock's name for it by hand."
 
 
@@ -189,8 +191,8 @@ class _Arguments(cst.CSTVisitor):
         class Calls(cst.CSTVisitor):
             def visit_Call(self, node: cst.Call) -> None:
                 nonlocal plain
-                is_get = isinstance(node.func, cst.Attribute) and node.func.attr.value == "get"
-                plain = plain and (is_get or "os.getenv" in module.names_of(node.func))
+                is_method = isinstance(node.func, cst.Attribute) and node.func.attr.value in PLAIN_METHODS
+                plain = plain and (is_method or bool(PLAIN_FUNCTIONS & module.names_of(node.func)))
 
             def visit_NamedExpr(self, node: cst.NamedExpr) -> None:
                 nonlocal plain
@@ -209,13 +211,21 @@ class _Arguments(cst.CSTVisitor):
                 edit.start <= span.start and span.end <= edit.end for edit in edits
             ):
                 continue
-            if name == "async_mode" and not self.project.reaches(self.module.file):
+            if name == "async_mode" and not self._may_be_passed_on(node, argument.value):
                 continue
             where = "run()" if name == "allow_unsafe_werkzeug" else "SocketIO"
+            condition = "" if id(node) in self.made else f" if it is passed on to its {where}"
             self.module.file.remark(
-                span.start,
-                f"{name} is for Flask-SocketIO's servers: remove it if it is passed on to its {where}.",
+                span.start, f"{name} is for Flask-SocketIO's servers: remove it{condition}."
             )
+
+    def _may_be_passed_on(self, node: cst.Call, value: cst.BaseExpression) -> bool:
+        """Whether an ``async_mode=`` may come to a SocketIO: it is none for a page or another package."""
+        of_others = any(
+            name.split(".")[0] in ("flask", "socketio") for name in self.module.imports_of(node.func)
+        )
+        is_asked = isinstance(value, cst.Attribute) and value.attr.value == "async_mode"
+        return self.project.reaches(self.module.file) and not of_others and not is_asked
 
     def visit_DictElement(self, node: cst.DictElement) -> None:
         self._key(node.key)

@@ -94,7 +94,7 @@ class _Remarks(cst.CSTVisitor):
                 )
             elif name == "client_manager":
                 self._manager(argument)
-            elif name == "json":
+            elif name == "json" and not _is_none(argument.value):
                 self._say(
                     argument,
                     "json= is for this server only here, and not for the whole process: give it also to "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from .names import GREEN_PACKAGES
 from .tree import SourceFile
@@ -21,7 +22,7 @@ OLDEST = {
     "uvicorn": (0, 52),
     "websockets": (13,),
 }
-WITH_FLASK = ("flask", "werkzeug", "flask-socketio")  # which can be moved before
+WITH_FLASK = ("flask", "werkzeug")  # which can be moved before
 UPPER = re.compile(r"(===|==|~=|<=|<)\s*(\d+(?:\.\d+)*)")
 WORKER_EXTRAS = {"eventlet", "gevent", "gthread"}  # of gunicorn
 
@@ -34,10 +35,10 @@ class Needs:
     """What the project needs after the move.
 
     Args:
-        kept: the packages of eventlet and gevent that something of the project still uses.
+        kept: the packages of eventlet and gevent that the project still uses, with a file that does.
     """
 
-    def __init__(self, kept: set[str]) -> None:
+    def __init__(self, kept: Mapping[str, str]) -> None:
         self.kept = kept
         self.has_worker = False  # whether uvicorn's worker for gunicorn is among the requirements
 
@@ -46,37 +47,38 @@ class Needs:
         name = normal(found["name"])
         self.has_worker = self.has_worker or name == "uvicorn-worker"
         if name == "flask-socketio":
-            self._look_at_version(file, offset, found, (5,), "Flask-SocketIO 5")
+            old = "This is older than Flask-SocketIO 5: move to that first, with clients of version 3 or 4."
+            self._look_at_version(file, offset, found, (5,), old)
             return "asyncsock" + (found["marker"] or "").rstrip()
         if name in GREEN_PACKAGES:
             if name not in self.kept:
                 return ""
-            said = "stays, as something of the project uses it; asyncsock does not need it"
+            said = f"stays, as {self.kept[name]} names it; asyncsock does not need it"
             file.remark(offset, f"{found['name']} {said}.")
         elif name == "gunicorn":
             return self._without_extras(found)
         elif name in OLDEST:
-            wanted = ".".join(map(str, OLDEST[name]))
-            self._look_at_version(file, offset, found, OLDEST[name], f"{found['name']} {wanted}")
+            wanted = f"{found['name']} {'.'.join(map(str, OLDEST[name]))}"
+            first = "move to that first, while the project is on Flask-SocketIO"
+            said = f"asyncsock needs {wanted} or later: {first if name in WITH_FLASK else 'raise this'}."
+            self._look_at_version(file, offset, found, OLDEST[name], said)
         return None
 
     def _without_extras(self, gunicorn: re.Match[str]) -> str | None:
         """``gunicorn[gevent]`` without the extra, or None where nothing changes."""
         extras = [extra.strip() for extra in (gunicorn["extras"] or "").strip(" \t[]").split(",")]
-        left = [extra for extra in extras if extra not in WORKER_EXTRAS - self.kept]
+        left = [extra for extra in extras if extra not in WORKER_EXTRAS - self.kept.keys()]
         if left == extras:
             return None
         text = f"[{','.join(left)}]" if left else ""
         return f"{gunicorn['name']}{text}{gunicorn['version']}{gunicorn['marker'] or ''}".rstrip()
 
     def _look_at_version(
-        self, file: SourceFile, offset: int, found: re.Match[str], oldest: tuple[int, ...], wanted: str
+        self, file: SourceFile, offset: int, found: re.Match[str], oldest: tuple[int, ...], said: str
     ) -> None:
         for operator, version in UPPER.findall(found["version"] or ""):
             if _is_below(operator, version, oldest):
-                first = normal(found["name"]) in WITH_FLASK
-                said = "move to that first, on Flask-SocketIO" if first else "raise this"
-                file.remark(offset, f"asyncsock needs {wanted} or later: {said}.")
+                file.remark(offset, said)
                 return
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections.abc import Iterator
 
 from .asgi_line import TESTS, has_asgi, is_start, served_by, write_line
 from .edits import Edit
@@ -195,8 +196,8 @@ class Starting:
         """The files of configuration that were found."""
         return list(self._configs.values())
 
-    def names(self, package: str) -> bool:
-        """Whether a command that stays as it is names a package, as ``celery worker --pool gevent`` does."""
+    def naming(self, package: str) -> Iterator[str]:
+        """The files with commands that stay and name a package, as ``celery worker --pool gevent`` does."""
         word = re.compile(rf"(?<![\w.-]){package}(?![\w-])")
         for file in filter(has_commands, self.project.files):
             installed = [range(*found.span()) for found in PIP.finditer(file.content)]
@@ -205,8 +206,7 @@ class Starting:
                 is_edited = any(edit.start <= found.start() < edit.end for edit in file.edits)
                 is_installed = any(found.start() in span for span in installed)
                 if not is_edited and not is_installed and not line.lstrip().startswith(("#", "//", "REM ")):
-                    return True
-        return False
+                    yield file.name
 
     def _write_or_remark(self, module: PythonModule) -> None:
         if write_line(self.project, module):

@@ -19,6 +19,7 @@ from tests.migrate.moving import FLASK_APP, MOVED_APP, moved, moved_file
         ("(async_mode='gevent', app=app)", "(app=app)"),
         ("(app, async_mode=async_mode)", "(app)"),
         ("(app, async_mode=os.environ.get('MODE', 'gevent'))", "(app)"),
+        ("(app, async_mode=getattr(config, 'MODE').lower())", "(app)"),
         ("(app, async_mode=('gevent'), path='/s')", "(app, path='/s')"),
         ("(\n    app,\n    async_mode='gevent',\n    path='/s',\n)", "(\n    app,\n    path='/s',\n)"),
         ("(\n    app,\n    path='/s',\n    async_mode='gevent',\n)", "(\n    app,\n    path='/s',\n)"),

@@ -25,6 +25,8 @@ from tests.migrate.moving import FLASK_APP, MOVED_APP, moved, moved_file
         "try:\n    import eventlet\n    eventlet.monkey_patch()\nexcept ImportError:\n    pass\n\n",
         "if True:\n    import eventlet\n    eventlet.monkey_patch()\n\n",
         "from geventwebsocket.handler import WebSocketHandler\n",
+        "if a == 1:\n    import eventlet\n    eventlet.monkey_patch()\nelif a == 2:\n"
+        "    from gevent import monkey\n    monkey.patch_all()\nelse:\n    import gevent\n\n",
     ],
 )
 def test_a_patch_of_this_form_goes(patch: str, tmp_path: Path) -> None:
@@ -107,7 +109,7 @@ def test_a_question_for_a_package_is_left_and_remarked(tmp_path: Path) -> None:
     )
     result = moved_file(tmp_path, FLASK_APP + question)
     assert result["app.py"] == MOVED_APP + question
-    assert result.only_remark().startswith("app.py:8: eventlet does not work beside asyncio")
+    assert result.only_remark().startswith("app.py:8: This asks whether eventlet is installed")
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,10 @@ def test_this_line_is_remarked_and_left(line: str, said: str, tmp_path: Path) ->
     "line",
     [
         "socketio.init_app(app, client_manager=engine.AsyncRedisManager(url))",
-        "socketio.init_app(app, message_queue=None)",
+        "socketio.init_app(app, message_queue=None, json=None)",
+        "render_template('page.html', async_mode='x')",
+        "show(async_mode=socketio.async_mode)",
+        "engine.Server(async_mode='threading')",
         "response.json = 1",
         "runner.run()",
         "subprocess.run(['x'])",
@@ -59,7 +62,7 @@ def test_this_line_is_remarked_and_left(line: str, said: str, tmp_path: Path) ->
 def test_this_line_is_not_remarked(line: str, tmp_path: Path) -> None:
     source = (
         f"{FLASK_APP}import subprocess\nimport socketio as engine\nfrom blinker import signal\n"
-        f"from mine import serve\n{line}\n"
+        f"from mine import serve\nfrom flask import render_template\n{line}\n"
     )
     assert moved_file(tmp_path, source).remarks == []
 

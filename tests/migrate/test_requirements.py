@@ -59,8 +59,7 @@ def test_what_the_project_still_imports_stays_and_is_remarked(tmp_path: Path) ->
     result = requirements(tmp_path, "requirements.txt", "flask-socketio\ngevent==24\ngevent-websocket\n", app)
     assert result["requirements.txt"] == "asyncsock\ngevent==24\n"
     assert (
-        "requirements.txt:2: gevent stays, as something of the project uses it; asyncsock does not need it."
-        in result.remarks
+        "requirements.txt:2: gevent stays, as app.py names it; asyncsock does not need it." in result.remarks
     )
 
 
@@ -170,6 +169,11 @@ def test_pyproject_moves_in_lists_and_tables(tmp_path: Path) -> None:
             "'redis>=4' && rm -r /tmp\n",
             "FROM python\nRUN pip install -U \\\n    asyncsock \\\n    'redis>=4' && rm -r /tmp\n",
         ),
+        (
+            "start.sh",
+            "pip install -r base.txt && pip install flask-socketio gevent  # pip install eventlet redis\n",
+            "pip install -r base.txt && pip install asyncsock  # pip install eventlet redis\n",
+        ),
     ],
 )
 def test_other_files_move(name: str, before: str, after: str, tmp_path: Path) -> None:
@@ -245,7 +249,6 @@ def test_where_no_file_names_gunicorn_its_worker_is_remarked(tmp_path: Path) -> 
         ("flask~=2.3.1", "flask 3"),
         ("Werkzeug==2.0.3", "Werkzeug 3"),
         ("python-socketio==5.8.0", "python-socketio 5.14"),
-        ("flask-socketio==4.3.2", "Flask-SocketIO 5"),
     ],
 )
 def test_what_is_held_back_is_remarked(requirement: str, needed: str, tmp_path: Path) -> None:
@@ -325,3 +328,8 @@ def test_other_places_that_name_flask_socketio_are_remarked(tmp_path: Path) -> N
     )
     result = moved(tmp_path, {"app.py": FLASK_APP, "setup.ps1": text})
     assert result.only_remark().startswith("setup.ps1:3: This names flask-socketio")
+
+
+def test_an_older_flask_socketio_is_to_be_moved_first(tmp_path: Path) -> None:
+    result = requirements(tmp_path, "requirements.txt", "flask-socketio==4.3.2\n")
+    assert result.only_remark().startswith("requirements.txt:1: This is older than Flask-SocketIO 5: move to")
