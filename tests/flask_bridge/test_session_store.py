@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import httpx
 import pytest
 
-from tests.support.python_socketio_client import WAIT, connected
+from tests.support.flask_visitors import both_kinds, cookies_of, visitor
+from tests.support.python_socketio_client import connected
 from tests.support.server_process import Server, serve
-
-both_kinds = pytest.mark.parametrize("kind", ["coroutine", "function"])
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["manage_session", "no manage_session"])
@@ -23,14 +21,6 @@ def server(managed: bool, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     env = {"STORE": str(tmp_path_factory.mktemp("store")), **({"MANAGED": "1"} if managed else {})}
     with serve("tests.apps.flask_store:asgi", env=env) as running:
         yield running
-
-
-def visitor(server: Server) -> httpx.AsyncClient:
-    return httpx.AsyncClient(base_url=server.url, trust_env=False, timeout=WAIT)
-
-
-def cookies_of(http: httpx.AsyncClient) -> dict[str, str]:
-    return {"Cookie": "; ".join(f"{name}={value}" for name, value in http.cookies.items())}
 
 
 @both_kinds
