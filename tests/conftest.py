@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -13,6 +14,11 @@ from tests.support.server_process import Server, Start, serve
 # Timings never fail a test.
 settings.register_profile("asyncsock", deadline=None, max_examples=60)
 settings.load_profile("asyncsock")
+
+# What nohup, or a shell's &, has this process ignore, the programs that tests start would ignore as well.
+for number in (signal.SIGHUP, signal.SIGINT):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, lambda *_: None)
 
 # the way a WebSocket takes into the engine under each server
 WEBSOCKET_WAYS = {"uvicorn": "direct", "uvicorn-wsproto": "plain ASGI", "hypercorn": "plain ASGI"}

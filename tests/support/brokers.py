@@ -66,8 +66,8 @@ class Redis(Broker):
         return f"unix://{self.login}{self.folder}/redis.sock?db=0"
 
     def client(self) -> redis.Redis:
-        """A new blocking client."""
-        return redis.Redis.from_url(self.url)
+        """A new blocking client; one that monitors hears nothing while servers start."""
+        return redis.Redis.from_url(self.url, socket_timeout=60)
 
     def command(self) -> list[str]:
         line = [self.program, "--bind", HOST, "--dir", str(self.folder), "--save", ""]
