@@ -9,7 +9,8 @@ from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
-from asyncsock.engine.frames import SHORT, FrameReader, apply_mask
+from asyncsock.engine.frames import FrameReader, apply_mask
+from asyncsock.engine.turns import SMALL_READ
 from fuzz.mutations import Finding, mutated, pieces
 
 LIMIT = 1000
@@ -38,7 +39,7 @@ class Read:
 def by_us(arriving: list[bytes]) -> Read:
     reader, read = FrameReader(LIMIT), Read()
     for data in arriving:
-        text = reader.short_text(data) if len(data) <= SHORT else None
+        text = reader.only_text(data) if len(data) <= SMALL_READ else None
         if text is not None:
             read.message(text)
             continue

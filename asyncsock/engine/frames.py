@@ -121,20 +121,26 @@ class FrameReader(msgspec.Struct, gc=False):
         self._partial, self._position, self._wanted = b"", 0, 0
         return self.feed(data, owner, position)
 
-    def short_text(self, data: bytes) -> str | None:
-        """Read what has arrived if it is one short text, as most of it is; None leaves it to `feed`.
+    def only_text(self, data: bytes) -> str | None:
+        """Read what has arrived if it is one text, as most of it is; None leaves it to `feed`.
 
         Args:
-            data: `SHORT` bytes at most.
+            data: So few bytes (`SMALL_READ`) that they need no turn.
         """
         end = len(data)
-        # The second byte is the mask bit, 128, and the size, end - 6.
-        if end < 7 or data[1] != end + 122 or data[0] != TEXT or end > self.limit:
-            return None
-        if self._wanted or self._parser is not None:
+        if end <= SHORT:
+            # The second byte is the mask bit, 128, and the size, end - 6.
+            if end < 7 or data[1] != end + 122:
+                return None
+            mask, payload = data[2:6], data[6:]
+        else:
+            if data[1] != 254 or data[2] << 8 | data[3] != end - 8:
+                return None
+            mask, payload = data[4:8], data[8:]
+        if data[0] != TEXT or end > self.limit or self._wanted or self._parser is not None:
             return None
         try:
-            return apply_mask(data[6:], data[2:6]).decode()
+            return apply_mask(payload, mask).decode()
         except UnicodeDecodeError:
             return None  # `feed` refuses it
 

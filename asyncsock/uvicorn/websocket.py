@@ -14,7 +14,7 @@ from ..engine.core import Core
 from ..engine.elsewhere import SessionElsewhere
 from ..engine.endpoint import Endpoint
 from ..engine.errors import SessionTaken
-from ..engine.frames import SHORT, FrameReader
+from ..engine.frames import FrameReader
 from ..engine.http import JSON, Headers, HTTPError, Request, status_line, unknown_session
 from ..engine.limits import MESSAGE_SIZE
 from ..engine.packet import Packet, in_base64
@@ -57,8 +57,8 @@ class UvicornWebSocket(FrameWriter, asyncio.Protocol):
             return
         if self._core.counts_bytes:
             self._core.bytes_received += len(data)
-        if len(data) <= SHORT and self.receiver is not None:
-            text = self._frames.short_text(data)
+        if len(data) <= SMALL_READ and self.receiver is not None:
+            text = self._frames.only_text(data)
             if text is not None:
                 self.receiver.receive(text)
                 return

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
 
-from asyncsock.engine.frames import SHORT, FrameReader
+from asyncsock.engine.frames import FrameReader
+from asyncsock.engine.turns import SMALL_READ
 from fuzz import frames as fuzzed_frames
 
 LIMIT = 100_000
@@ -49,7 +50,7 @@ def read(*chunks: bytes, limit: int = LIMIT) -> Recorder:
     for chunk in chunks:
         if recorder.ended:
             break
-        text = reader.short_text(chunk) if len(chunk) <= SHORT else None
+        text = reader.only_text(chunk) if len(chunk) <= SMALL_READ else None
         if text is not None:
             recorder.message(text)
             continue
@@ -156,7 +157,7 @@ def test_a_broken_frame_is_answered_with_its_close_code(data: bytes, code: int) 
     assert recorder.answers[0] == 0x88
 
 
-@pytest.mark.parametrize("size", [1, 124, 125, 126, 131, 132])
+@pytest.mark.parametrize("size", [1, 124, 125, 126, 131, 132, SMALL_READ - 8, SMALL_READ - 7])
 def test_a_text_may_be_as_large_as_the_limit(size: int) -> None:
     data = frame(Opcode.TEXT, b"x" * size)
     assert read(data, limit=size).messages == ["x" * size]
