@@ -34,9 +34,8 @@ from .json_data import OPTIONS, encode_json, encode_json_slowly, encode_json_wit
 _KINDS: dict[str, int] = {str(kind): kind for kind in range(7)}
 _HEADS = [b"4%d" % kind for kind in range(7)]  # a Socket.IO packet is an Engine.IO message, type 4
 _ONE_ATTACHMENT = b'[{"_placeholder":true,"num":0}]'
-_EDGE = (
-    MAX_DEPTH // 2
-)  # characters at each end of a JSON text: both together hold no more levels than allowed
+# Characters at each end of a JSON text: both together hold no more levels than are allowed.
+_EDGE = MAX_DEPTH // 2
 ID_DIGITS = 15  # every number of so many digits is below MAX_ID
 _WITHOUT_ARRAY = frozenset([CONNECT, DISCONNECT, CONNECT_ERROR])
 
