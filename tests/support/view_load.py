@@ -13,7 +13,7 @@ from tests.support.server_process import Server
 
 PATHS = ["/worker", "/slow"]
 PAUSE = 0.01  # seconds between an answer and the next request
-PATIENCE = 30.0  # seconds for one answer
+PATIENCE = 60.0  # seconds for one answer: workers may have ended, and the next ones have to start
 # Seconds without a request after which a connection may have ended: a worker that ends and has nobody to hand
 # it over to waits for one second. A busy machine may take so long, and HTTP clients ask again then.
 IDLE = 0.5
