@@ -9,6 +9,7 @@ import libcst as cst
 
 from .edits import Edit
 from .modules import PythonModule
+from .names import FLASK_NAMES
 from .project import Project
 
 TESTS = re.compile(r"(^|/)(tests?|testing)/|(^|/)(test_[^/]*|[^/]*_test|conftest|setup)\.py$")
@@ -43,7 +44,7 @@ def served_by(project: Project, module: PythonModule, app: str | None = None) ->
     """
     found = [
         *_bound_here(project, module),
-        *_from_factory(project, module),
+        *_from_factory(project, module, app),
         *(_imported(project, module, app) if app is not None else ()),
     ]
     if app is not None:
@@ -116,18 +117,17 @@ def _name_of(module: PythonModule, owner: str) -> str | None:
     return owner if bound else None
 
 
-def _from_factory(project: Project, module: PythonModule) -> list[Served]:
+def _from_factory(project: Project, module: PythonModule, app: str | None) -> list[Served]:
     """``app = create_app()`` in the module itself, where that gives a SocketIO object its application."""
     found = []
     for call in module.calls:
-        if call.statement is None or len(call.targets) != 1 or len(call.names) != 1:
+        targets = call.targets or [each for each in call.elements if each == app or each in FLASK_NAMES]
+        if call.statement is None or len(targets) != 1 or len(call.names) != 1:
             continue
         (name,) = call.names
         owner = _given_by(project, module, name)
-        if owner is not None and owner[0].made_here(owner[1]):
-            found.append(
-                Served(call.targets[0], _line(project, module, owner, call.targets[0]), call.statement)
-            )
+        if owner is not None:
+            found.append(Served(targets[0], _line(project, module, owner, targets[0]), call.statement))
     return found
 
 
@@ -138,8 +138,7 @@ def _given_by(project: Project, module: PythonModule, function: str) -> tuple[Py
         return None
     owners: list[tuple[PythonModule, str]] = []
     _collect(project, *place, owners, set())
-    plain = [owner for owner in owners if owner[1].isidentifier()]
-    return plain[0] if len(owners) == len(plain) == 1 else None
+    return owners[0] if len(owners) == 1 else None
 
 
 def _collect(

@@ -55,6 +55,7 @@ class Called:
     function: str
     statement: cst.SimpleStatementLine | None
     targets: tuple[str, ...]
+    elements: tuple[str, ...]  # of "app, socketio = create_app()"
 
 
 class PythonModule:
@@ -131,6 +132,10 @@ class PythonModule:
             return set()
         return {name.name for name in names}
 
+    def is_imported(self, name: str) -> bool:
+        """Whether a name in full is that of something that the module imports, or is in such a thing."""
+        return any(name == each or name.startswith(f"{each}.") for each in self.imported.values())
+
     def uses(self, alias: cst.ImportAlias) -> list[cst.CSTNode] | None:
         """Where what an import binds is used, or None if its name is also bound otherwise."""
         name = alias.evaluated_alias or alias.evaluated_name
@@ -165,6 +170,19 @@ class PythonModule:
         while at is not None and not isinstance(at, cst.SimpleStatementLine):
             at = self.parent(at)
         return at if at is not None and self.parent(at) is self.tree else None
+
+    def documentation(self) -> list[Span]:
+        """The texts that are statements, as the documentation of functions is."""
+        found: list[Span] = []
+        span = self.span
+
+        class Texts(cst.CSTVisitor):
+            def visit_Expr(self, node: cst.Expr) -> None:
+                if isinstance(node.value, (cst.SimpleString, cst.ConcatenatedString)):
+                    found.append(span(node))
+
+        self.tree.visit(Texts())
+        return found
 
     def made_here(self, name: str) -> bool:
         return any(binding.owner == name for binding in self.made)
@@ -207,8 +225,9 @@ class _Facts(cst.CSTVisitor):
                 binding = Binding(owner, node, app is not None, plain, function, statement)
                 self.module.given.append(binding)
         if names:
-            plain_targets = tuple(each.value for each in targets if isinstance(each, cst.Name))
-            self.module.calls.append(Called(names, node, function, statement, plain_targets))
+            self.module.calls.append(
+                Called(names, node, function, statement, _plain(targets), _plain(_elements(targets)))
+            )
 
     def _made(
         self,
@@ -243,10 +262,22 @@ class _Facts(cst.CSTVisitor):
 
     def _assigned(self, target: cst.BaseExpression, node: cst.CSTNode) -> None:
         statement = self.module.statement_of(node)
-        elements = target.elements if isinstance(target, (cst.Tuple, cst.List)) else ()
-        for each in [target, *(element.value for element in elements)]:
+        for each in [target, *_elements([target])]:
             if statement is not None and isinstance(each, cst.Name):
                 self.module.assigned[each.value] = statement
+
+
+def _elements(targets: Sequence[cst.BaseExpression]) -> list[cst.BaseExpression]:
+    return [
+        element.value
+        for target in targets
+        if isinstance(target, (cst.Tuple, cst.List))
+        for element in target.elements
+    ]
+
+
+def _plain(targets: Sequence[cst.BaseExpression]) -> tuple[str, ...]:
+    return tuple(each.value for each in targets if isinstance(each, cst.Name))
 
 
 def _first_argument(call: cst.Call) -> cst.BaseExpression | None:

@@ -65,6 +65,8 @@ REMEDIES = (
 def remedy(name: str) -> str:
     """What is used in place of ``gevent.spawn`` and its like, as a part of a sentence."""
     package, _, rest = name.partition(".")
+    if not rest:
+        return f"remove it and what uses it; {GUIDE}"
     if package == "geventwebsocket":
         return "remove it: asyncsock serves WebSockets by itself"
     if rest.startswith(("greenthread", "hubs", "hub")) and rest.rpartition(".")[2] in ("sleep", "spawn"):
@@ -92,6 +94,18 @@ SERVERS = {  # calls that serve a WSGI application in this process
     "gunicorn.app.base.BaseApplication": "gunicorn",
     "gunicorn.app.wsgiapp.run": "gunicorn",
     "flask_script.Manager": "Flask-Script",
+    "asgiref.wsgi.WsgiToAsgi": "WsgiToAsgi",
+    "a2wsgi.WSGIMiddleware": "WSGIMiddleware",
+    "fastapi.middleware.wsgi.WSGIMiddleware": "WSGIMiddleware",
+    "starlette.middleware.wsgi.WSGIMiddleware": "WSGIMiddleware",
+    "uvicorn.middleware.wsgi.WSGIMiddleware": "WSGIMiddleware",
+}
+
+# What programs call their Flask application.
+FLASK_NAMES = ("app", "application", "flask_app")
+ENGINE = {  # modules of python-engineio, and what to do with what a program does with them
+    "engineio.async_drivers": "This is of Flask-SocketIO's servers, and may ask for gevent: remove it.",
+    "engineio.payload": "asyncsock has an engine of its own, which this does not change: remove it.",
 }
 
 UVICORN_WORKER = "uvicorn_worker.UvicornWorker"

@@ -12,7 +12,7 @@ from .names import PACKAGE
 from .tree import SourceFile
 
 # What a file has to name to be looked at, and what is enough where it imports Flask-SocketIO through others.
-NAMED = (PACKAGE, "asyncsock", "eventlet", "gevent", "psycogreen")
+NAMED = (PACKAGE, "flask-socketio", "Flask-SocketIO", "asyncsock", "eventlet", "gevent", "psycogreen")
 CONCERNED = re.compile(
     r"(?i:socket_?io)|\.run\(|_app\(|\bmake|create|waitress|run_simple|server|wsgi|json|signal|async_mode|worker_class"
 )
@@ -116,7 +116,9 @@ class Project:
             The module, and the name there, or None if it is none of this project's.
         """
         first = name.split(".")[0]
-        if first in module.imported and not name.startswith("."):
+        if module.is_imported(name):
+            pass  # as "app.create_app", whatever else is called app here
+        elif first in module.imported and not name.startswith("."):
             name = module.imported[first] + name[len(first) :]
         elif module.made_here(name) or steps == 0 or (first and self._is_defined(module, first)):
             return module, name

@@ -127,3 +127,24 @@ def test_modules_that_import_each_other_end(tmp_path: Path) -> None:
         "wsgi.py": "from a import app\n",
     }
     assert moved(tmp_path, files).changed == ["b.py"]
+
+
+@pytest.mark.parametrize("returned", ["app, socketio", "server, app"])
+def test_a_factory_may_return_more_than_the_application(returned: str, tmp_path: Path) -> None:
+    factory = """\
+        from flask import Flask
+        from flask_socketio import SocketIO
+
+        def create_app():
+            app = Flask(__name__)
+            return app, SocketIO(app)
+        """
+    files = {"board.py": factory, "wsgi.py": f"from board import create_app\n{returned} = create_app()\n"}
+    expected = f'{returned} = create_app()\nasgi = app.extensions["socketio"].asgi_app\n'
+    files["Procfile"] = "web: gunicorn -k gevent wsgi:app\n"
+    assert moved(tmp_path, files)["wsgi.py"].endswith(expected)
+
+
+def test_the_application_may_have_the_name_of_its_package(tmp_path: Path) -> None:
+    start = "from board import create_app, socketio\n\nboard = create_app()\n"
+    assert moved(tmp_path, {**BOARD, "wsgi.py": start})["wsgi.py"] == f"{start}asgi = socketio.asgi_app\n"
