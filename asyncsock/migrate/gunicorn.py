@@ -43,7 +43,7 @@ TARGET = re.compile(r"[\w.]+(:\w+)?$")
 CALL = re.compile(r"[\w.]+:\w+\(.*\)$", re.DOTALL)
 WORKER_OPTIONS = ("-k", "--worker-class")
 YAML = (".yml", ".yaml")
-SAID = f"start `module:asgi` with -k {UVICORN_WORKER}, both together"
+SAID = f"start `module:asgi` with -k {UVICORN_WORKER} (package uvicorn-worker), both together"
 
 
 @dataclass

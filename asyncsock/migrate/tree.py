@@ -145,6 +145,7 @@ SUFFIXES = {
     ),
     *(
         "service",
+        "replit",
         "dockerfile",
         "procfile",
         "env",

@@ -164,6 +164,23 @@ def test_pyproject_moves_in_lists_and_tables(tmp_path: Path) -> None:
             "dependencies:\n  - python=3.11\n  - pip:\n      - asyncsock\n      - redis\n",
         ),
         (
+            "environment.yaml",
+            "dependencies:\n  - flask-socketio=5.3\n  - pip\n  - pip:\n    - redis\n    - simple-websocket\n",
+            "dependencies:\n  - pip\n  - pip:\n    - asyncsock\n    - redis\n",
+        ),
+        (
+            "conda.yml",
+            "dependencies:\n  - pip\n  - pip:\n    - simple-websocket\n    - gevent-websocket==0.10\n",
+            "dependencies:\n  - pip\n",
+        ),
+        ("req-dev.txt", "flask-socketio==5.3.6\n", "asyncsock\n"),
+        (
+            "pyproject.toml",
+            '[tool.poetry.dependencies]\ngevent = {version = "*", optional = true}\n\n[tool.poetry.extras]\n'
+            'live = ["gevent", "redis"]\n',
+            '[tool.poetry.dependencies]\n\n[tool.poetry.extras]\nlive = ["redis"]\n',
+        ),
+        (
             "Dockerfile",
             "FROM python\nRUN pip install -U \\\n    flask-socketio==5.3 \\\n    eventlet \\\n    "
             "'redis>=4' && rm -r /tmp\n",
@@ -333,3 +350,18 @@ def test_other_places_that_name_flask_socketio_are_remarked(tmp_path: Path) -> N
 def test_an_older_flask_socketio_is_to_be_moved_first(tmp_path: Path) -> None:
     result = requirements(tmp_path, "requirements.txt", "flask-socketio==4.3.2\n")
     assert result.only_remark().startswith("requirements.txt:1: This is older than Flask-SocketIO 5: move to")
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("requirements.txt", "flask-socketio @ git+https://example.org/fork"),
+        ("requirements.txt", "git+https://example.org/Flask-SocketIO.git@main"),
+        ("requirements.txt", "-e git+https://example.org/fork#egg=Flask-SocketIO"),
+        ("pyproject.toml", "dependencies = ['Flask_SocketIO @ https://example.org/fork.zip']"),
+    ],
+)
+def test_a_requirement_by_its_address_is_left_and_remarked(name: str, line: str, tmp_path: Path) -> None:
+    result = requirements(tmp_path, name, f"{line}\n")
+    assert result[name] == f"{line}\n"
+    assert result.only_remark().startswith(f"{name}:1: Flask-SocketIO comes from an address here")
