@@ -17,12 +17,18 @@ from .project import Project
 MODULE_NAME = re.compile(rf"(?<![\w.-]){PACKAGE}(?![\w-])")
 PLAIN_METHODS = {"get", "lower", "strip", "upper"}
 PLAIN_FUNCTIONS = {"builtins.getattr", "builtins.str", "os.getenv"}
+ANY_NAME = re.compile(r"flask[-_]socketio", re.IGNORECASE)
+# As in "flask-socketio>=5" and "pip install flask flask-socketio".
+INSTALLED = re.compile(
+    r"^[\"']*flask-socketio\s*([<>=~!\[;][^\"']*)?[\"']*$|pip3? install [^;&|]*\bflask-socketio\b",
+    re.IGNORECASE,
+)
 HAND = "Write asyncsock's name for it by hand."
 
 
 def move_imports(project: Project, module: PythonModule) -> None:
     """Import asyncsock where Flask-SocketIO is imported, and use that name."""
-    if not MODULE_NAME.search(module.file.content) or project.has_module(PACKAGE, module.file):
+    if not ANY_NAME.search(module.file.content) or project.has_module(PACKAGE, module.file):
         return
     module.tree.visit(_Imports(module))
     module.tree.visit(_Strings(module))
@@ -139,7 +145,12 @@ class _Strings(cst.CSTVisitor):
         self._look(node, node.value)
 
     def _look(self, node: cst.CSTNode, value: str) -> None:
-        if MODULE_NAME.search(value):
+        if INSTALLED.search(value) and not self.module.file.name.endswith("setup.py"):
+            self.module.file.remark(
+                self.module.span(node).start,
+                "A text names flask-socketio: write asyncsock if it is the name of the package.",
+            )
+        elif MODULE_NAME.search(value):
             self.module.file.remark(
                 self.module.span(node).start,
                 f"A text names {PACKAGE}: write asyncsock if it is the name of the module.",

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 
 import libcst as cst
+from libcst.helpers import get_full_name_for_node
 
 from .asgi_line import TESTS
 from .modules import PythonModule, is_called_socketio
-from .names import SERVERS
+from .names import ENGINE, FLASK_NAMES, SERVERS
 from .project import Project
 
 BLOCKING_MANAGERS = {
@@ -73,7 +74,30 @@ class _Remarks(cst.CSTVisitor):
             and self.project.is_socketio(self.module, function.value)
         )
 
+    def visit_Import(self, node: cst.Import) -> None:
+        for alias in node.names:
+            self._engine(node, alias.evaluated_name)
+
+    def visit_ImportFrom(self, node: cst.ImportFrom) -> None:
+        module = (
+            get_full_name_for_node(node.module) if node.module is not None and not node.relative else None
+        )
+        names = [] if isinstance(node.names, cst.ImportStar) else [each.evaluated_name for each in node.names]
+        if module == "engineio":
+            for name in names:
+                self._engine(node, f"{module}.{name}")
+        elif module is not None:
+            self._engine(node, module)
+
+    def _engine(self, node: cst.CSTNode, imported: str) -> None:
+        for name, said in ENGINE.items():
+            if imported == name or imported.startswith(f"{name}."):
+                self._say(node, said)
+
     def _signal(self, node: cst.Call) -> None:
+        handler = node.args[1].value if len(node.args) > 1 else None
+        if handler is not None and self.module.imports_of(handler) & {"signal.SIG_DFL", "signal.SIG_IGN"}:
+            return
         if self.runs:
             said = "socketio.run() calls it first and then stops the server, so it need not end the program"
         else:
@@ -92,7 +116,7 @@ class _Remarks(cst.CSTVisitor):
                     "Options come from elsewhere: remove async_mode, and what asyncsock warns of when it "
                     "starts.",
                 )
-            elif name == "client_manager":
+            elif name == "client_manager" and not _is_none(argument.value):
                 self._manager(argument)
             elif name == "json" and not _is_none(argument.value):
                 self._say(
@@ -131,7 +155,7 @@ class _Remarks(cst.CSTVisitor):
         owner = function.value
         if not isinstance(owner, cst.Name) or self._is_run(node):
             return
-        is_flask = owner.value in ("app", "application", "flask_app") or self._is_flask(owner)
+        is_flask = owner.value in FLASK_NAMES or self._is_flask(owner)
         if is_flask and (not self.module.imports_of(owner) or self._is_ours(owner)):
             name = owner.value
             self._say(node, f"{name}.run() serves no Socket.IO: call socketio.run({name}, ...) in its place.")
@@ -182,7 +206,9 @@ class _Remarks(cst.CSTVisitor):
             )
 
     def _catches_interrupt(self, handler: cst.ExceptHandler) -> bool:
-        return handler.type is not None and "KeyboardInterrupt" in cst.Module([]).code_for_node(handler.type)
+        if handler.type is None or "KeyboardInterrupt" not in cst.Module([]).code_for_node(handler.type):
+            return False
+        return not _only_passes(handler.body)
 
     def _has_run(self, body: cst.BaseSuite) -> bool:
         found = False
@@ -195,6 +221,15 @@ class _Remarks(cst.CSTVisitor):
 
         body.visit(Runs())
         return found
+
+
+def _only_passes(body: cst.BaseSuite) -> bool:
+    small = [
+        each
+        for line in body.body
+        for each in (line.body if isinstance(line, cst.SimpleStatementLine) else [line])
+    ]
+    return all(isinstance(each, cst.Pass) for each in small)
 
 
 def _is_none(value: cst.BaseExpression) -> bool:

@@ -18,7 +18,7 @@ from .tree import SourceFile
 
 COMMANDS = re.compile(
     r"(^|/)(dockerfile|containerfile|procfile|makefile|justfile)[^/]*$"
-    r"|\.(dockerfile|procfile|mk|sh|bash|bat|cmd|ps1|ya?ml|toml|json|service|conf|ini|cfg|env)$|(^|/)\.env[^/]*$",
+    r"|\.(dockerfile|procfile|mk|sh|bash|bat|cmd|ps1|ya?ml|toml|json|service|replit|conf|ini|cfg|env)$|(^|/)\.env[^/]*$",
     re.IGNORECASE,
 )
 SCRIPT = re.compile(r"#!.*\b(ba|da|z|k)?sh\b")
@@ -61,6 +61,9 @@ class Starting:
         for module in self.project.modules():
             if is_start(self.project, module):
                 self._write_or_remark(module)
+        for file in self.project.python.values():
+            if "gunicorn" in file.content and not NAME.search(file.name) and not TESTS.search(file.name):
+                self._remark_program(file)
 
     def _move_together(self, group: list[Start], config: GunicornConfig | None) -> None:
         """Move commands that have a configuration in common; without one, a single command."""
@@ -132,6 +135,15 @@ class Starting:
                 self.project, module, app
             )
         return self._served_there[place]
+
+    def _remark_program(self, file: SourceFile) -> None:
+        """Remark the commands that a Python program starts gunicorn with."""
+        module = self.project.module(file)
+        documentation = module.documentation() if module is not None else []
+        for start in starts(file):
+            has_old_class = start.worker is not None and OLD_CLASSES.match(start.worker[1])
+            if has_old_class and not any(span.start <= start.offset < span.end for span in documentation):
+                file.remark(start.offset, f"This program starts gunicorn with a worker for WSGI: {SAID}.")
 
     def _remark_start(self, start: Start, config: GunicornConfig | None, served: bool) -> None:
         target = start.target.text if start.target is not None else "its application"

@@ -138,3 +138,13 @@ def test_a_direct_call_is_remarked_with_what_is_used_in_its_place(
     assert result["app.py"] == f"{MOVED_APP}{line}\n"
     assert result.only_remark().startswith("app.py:8: ")
     assert use in result.only_remark()
+
+
+def test_an_import_whose_name_may_be_none_is_left_and_remarked(tmp_path: Path) -> None:
+    patch = (
+        "try:\n    import eventlet\n    eventlet.monkey_patch()\nexcept ImportError:\n    eventlet = None\n"
+    )
+    result = moved_file(tmp_path, patch + FLASK_APP)
+    assert result["app.py"] == patch + MOVED_APP
+    said = "eventlet does not work beside asyncio: remove it and what uses it"
+    assert result.only_remark().startswith(f"app.py:2: {said}")

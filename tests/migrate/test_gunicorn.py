@@ -291,6 +291,15 @@ def test_other_servers_are_remarked(line: str, said: str, tmp_path: Path) -> Non
     assert said in result.only_remark()
 
 
+def test_the_file_of_replit_is_one_of_commands(tmp_path: Path) -> None:
+    before = (
+        'run = "gunicorn -k gevent app:app"\n\n[deployment]\nrun = ["gunicorn", "-k", "gevent", "app:app"]\n'
+    )
+    assert command(tmp_path, ".replit", before) == before.replace("app:app", "app:asgi").replace(
+        "gevent", WORKER
+    )
+
+
 def test_a_tree_without_socket_io_is_left_as_it_is(tmp_path: Path) -> None:
     files = {
         "app.py": "from gevent import monkey\nmonkey.patch_all()\nfrom flask import Flask\napp = "

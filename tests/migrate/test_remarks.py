@@ -23,6 +23,11 @@ from tests.migrate.moving import FLASK_APP, MOVED_APP, moved, moved_file
         ("from waitress import serve; serve(app)", "waitress serves WSGI"),
         ("import waitress; waitress.serve(app)", "waitress serves WSGI"),
         ("from werkzeug.serving import run_simple; run_simple('', 80, app)", "Werkzeug serves WSGI"),
+        ("from asgiref.wsgi import WsgiToAsgi; asgi_app = WsgiToAsgi(app)", "WsgiToAsgi serves WSGI"),
+        ("from engineio.async_drivers import gevent", "This is of Flask-SocketIO's servers"),
+        ("from engineio import async_drivers", "This is of Flask-SocketIO's servers"),
+        ("import engineio.async_drivers.threading", "This is of Flask-SocketIO's servers"),
+        ("from engineio.payload import Payload", "asyncsock has an engine of its own"),
         ("from wsgiserver import WSGIServer; WSGIServer(app)", "wsgiserver serves WSGI"),
         ("from gunicorn.app.base import BaseApplication; BaseApplication()", "gunicorn serves WSGI"),
         ("app.run()", "call socketio.run(app, ...) in its place"),
@@ -46,7 +51,9 @@ def test_this_line_is_remarked_and_left(line: str, said: str, tmp_path: Path) ->
     "line",
     [
         "socketio.init_app(app, client_manager=engine.AsyncRedisManager(url))",
-        "socketio.init_app(app, message_queue=None, json=None)",
+        "socketio.init_app(app, message_queue=None, client_manager=None, json=None)",
+        "import signal as sig; sig.signal(sig.SIGINT, sig.SIG_DFL)",
+        "from engineio.packet import Packet",
         "render_template('page.html', async_mode='x')",
         "show(async_mode=socketio.async_mode)",
         "engine.Server(async_mode='threading')",
@@ -149,3 +156,40 @@ def test_an_old_javascript_client_is_remarked(name: str, line: str, tmp_path: Pa
 )
 def test_a_newer_javascript_client_is_not_remarked(name: str, line: str, tmp_path: Path) -> None:
     assert moved(tmp_path, {"main.py": FLASK_APP, name: f"{line}\n"}).remarks == []
+
+
+@pytest.mark.parametrize(
+    "handler", ["except KeyboardInterrupt:\n    pass\n", "except KeyboardInterrupt: pass\n"]
+)
+def test_an_interrupt_at_which_nothing_happens_is_not_remarked(handler: str, tmp_path: Path) -> None:
+    assert moved_file(tmp_path, f"{FLASK_APP}try:\n    socketio.run(app)\n{handler}").remarks == []
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('install("flask", "flask-socketio>=5.3")', "A text names flask-socketio: "),
+        ('os.system("pip install flask Flask-SocketIO")', "A text names flask-socketio: "),
+        ('os.system("gunicorn -k gevent app:app")', "This program starts gunicorn with a worker for WSGI: "),
+        (
+            'Popen([python, "-m", "gunicorn", "--worker-class", "eventlet", "app:app"])',
+            "This program starts gunicorn with a worker for WSGI: ",
+        ),
+    ],
+)
+def test_a_program_that_installs_or_starts_it_is_remarked(text: str, said: str, tmp_path: Path) -> None:
+    result = moved(tmp_path, {"app.py": FLASK_APP, "start.py": f"import os\n\n{text}\n"})
+    assert result.changed == ["app.py"]
+    assert result.only_remark().startswith(f"start.py:3: {said}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"""Start it with gunicorn -k gevent app:app, after pip install flask-socketio."""',
+        "print('Flask-SocketIO is ready')",
+        "os.system('gunicorn -k sync_class other:app')",
+    ],
+)
+def test_a_program_that_only_speaks_of_it_is_not_remarked(text: str, tmp_path: Path) -> None:
+    assert moved(tmp_path, {"app.py": FLASK_APP, "start.py": f"import os\n\n{text}\n"}).remarks == []
