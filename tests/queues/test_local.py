@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
 import socket
 import stat
@@ -12,7 +11,6 @@ import struct
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -23,20 +21,20 @@ from asyncsock.queues.local import LocalDriver
 from asyncsock.rooms import Rooms
 from tests.queues.test_emitters import run_program
 from tests.support.log_records import recorded
+from tests.support.other_users import as_nobody, as_root, hears_nothing, is_hung_up_on, is_kept_out
+from tests.support.private_directories import not_private, private_folder
 from tests.support.python_socketio_client import arrived, connected
 from tests.support.queue_drivers import envelope, listening, numbered, publishing, said
 from tests.support.server_process import serve
 
-NOBODY = 65534
 MEGABYTE = 1024 * 1024
-as_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can act as another user")
 
 
 @pytest.fixture
 def directory() -> Iterator[Path]:
     """A directory with a short path, as sockets need it."""
-    with TemporaryDirectory(prefix="asyncsock-test-") as folder:
-        yield Path(folder)
+    with private_folder() as folder:
+        yield folder
 
 
 def driver(directory: Path, channel: str = "channel") -> LocalDriver:
@@ -264,49 +262,11 @@ async def test_a_publisher_that_is_killed_within_a_message_disturbs_nobody(
 # Other users
 
 
-def as_nobody(act: Callable[[], bool]) -> bool:
-    """Whether a function returns True in a process of another user."""
-    child = os.fork()
-    if child == 0:
-        try:
-            os.setuid(NOBODY)
-            os._exit(0 if act() else 1)
-        except BaseException:
-            os._exit(2)
-    return os.waitpid(child, 0)[1] == 0
-
-
-def is_kept_out(path: Path) -> bool:
-    """Whether the directory cannot be listed, nor a socket in it connected to."""
-    for attempt in (path.parent.iterdir, lambda: socket.socket(socket.AF_UNIX).connect(str(path))):
-        try:
-            list(attempt() or ())
-        except PermissionError:
-            continue
-        return False
-    return True
-
-
-def is_hung_up_on(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.connect(str(path))
-        return connection.recv(1) == b""
-
-
-def listen_at(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(path))
-        listener.listen()
-        listener.settimeout(5)
-        with listener.accept()[0] as connection:
-            return connection.recv(1) == b""
-
-
 @as_root
 async def test_another_user_can_neither_list_nor_connect(directory: Path) -> None:
     async with listening(driver(directory)):
         (path,) = sockets(directory)
-        assert await asyncio.to_thread(as_nobody, lambda: is_kept_out(path))
+        assert await as_nobody(is_kept_out, path)
 
 
 @as_root
@@ -317,9 +277,9 @@ async def test_another_user_who_gets_in_is_refused_at_both_ends(
         (path,) = sockets(directory)
         directory.chmod(0o777)
         path.chmod(0o777)
-        assert await asyncio.to_thread(as_nobody, lambda: is_hung_up_on(path))
+        assert await as_nobody(is_hung_up_on, path)
         theirs = directory / "channel.stranger.bus"
-        got_nothing = asyncio.create_task(asyncio.to_thread(as_nobody, lambda: listen_at(theirs)))
+        got_nothing = asyncio.create_task(as_nobody(hears_nothing, theirs))
         while not theirs.exists():
             await asyncio.sleep(0.01)
         while theirs.exists():
@@ -340,34 +300,7 @@ async def test_the_directory_is_made_for_this_user_only(directory: Path) -> None
         assert stat.S_IMODE(made.stat().st_mode) == 0o700
 
 
-def with_mode(path: Path) -> None:
-    path.mkdir(mode=0o750)
-
-
-def of_another_user(path: Path) -> None:
-    path.mkdir(mode=0o700)
-    os.chown(path, NOBODY, NOBODY)
-
-
-def symbolic_link(path: Path) -> None:
-    target = path.with_name("target")
-    target.mkdir(mode=0o700)
-    path.symlink_to(target)
-
-
-def file(path: Path) -> None:
-    path.touch(mode=0o600)
-
-
-@pytest.mark.parametrize(
-    ("make", "why"),
-    [
-        (with_mode, "its mode has to be 700"),
-        pytest.param(of_another_user, "belongs to another user", marks=as_root),
-        (symbolic_link, "is not a directory"),
-        (file, "is not a directory"),
-    ],
-)
+@not_private
 @pytest.mark.parametrize("subscribe", [False, True])
 async def test_a_directory_that_is_not_private_is_refused(
     directory: Path, make: Callable[[Path], None], why: str, subscribe: bool

@@ -6,10 +6,8 @@ import asyncio
 import json
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 from unittest import mock
 
@@ -17,17 +15,9 @@ from asyncsock.engine import shutdown
 from asyncsock.workers import joining
 from asyncsock.workers.workers import Workers
 from tests.support.doors import served
+from tests.support.private_directories import private_folder
 from tests.support.raw_clients import RawSocket, within
 from tests.support.uvicorn_in_process import Local
-
-NOBODY = 65534
-
-
-@contextmanager
-def private_folder() -> Iterator[Path]:
-    """A directory that workers may meet in, with a short path, as sockets need it."""
-    with TemporaryDirectory(prefix="asyncsock-test-") as folder:
-        yield Path(folder)
 
 
 @asynccontextmanager
@@ -111,20 +101,3 @@ async def files_at_rest(*locals_: Local) -> int:
     """How many descriptors this process has once no server has a connection of a client any more."""
     await until(lambda: not any(local.connections for local in locals_))
     return open_files()
-
-
-async def as_nobody(act: Callable[[], bool]) -> bool:
-    """Whether a function returns True in a process of another user."""
-    return await asyncio.to_thread(_as_nobody, act)
-
-
-def _as_nobody(act: Callable[[], bool]) -> bool:
-    child = os.fork()
-    if child == 0:
-        try:
-            os.setgid(NOBODY)
-            os.setuid(NOBODY)
-            os._exit(0 if act() else 1)
-        except BaseException:
-            os._exit(2)
-    return os.waitpid(child, 0)[1] == 0

@@ -26,11 +26,12 @@ from asyncsock.workers.directory import inherited_sockets, private_directory, sh
 from asyncsock.workers.members import Members, make_name
 from tests.support.doors import served
 from tests.support.log_records import recorded
+from tests.support.other_users import NOBODY, as_root
+from tests.support.private_directories import not_private, private_folder
 from tests.support.raw_clients import Polling
 from tests.support.server_process import ROOT
-from tests.support.workers_in_process import NOBODY, group, private_folder
+from tests.support.workers_in_process import group
 
-as_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can act as another user")
 TELL = """
 import json, os, sys
 from asyncsock.workers.directory import inherited_sockets
@@ -133,39 +134,7 @@ def test_another_system_has_no_workers(monkeypatch: pytest.MonkeyPatch) -> None:
 # Directories that are refused
 
 
-def with_mode(path: Path) -> None:
-    path.mkdir(mode=0o711)
-
-
-def of_another_user(path: Path) -> None:
-    path.mkdir(mode=0o700)
-    os.chown(path, NOBODY, NOBODY)
-
-
-def symbolic_link(path: Path) -> None:
-    target = path.with_name("target")
-    target.mkdir(mode=0o700)
-    path.symlink_to(target)
-
-
-def dangling_link(path: Path) -> None:
-    path.symlink_to(path.with_name("nowhere"))
-
-
-def file(path: Path) -> None:
-    path.touch(mode=0o600)
-
-
-@pytest.mark.parametrize(
-    ("make", "why"),
-    [
-        (with_mode, "its mode has to be 700"),
-        pytest.param(of_another_user, "belongs to another user", marks=as_root),
-        (symbolic_link, "is not a directory"),
-        (dangling_link, "is not a directory"),
-        (file, "is not a directory"),
-    ],
-)
+@not_private
 @pytest.mark.parametrize("which", ["base", "the group's"])
 async def test_a_directory_that_is_not_private_is_refused_with_one_warning(
     base: Path,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import socket
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -19,9 +18,9 @@ from asyncsock.workers.frames import MOST
 from asyncsock.workers.greeting import CONNECTION, HEAD, PROTOCOL, RELAY, VERSION, WEBSOCKET
 from asyncsock.workers.relay import ANSWER, POLL
 from tests.support.log_records import recorded
+from tests.support.other_users import as_nobody, as_root, hears_nothing, is_hung_up_on, is_kept_out
 from tests.support.raw_clients import Polling
 from tests.support.workers_in_process import (
-    as_nobody,
     connect,
     group,
     open_files,
@@ -30,8 +29,6 @@ from tests.support.workers_in_process import (
     until_closed,
     workers_of,
 )
-
-as_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can act as another user")
 
 
 @pytest.fixture
@@ -283,19 +280,7 @@ async def test_another_user_can_neither_list_the_workers_nor_connect(pair: Any) 
     members = workers_of(pair[0]).members
     path = members.directory / f"{members.name}.worker"
 
-    def is_kept_out() -> bool:
-        for attempt in (
-            lambda: os.listdir(members.directory),
-            lambda: socket.socket(socket.AF_UNIX).connect(str(path)),
-        ):
-            try:
-                attempt()
-            except PermissionError:
-                continue
-            return False
-        return True
-
-    assert await as_nobody(is_kept_out)
+    assert await as_nobody(is_kept_out, path)
 
 
 @as_root
@@ -305,12 +290,7 @@ async def test_another_user_who_gets_in_is_hung_up_on(pair: Any, caplog: pytest.
     for each in (path, members.directory, members.directory.parent):
         each.chmod(0o777)
 
-    def is_hung_up_on() -> bool:
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.connect(str(path))
-            return connection.recv(1) == b""
-
-    assert await as_nobody(is_hung_up_on)
+    assert await as_nobody(is_hung_up_on, path)
     assert recorded(caplog, logging.WARNING) == ["another user's connection to this worker was closed"]
 
 
@@ -322,15 +302,7 @@ async def test_nothing_is_said_to_the_socket_of_another_user(pair: Any) -> None:
         each.chmod(0o777)
     path = members.directory / "evil.worker"
 
-    def hears_nothing() -> bool:
-        with socket.socket(socket.AF_UNIX) as listener:
-            listener.bind(str(path))
-            listener.listen()
-            listener.settimeout(5)
-            with listener.accept()[0] as connection:
-                return connection.recv(1) == b""
-
-    heard = asyncio.ensure_future(as_nobody(hears_nothing))
+    heard = asyncio.ensure_future(as_nobody(hears_nothing, path))
     await until(path.exists)
     async with Polling(here) as client:
         client.sid = "evil0123456789"
