@@ -22,6 +22,7 @@ from ..engine.http import ASGI, TWO_HOSTS, Request, has_two_hosts
 from .guard import Refused, has_body, head_size, kept
 from .installation import Installation
 from .poll_request import UvicornPollRequest
+from .protocol_attributes import new_parser, shared_attributes
 
 PIECE = 2048  # bytes of input that are read at once outside of bodies
 MOST_HELD = 1_000_000  # bytes that may arrive behind requests that are not answered
@@ -51,12 +52,12 @@ class HTTPToolsConnection(HttpToolsProtocol):
 
     def __init__(self, installation: Installation, **arguments: Any) -> None:
         if installation.shared_attributes is None:
-            installation.shared_attributes = _shared_attributes(arguments)
+            installation.shared_attributes = shared_attributes(arguments)
         if not installation.shared_attributes:
             super().__init__(**arguments)
         else:
             self.__dict__.update(installation.shared_attributes)
-            self.parser = _parser(self)
+            self.parser = new_parser(self)
             self.pipeline = deque()
         self.installation = installation
         self.guard = installation.guard
@@ -396,20 +397,3 @@ class HTTPToolsConnection(HttpToolsProtocol):
             self.flow.pause_reading()
             if not self.pipeline:
                 self.loop.call_soon(self._read_held)
-
-
-def _parser(owner: HttpToolsProtocol) -> Any:
-    """A parser as uvicorn makes it for each connection."""
-    parser = httptools.HttpRequestParser(owner)
-    try:
-        parser.set_dangerous_leniencies(lenient_data_after_close=True)
-    except AttributeError:  # httptools before 0.6.3
-        pass
-    return parser
-
-
-def _shared_attributes(arguments: dict[str, Any]) -> dict[str, Any]:
-    """The attributes that all new connections share; none unless parser and pipeline alone differ."""
-    first, second = (vars(HttpToolsProtocol(**arguments)) for _ in range(2))
-    shared = {name: value for name, value in first.items() if value is second.get(name)}
-    return shared if first.keys() - shared.keys() == {"parser", "pipeline"} else {}
