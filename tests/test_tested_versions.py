@@ -12,7 +12,7 @@ import httpx
 import pytest
 import socketio
 
-from asyncsock import AsyncServer, checks, connections, dispatch, routes, server
+from asyncsock import AsyncServer, checks, connections, disconnections, dispatch, routes, server
 from asyncsock.engine.tested_versions import TESTED, warn_once
 from asyncsock.flask_bridge import context
 from tests.support.server_process import ROOT, serve
@@ -58,7 +58,7 @@ def test_every_private_method_of_python_socketios_server_that_ours_has_or_calls_
         name for cls in AsyncServer.__mro__ if cls.__module__.startswith("asyncsock") for name in private(cls)
     }
     holders = ("self", "super()", "server", "self._server")
-    for module in (server, routes, connections, dispatch):
+    for module in (server, routes, connections, disconnections, dispatch):
         for node in ast.walk(ast.parse(Path(module.__file__).read_text())):
             if isinstance(node, ast.Attribute) and ast.unparse(node.value) in holders:
                 used.add(node.attr)
