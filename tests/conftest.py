@@ -1,4 +1,4 @@
-"""Fixtures that several test modules share: the kinds of ASGI servers, and one process of each."""
+"""Fixtures that several test modules share: an application, the kinds of ASGI servers, a process of each."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
+from flask import Flask
 from hypothesis import settings
 
+from asyncsock import SocketIO
 from tests.support.server_process import Server, Start, serve
 
 # Timings never fail a test.
@@ -22,6 +24,18 @@ for number in (signal.SIGHUP, signal.SIGINT):
 
 # the way a WebSocket takes into the engine under each server
 WEBSOCKET_WAYS = {"uvicorn": "direct", "uvicorn-wsproto": "plain ASGI", "hypercorn": "plain ASGI"}
+
+
+@pytest.fixture
+def app() -> Flask:
+    app = Flask("tests")
+    app.config["SECRET_KEY"] = "secret"
+    return app
+
+
+@pytest.fixture
+def socketio(app: Flask) -> SocketIO:
+    return SocketIO(app)
 
 
 @pytest.fixture(scope="session")

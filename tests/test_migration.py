@@ -24,6 +24,7 @@ import asyncsock
 from asyncsock import Namespace, SocketIO, disconnect, emit, join_room, rooms, send
 from tests.support.asgi_in_process import Socket
 from tests.support.asgi_in_process import request as ask
+from tests.support.flask_visitors import both_kinds
 from tests.support.ports import free_port
 from tests.support.server_process import ROOT, START_TIMEOUT, Server, stop
 
@@ -53,22 +54,6 @@ OPTIONS: dict[str, Any] = {
     "transports": ["websocket"],
     "engineio_logger": False,
 }
-
-
-@pytest.fixture
-def app() -> Flask:
-    app = Flask(__name__)
-    app.config["SECRET_KEY"] = "secret"
-    return app
-
-
-@pytest.fixture
-def socketio(app: Flask) -> SocketIO:
-    return SocketIO(app)
-
-
-KINDS = ("coroutine", "function")
-both_kinds = pytest.mark.parametrize("kind", KINDS)
 
 
 def of_kind(kind: str, function: Callable[..., Any]) -> Callable[..., Any]:

@@ -35,18 +35,6 @@ asgi = socketio.asgi_app
 """
 
 
-@pytest.fixture
-def app() -> Flask:
-    app = Flask(__name__)
-    app.config["SECRET_KEY"] = "key"
-    return app
-
-
-@pytest.fixture
-def socketio(app: Flask) -> SocketIO:
-    return SocketIO(app)
-
-
 def quoted(text: str) -> str:
     """A text that the page has."""
     assert text in TEXT, text

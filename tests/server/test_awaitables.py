@@ -28,11 +28,6 @@ LARGE = "x" * 8_000_000  # more than the buffers of both kernels take
 MANY = 600  # emits in one tick: more than what a sender that awaits gets through without a pause
 
 
-@pytest.fixture
-def server() -> AsyncServer:
-    return AsyncServer()
-
-
 @contextmanager
 def no_warnings() -> Iterator[None]:
     """Fail on any warning, those of finalisers included."""
