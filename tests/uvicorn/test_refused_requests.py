@@ -405,7 +405,7 @@ async def test_requests_that_wait_for_an_earlier_one_are_not_read(serve: Serve) 
 
 # Time-outs
 
-QUICK = {"header_timeout": 0.1, "body_timeout": 0.1}
+QUICK = {"header_timeout": 0.3, "body_timeout": 0.3}
 
 
 async def test_a_silent_connection_is_closed_silently(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
