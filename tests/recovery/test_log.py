@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from asyncsock.codec.json_codec import JSONCodec
 from asyncsock.recovery.clients import Parked, Recoverable
 from asyncsock.recovery.log import COST_OF_ROOM, MOST_HEARD, UNDER_WAY, EventLog
 from asyncsock.recovery.options import RecoveryOptions
+from tests.support.allocated import allocated
 
 NAMESPACES = ["/", "/other"]
 ROOMS = ["a", "b", 3]
@@ -268,7 +268,6 @@ def test_the_log_takes_no_more_memory_than_it_says(
     codec = JSONCodec()
     tracemalloc.start()
     try:
-        before, _ = tracemalloc.get_traced_memory()
         log = make_log(max_bytes=1_000_000)
         number = 0
         while log.first == 1:
@@ -278,8 +277,7 @@ def test_the_log_takes_no_more_memory_than_it_says(
             if is_written and log.last is not None:
                 log.packets_of(log.last)
         del data
-        gc.collect()
-        taken = tracemalloc.get_traced_memory()[0] - before
+        taken = allocated()
     finally:
         tracemalloc.stop()
     assert 400_000 < taken < 1_050_000
@@ -288,11 +286,9 @@ def test_the_log_takes_no_more_memory_than_it_says(
 def test_what_is_encoded_takes_no_more_memory_than_it_must_once_it_is_detached() -> None:
     tracemalloc.start()
     try:
-        before, _ = tracemalloc.get_traced_memory()
         bodies = [JSONCodec().encode(["event", number]) for number in range(1000)]
         bodies = [JSONCodec().detach(body) for body in bodies]
-        gc.collect()
-        taken = tracemalloc.get_traced_memory()[0] - before
+        taken = allocated()
     finally:
         tracemalloc.stop()
     assert taken < 200_000

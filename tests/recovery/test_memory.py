@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import tracemalloc
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-import asyncsock
 from asyncsock import AsyncServer
+from tests.support.allocated import allocated
 from tests.support.returning_visitors import visitors
 
-# The files that make what is kept: asyncsock's, and these tests'.
-FOLDERS = (Path(asyncsock.__file__).parent, Path(__file__).parent.parent)
-FILES = [tracemalloc.Filter(True, str(folder / "*")) for folder in FOLDERS]
 MOST = 400_000  # bytes
 TIMES = 10  # so much more is emitted
 LEAST = 400  # bytes that an event takes, whatever is in it
@@ -45,16 +40,11 @@ def server() -> AsyncServer:
 
 @pytest.fixture
 def taken() -> Iterator[Callable[[], int]]:
-    """A function that says how many bytes have been taken since it was called first.
-
-    What other tests of this process have left at work may take memory, too, and is not counted.
-    """
+    """A function that says how many bytes have been taken since it was called first."""
     first: list[int] = []
 
     def measure() -> int:
-        gc.collect()
-        snapshot = tracemalloc.take_snapshot().filter_traces(FILES)
-        first.append(sum(trace.size for trace in snapshot.traces))
+        first.append(allocated())
         return first[-1] - first[0]
 
     logging.disable()  # as pytest keeps what is logged
