@@ -181,6 +181,16 @@ ON_DEMAND: list[tuple[Any, Any, Any]] = [
     (Annotated[int, msgspec.Meta(ge=1)], 1, 1),
     (Annotated[int, msgspec.Meta(ge=1)], 0, Refused("$[0]", "Expected `int` >= 1")),
     (Annotated[str, msgspec.Meta(max_length=2)], "abc", Refused("$[0]", "Expected `str` of length <= 2")),
+    (
+        Annotated[str, msgspec.Meta(max_length=2, pattern="^a")],
+        "bcd",
+        Refused("$[0]", "Expected `str` of length <= 2"),
+    ),
+    (
+        Annotated[float, msgspec.Meta(ge=0)],
+        float("nan"),  # from msgpack
+        Refused("$[0]", "Expected `float` >= 0.0"),
+    ),
     (Typed, {"text": "a"}, {"text": "a"}),
     (Typed, {"text": 1}, Refused("$[0].text", "Expected `str`, got `int`")),
     (Point, [1, 2], Point(1, 2)),
