@@ -97,4 +97,4 @@ async def test_a_server_ends_after_broken_handshakes() -> None:
                 status, _headers = await raw.response_head()
                 assert 400 <= status < 500
         server.process.terminate()
-        await asyncio.to_thread(server.process.wait, 5)
+        await asyncio.to_thread(server.process.wait, 20)

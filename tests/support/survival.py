@@ -44,7 +44,7 @@ async def survives(server: Server, *, warns: bool = True) -> AsyncIterator[None]
     start = len(server.log())
     yield
     await (echo_engine if "engine_echo" in str(server.process.args) else echo_socket)(server)
-    deadline = time.monotonic() + 2
+    deadline = time.monotonic() + 10
     while warns and not warnings(server.log()[start:]):
         assert time.monotonic() < deadline, f"no warning in the log:\n{server.log()[start:]}"
         await asyncio.sleep(0.02)
