@@ -210,8 +210,14 @@ def _hold_last_packet(transport: asyncio.Transport) -> None:
     if CORK is None or transport.is_closing() or transport.get_extra_info("sslcontext") is not None:
         return
     sock = transport.get_extra_info("socket")
-    if sock is not None:
+    if sock is None:
+        return
+    try:
+        # uvloop's own object would make a `socket.socket` each time, in Python.
+        borrowed = socket.SocketType(socket.AF_INET, socket.SOCK_STREAM, 0, sock.fileno())
         try:
-            sock.setsockopt(socket.IPPROTO_TCP, CORK, 1)
-        except OSError:
-            pass  # not a connection over TCP
+            borrowed.setsockopt(socket.IPPROTO_TCP, CORK, 1)
+        finally:
+            borrowed.detach()
+    except OSError:
+        pass  # not a connection over TCP
