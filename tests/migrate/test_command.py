@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 pytest.importorskip("libcst")
 
+from asyncsock.flask_bridge import commands
+from asyncsock.migrate.__main__ import main
+from asyncsock.migrate.command import migrate
 from tests.migrate.moving import FLASK_APP, MOVED_APP, project
 from tests.support.server_process import ROOT
 
@@ -32,7 +37,7 @@ DIFF = f"""\
 """
 
 
-def run(folder: Path, *arguments: str, status: int = 0) -> tuple[str, str]:
+def run(folder: Path, *arguments: str) -> tuple[str, str]:
     """Run Python in a folder; returns what it wrote to its output and to its errors."""
     environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "PYTHONWARNINGS": "ignore"}
     done = subprocess.run(
@@ -43,62 +48,74 @@ def run(folder: Path, *arguments: str, status: int = 0) -> tuple[str, str]:
         text=True,
         encoding="utf-8",
     )
-    assert done.returncode == status, done.stderr
+    assert done.returncode == 0, done.stderr
     return done.stdout, done.stderr
 
 
-@pytest.mark.parametrize("command", [MODULE, FLASK], ids=["python -m", "flask"])
-def test_it_shows_a_diff_and_writes_nothing(command: tuple[str, ...], tmp_path: Path) -> None:
+@pytest.mark.parametrize("words", [MODULE, FLASK], ids=["python -m", "flask"])
+def test_it_shows_a_diff_and_writes_nothing(words: tuple[str, ...], tmp_path: Path) -> None:
     project(tmp_path, {"app.py": BROKEN})
-    output, errors = run(tmp_path, *command, ".")
+    output, errors = run(tmp_path, *words, ".")
     assert output.startswith(DIFF)
     assert "\nPlease look at these yourself:\napp.py:7: app.run() serves no Socket.IO" in output
     assert errors == ""
     assert (tmp_path / "app.py").read_text() == BROKEN
 
 
-@pytest.mark.parametrize("command", [MODULE, FLASK], ids=["python -m", "flask"])
-def test_it_writes_when_it_is_told_to(command: tuple[str, ...], tmp_path: Path) -> None:
+Command = Callable[..., str]
+
+
+@pytest.fixture(params=["python -m", "flask"])
+def command(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Command:
+    """The command in this process: takes its arguments and the status to expect, returns what it says."""
+
+    def call(*arguments: object, status: int = 0) -> str:
+        words = [str(each) for each in arguments]
+        if request.param == "flask":
+            done = CliRunner().invoke(commands.socketio, ["migrate", *words])
+            assert done.exit_code == status, done.output
+            return done.output
+        monkeypatch.setattr(sys, "argv", ["migrate", *words])
+        assert main() == status
+        return "".join(capsys.readouterr())
+
+    return call
+
+
+def test_it_writes_when_it_is_told_to(command: Command, tmp_path: Path) -> None:
     project(tmp_path, {"app.py": BROKEN})
-    output, _ = run(tmp_path, *command, ".", "--write")
+    output = command(tmp_path, "--write")
     assert output.startswith("changed app.py\n\nPlease look at these yourself:\napp.py:8: app.run()")
     assert (tmp_path / "app.py").read_text() == BROKEN.replace(FLASK_APP, MOVED_APP)
-    output, _ = run(tmp_path, *command, ".", "--write")
-    assert output.startswith("Nothing to change.\n")
+    assert command(tmp_path, "--write").startswith("Nothing to change.\n")
 
 
 def test_the_output_is_a_patch(tmp_path: Path) -> None:
     project(tmp_path, {"web/app.py": BROKEN.rstrip(), "requirements.txt": b"flask-socketio\r\neventlet"})
-    environment = {
-        "PYTHONPATH": str(ROOT),
-        "PATH": "/usr/bin:/bin",
-        "GIT_CEILING_DIRECTORIES": str(tmp_path.parent),
-    }
-    shown = subprocess.run(
-        [sys.executable, *MODULE, "."], cwd=tmp_path, env=environment, capture_output=True, check=True
-    )
-    subprocess.run(["git", "apply"], cwd=tmp_path, env=environment, input=shown.stdout, check=True)
+    shown: list[str] = []
+    migrate(tmp_path, False, shown.append)
+    environment = {"PATH": "/usr/bin:/bin", "GIT_CEILING_DIRECTORIES": str(tmp_path.parent)}
+    patch = "".join(shown).encode()
+    subprocess.run(["git", "apply"], cwd=tmp_path, env=environment, input=patch, check=True)
     assert (tmp_path / "requirements.txt").read_bytes() == b"asyncsock\r\n"
-    assert run(tmp_path, *MODULE, ".")[0].startswith("Nothing to change.\n")
+    again: list[str] = []
+    migrate(tmp_path, False, again.append)
+    assert again[0] == "Nothing to change.\n"
 
 
-def test_a_path_that_is_not_there_is_an_error(tmp_path: Path) -> None:
-    _, errors = run(tmp_path, *MODULE, "missing", status=1)
-    assert "missing" in errors
-    assert "Traceback" not in errors
+def test_a_path_that_is_not_there_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert migrate(tmp_path / "missing", False, print) == 1
+    assert "missing" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", [MODULE, FLASK], ids=["python -m", "flask"])
-def test_without_libcst_it_names_the_extra(command: tuple[str, ...], tmp_path: Path) -> None:
-    project(tmp_path, {"sitecustomize.py": "import sys\nsys.modules['libcst'] = None\n", "app.py": FLASK_APP})
-    script = (
-        "import runpy, sys; sys.modules['libcst'] = None; "
-        f"sys.argv = ['x', {', '.join(map(repr, command[2:]))}{',' if command[2:] else ''} '.']; "
-        f"runpy.run_module({command[1]!r}, run_name='__main__', alter_sys=True)"
-    )
-    _, errors = run(tmp_path, "-c", script, status=1)
-    assert "pip install 'asyncsock[migrate]'" in errors
-    assert "Traceback" not in errors
+def test_without_libcst_it_names_the_extra(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project(tmp_path, {"app.py": FLASK_APP})
+    monkeypatch.setitem(sys.modules, "libcst", None)
+    assert "pip install 'asyncsock[migrate]'" in command(tmp_path, status=1)
 
 
 def test_nothing_else_of_asyncsock_imports_libcst(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 pytest.importorskip("libcst")
 
+from asyncsock.migrate.command import migrate
 from tests.migrate.moving import project
 from tests.support.ports import free_port
 from tests.support.python_socketio_client import arrived, connected
@@ -86,13 +87,7 @@ async def test_a_moved_project_answers_its_clients(way: str, tmp_path: Path) -> 
     place, port = tmp_path / "project", free_port()
     project(place, CHAT)
     environment = {**without_flask_socketio(tmp_path), "PORT": str(port)}
-    subprocess.run(
-        [sys.executable, "-m", "flask", "socketio", "migrate", ".", "--write"],
-        cwd=place,
-        env=environment,
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
+    assert migrate(place, True, lambda text: None) == 0
     command = {
         "uvicorn": UVICORN,
         "gunicorn": (place / "Procfile").read_text().removeprefix("web: ").split(),
