@@ -48,7 +48,7 @@ def served_by(project: Project, module: PythonModule, app: str | None = None) ->
         *(_imported(project, module, app) if app is not None else ()),
     ]
     if app is not None:
-        found = [each for each in found if each.app == app]
+        found = [each for each in found if each.app in module.same_as(app)]
     return max(found, key=lambda each: module.tree.body.index(each.behind), default=None)
 
 
@@ -107,9 +107,15 @@ def _bound_here(project: Project, module: PythonModule) -> list[Served]:
             continue
         target = project.definition(module, binding.owner)
         name = _name_of(module, binding.owner)
-        if target is not None and target[0].made_here(target[1]) and name is not None:
+        if target is not None and _has_asgi_app(target) and name is not None:
             found.append(Served(binding.app, f"asgi = {name}.asgi_app", binding.statement))
     return found
+
+
+def _has_asgi_app(owner: tuple[PythonModule, str]) -> bool:
+    """Whether an object is a SocketIO, and of asyncsock when the changes are made."""
+    module, name = owner
+    return module.made_here(name) and not module.keeps_package
 
 
 def _name_of(module: PythonModule, owner: str) -> str | None:
@@ -122,12 +128,12 @@ def _from_factory(project: Project, module: PythonModule, app: str | None) -> li
     found = []
     for call in module.calls:
         targets = call.targets or [each for each in call.elements if each == app or each in FLASK_NAMES]
-        if call.statement is None or len(targets) != 1 or len(call.names) != 1:
+        if call.statement is None or len(targets) != 1:
             continue
-        (name,) = call.names
-        owner = _given_by(project, module, name)
-        if owner is not None:
-            found.append(Served(targets[0], _line(project, module, owner, targets[0]), call.statement))
+        owners = [_given_by(project, module, name) for name in sorted(call.names)]
+        given = [owner for owner in owners if owner is not None]
+        if given and given.count(given[0]) == len(given):  # from one place, whatever names a try gives it
+            found.append(Served(targets[0], _line(project, module, given[0], targets[0]), call.statement))
     return found
 
 
@@ -154,7 +160,7 @@ def _collect(
     for binding in [*module.made, *module.given]:
         if binding.function == function and binding.has_app:
             owner = project.definition(module, binding.owner)
-            if owner is not None and owner[0].made_here(owner[1]) and owner not in owners:
+            if owner is not None and _has_asgi_app(owner) and owner not in owners:
                 owners.append(owner)
     for call in module.calls:
         if call.function == function:

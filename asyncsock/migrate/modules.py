@@ -81,6 +81,7 @@ class PythonModule:
             str, str
         ] = {}  # the names of the module that it imports, and what they are in full
         self.starred: list[str] = []  # the modules of which it imports all names
+        self.keeps_package = False  # whether an import of Flask-SocketIO has to stay
         self.made: list[Binding] = []  # calls of SocketIO()
         self.given: list[Binding] = []  # calls of init_app()
         self.attributes: set[str] = set()  # as "ws" where it says self.ws = SocketIO()
@@ -122,7 +123,19 @@ class PythonModule:
         if name is None:
             return set()
         package = next((each for each in self.starred if each in (PACKAGE, "asyncsock")), None)
+        if package is None and name == "SocketIO":
+            package = PACKAGE  # by way of a module of the project
         return {f"{package}.{name}" if package is not None and name.split(".")[0] in SHARED else name}
+
+    def same_as(self, name: str) -> list[str]:
+        """A name of the module, and those that it is assigned from, as in ``application = app``."""
+        names = [name]
+        while (statement := self.assigned.get(names[-1])) is not None and len(statement.body) == 1:
+            value = statement.body[0].value if isinstance(statement.body[0], cst.Assign) else None
+            if not isinstance(value, cst.Name) or value.value in names:
+                break
+            names.append(value.value)
+        return names
 
     def imports_of(self, node: cst.CSTNode) -> set[str]:
         """What an expression is if it is imported. Empty if its name may also be something else."""

@@ -53,6 +53,7 @@ class _Imports(cst.CSTVisitor):
             missing = {alias.evaluated_name for alias in node.names} - known
             said = "what asyncsock has not"
         if missing:
+            self.module.keeps_package = True
             names = ", ".join(sorted(missing))
             self.module.file.remark(
                 offset,

@@ -148,3 +148,26 @@ def test_a_factory_may_return_more_than_the_application(returned: str, tmp_path:
 def test_the_application_may_have_the_name_of_its_package(tmp_path: Path) -> None:
     start = "from board import create_app, socketio\n\nboard = create_app()\n"
     assert moved(tmp_path, {**BOARD, "wsgi.py": start})["wsgi.py"] == f"{start}asgi = socketio.asgi_app\n"
+
+
+def test_the_application_may_have_a_second_name(tmp_path: Path) -> None:
+    files = {"app.py": f"{FLASK_APP}server = app\napplication = server\n"}
+    result = moved(tmp_path, {**files, "Procfile": "web: gunicorn -k gevent app:application\n"})
+    assert result["app.py"] == f"{MOVED_APP}server = app\napplication = server\n"
+    assert "app:asgi" in result["Procfile"]
+
+
+def test_a_factory_may_be_imported_in_one_of_two_ways(tmp_path: Path) -> None:
+    start = (
+        "try:\n    from board import create_app, socketio\n"
+        "except ImportError:\n    from .board import create_app, socketio\n\napp = create_app()\n"
+    )
+    assert moved(tmp_path, {**BOARD, "wsgi.py": start})["wsgi.py"] == f"{start}asgi = socketio.asgi_app\n"
+
+
+@pytest.mark.parametrize("name", ["*", "SocketIO, flask_json"])
+def test_where_the_import_of_flask_socketio_has_to_stay_it_would_fail(name: str, tmp_path: Path) -> None:
+    source = FLASK_APP.replace("import SocketIO", f"import {name}") + "print(flask_json)\n"
+    result = moved(tmp_path, {"app.py": source, "Procfile": "web: gunicorn -k eventlet app:app\n"})
+    assert result.changed == []
+    assert [remark[:10] for remark in result.remarks] == ["Procfile:1", "app.py:2: "]

@@ -131,6 +131,7 @@ def test_a_file_that_cannot_be_parsed_is_left_and_named(tmp_path: Path) -> None:
     ("starred", "made", "after"),
     [
         ("flask_socketio", "bus = SocketIO(app, async_mode='gevent')", "bus = SocketIO(app)"),
+        ("libraries", "bus = SocketIO(app, async_mode=None)", "bus = SocketIO(app)"),
         ("extensions", "bus.init_app(app, async_mode='gevent')", "bus.init_app(app)"),
     ],
 )
@@ -138,6 +139,7 @@ def test_a_name_that_a_star_brings_is_known(starred: str, made: str, after: str,
     start = "from flask import *\nfrom {} import *\n\napp = Flask(__name__)\n"
     files = {
         "extensions.py": "from flask_socketio import SocketIO\n\nbus = SocketIO()\n",
+        "libraries.py": "from flask_socketio import SocketIO, emit\n",
         "app.py": f"{start.format(starred)}{made}\nbus.run(app, threaded=True)\n",
     }
     result = moved(tmp_path, files)
