@@ -2,7 +2,8 @@
 
 Each combination has a virtualenv of its own in .venv-matrix/, which is used again while pyproject.toml and
 the versions in asyncsock/engine/tested_versions.py stay; the newest libraries are looked up once a day.
-Two combinations run at once. The oldest libraries include those of the message brokers.
+Two combinations run at once. The oldest libraries include those of the message brokers. With --ends, which
+is for every change, one test stands for each module whose tests all start programs.
 
 The newest Python, from 3.12 on, has them too and measures the coverage of asyncsock/: what runs in the tests'
 own process, and not in the servers that they start. There, measuring takes no time; with older Pythons the
@@ -143,6 +144,11 @@ MODULES = {
         "tunnels",
     ),
 }
+# Modules that take a third of the time, as each of their tests starts a program; and what stands for them.
+STARTING_PROGRAMS = {
+    "tests/flask_bridge/test_running.py": "test_run_serves_and_returns_at_a_signal",
+    "tests/flask_bridge/test_signals.py": "test_the_programs_handler_runs_and_then_the_server_stops",
+}
 # One module for each message broker, with the broker.
 BROKERS = (
     "test_kafka",
@@ -167,6 +173,7 @@ class Environment:
     python: str
     oldest: bool
     measured: bool = False
+    quick: bool = False
 
     @property
     def name(self) -> str:
@@ -222,7 +229,7 @@ class Environment:
         """Run the core tests, and those of the brokers where they are installed; returns the results."""
         data = self.folder / "coverage"
         data.unlink(missing_ok=True)
-        results = [self._test(core_files(), LEFT_OUT)]
+        results = [self._test(core_files(self.quick), LEFT_OUT)]
         if self.has_brokers:
             files = [f"tests/queues/{module}.py" for module in BROKERS]
             results.append(self._test(files, LEFT_OUT_WITH_BROKERS) + " (message brokers)")
@@ -257,8 +264,11 @@ class Environment:
         return run([str(self.bin), *arguments], **coverage if self.measured else {})
 
 
-def core_files() -> list[str]:
-    return [f"tests/{folder}/test_{module}.py" for folder, modules in MODULES.items() for module in modules]
+def core_files(quick: bool) -> list[str]:
+    files = [f"tests/{folder}/test_{module}.py" for folder, modules in MODULES.items() for module in modules]
+    if not quick:
+        return files
+    return [f"{file}::{STARTING_PROGRAMS[file]}" if file in STARTING_PROGRAMS else file for file in files]
 
 
 def _last_line(output: str) -> str:
@@ -338,10 +348,13 @@ def main(names: list[str]) -> int:
         print(*(environment.name for environment in found), sep="\n")
         return 0
     if names == ["--ends"]:
-        names = [environment.name for environment in ends(found)]
+        found = ends(found)
+        names = [environment.name for environment in found]
         if not names:
             print("Nothing here that `make test` does not test")
             return 0
+        for environment in found:
+            environment.quick = True
     chosen = [environment for environment in found if not names or environment.name in names]
     if not chosen or set(names) - {environment.name for environment in chosen}:
         print(f"There is no such combination here: {' '.join(names)} (see --list)", file=sys.stderr)
