@@ -32,14 +32,17 @@ socket.close();
 """
 
 
-@pytest.fixture(params=["default", "msgpack"])
-def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Server, str]]:
-    write_files(PAGE.read_text(), tmp_path)
-    program = tmp_path / "app.py"
+@pytest.fixture(scope="module", params=["default", "msgpack"])
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Server, str]]:
+    folder = tmp_path_factory.mktemp("program")
+    write_files(PAGE.read_text(), folder)
+    program = folder / "app.py"
     text = program.read_text()
     assert "SocketIO(app)" in text
     program.write_text(text.replace("SocketIO(app)", f"SocketIO(app, serializer={request.param!r})"))
-    with started("uvicorn app:asgi", tmp_path) as (_, server):
+    with started("uvicorn app:asgi", folder) as (_, server):
         yield server, request.param
 
 

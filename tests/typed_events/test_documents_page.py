@@ -17,15 +17,16 @@ PAGE = (ROOT / "docs" / "howto" / "documents.md").read_text()
 ADDRESS = "http://127.0.0.1:8000"  # of the page; the server of a test has another
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The files of the page, with what the command prints."""
-    write_files(PAGE, tmp_path)
-    (tmp_path / "package.json").write_text('{"type": "module"}')
+    folder = tmp_path_factory.mktemp("page")
+    write_files(PAGE, folder)
+    (folder / "package.json").write_text('{"type": "module"}')
     line = [sys.executable, "-m", "flask", "--app", "app", "socketio", "typescript"]
-    ended = subprocess.run(line, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=True)
-    (tmp_path / "events.ts").write_text(ended.stdout)
-    return tmp_path
+    ended = subprocess.run(line, cwd=folder, env=environment(), capture_output=True, text=True, check=True)
+    (folder / "events.ts").write_text(ended.stdout)
+    return folder
 
 
 def test_the_command_prints_what_the_page_says(folder: Path) -> None:
