@@ -48,7 +48,7 @@ def run(
 
 def wait_for_starts(server: Server, count: int) -> None:
     """Wait until so many workers have started since the start of the server."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + START_TIMEOUT
     while server.log().count(SERVES) < count:
         assert time.monotonic() < deadline, server.log()
         time.sleep(0.05)
