@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from tests.support.raw_clients import within
+from tests.support.raw_clients import TIMEOUT, within
 
 Headers = MutableMapping[str, str]
 HANDSHAKE = "EIO=4&transport=polling"
@@ -155,7 +155,7 @@ class Socket:
 
     async def _next(self) -> Any:
         answer = asyncio.ensure_future(self._from_app.get())
-        await asyncio.wait([answer, self.task], timeout=5, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([answer, self.task], timeout=TIMEOUT, return_when=asyncio.FIRST_COMPLETED)
         if answer.done():
             return answer.result()
         answer.cancel()
