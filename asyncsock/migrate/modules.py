@@ -123,7 +123,8 @@ class PythonModule:
         if name is None:
             return set()
         package = next((each for each in self.starred if each in (PACKAGE, "asyncsock")), None)
-        if package is None and name == "SocketIO":
+        of_others = any("socketio" in each.lower() for each in self.starred)  # as socketIO_client
+        if package is None and name == "SocketIO" and not of_others:
             package = PACKAGE  # by way of a module of the project
         return {f"{package}.{name}" if package is not None and name.split(".")[0] in SHARED else name}
 

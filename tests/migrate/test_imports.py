@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("libcst")
 
-from tests.migrate.moving import moved, moved_file
+from tests.migrate.moving import FLASK_APP, moved, moved_file
 
 UNTOUCHED = "import: it is left"
 
@@ -146,3 +146,8 @@ def test_a_name_that_a_star_brings_is_known(starred: str, made: str, after: str,
     starred = starred.replace("flask_socketio", "asyncsock")
     assert result["app.py"] == f"{start.format(starred)}{after}\nasgi = bus.asgi_app\nbus.run(app)\n"
     assert result.remarks == []
+
+
+def test_a_star_of_another_package_brings_another_socketio(tmp_path: Path) -> None:
+    client = "from socketIO_client import *\nimport asyncsock\n\nsocket = SocketIO(host, 80)\nsocket.wait()\n"
+    assert moved(tmp_path, {"app.py": FLASK_APP, "client.py": client}).changed == ["app.py"]
