@@ -23,7 +23,7 @@ from tests.support.server_process import ROOT, Server, serve, stop
 from tests.support.server_restarts import restarted
 from tests.support.worker_processes import wait_for_workers
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.browser
 
 FOLDER = Path(__file__).parent / "browser"
 ARTIFACTS = ROOT / "artifacts"

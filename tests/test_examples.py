@@ -211,7 +211,6 @@ def play(scenario: str, server: Server) -> None:
 
 
 @pytest.mark.browser
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("name", ["migrated", "login", "background"])
 def test_the_page_of(name: str) -> None:
     for server in example(name, "after:asgi" if name == "migrated" else "app:asgi"):

@@ -18,7 +18,7 @@ from tests.support.parity_script import Records, Script
 from tests.support.parity_steps import STEPS
 from tests.support.server_process import Server, serve
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]  # the first test of each system has to wait for all
+pytestmark = pytest.mark.slow
 
 Recordings = tuple[dict[str, Records], dict[str, Records]]  # of Flask-SocketIO and of asyncsock
 

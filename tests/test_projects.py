@@ -29,7 +29,7 @@ from tests.support.python_socketio_client import WAIT, Client, arrived, connecte
 from tests.support.server_process import ROOT, START_TIMEOUT, Server, stop, wait_for_port
 
 PROJECTS = Path(__file__).parent / "projects"
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.slow
 
 
 def moved(folder: Path, changes: Mapping[str, tuple[str, str]]) -> None:

@@ -9,7 +9,6 @@ from tests.support.server_process import serve
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
 async def test_nothing_is_left_of_clients_that_come_and_go() -> None:
     with serve("soak.app:asgi", args=["--no-access-log"]) as server:
         faults = await soak(server, 4, 2, seed=1, judges_memory=False)

@@ -18,7 +18,7 @@ from tests.support.required_parts import require
 from tests.support.server_process import ROOT
 from tests.support.started_programs import Started, environment, started
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(150)]
+pytestmark = pytest.mark.browser
 
 STEPS = sorted((ROOT / "docs" / "tutorial").glob("*.md"))
 BROWSER = ROOT / "tests" / "browser"

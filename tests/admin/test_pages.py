@@ -19,7 +19,7 @@ from tests.support.required_parts import require
 from tests.support.server_process import ROOT, Server, serve
 from tests.support.worker_processes import wait_for_workers
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.browser
 
 BROWSER = ROOT / "tests" / "browser"
 ARTIFACTS = ROOT / "artifacts"

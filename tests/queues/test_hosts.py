@@ -82,7 +82,6 @@ def hosts_at(
         yield start
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize(("broker", "way"), CASES)
 async def test_clients_do_not_notice_that_there_are_several_hosts(
     hosts_at: Callable[[str], Hosts], broker: str, way: str

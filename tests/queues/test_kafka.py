@@ -163,7 +163,6 @@ async def test_a_listener_of_python_socketio_hears_us(kafka_broker: Kafka, chann
         assert await other_side.until(19) == list(range(20))
 
 
-@pytest.mark.timeout(180)
 async def test_what_was_published_before_a_sigkill_of_kafka_is_read_after_it(
     apache_kafka: ApacheKafka, channel: str
 ):

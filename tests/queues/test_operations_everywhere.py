@@ -80,7 +80,6 @@ async def processes(request: pytest.FixtureRequest, channel: str) -> AsyncIterat
             assert not trouble(server), server.log()
 
 
-@pytest.mark.timeout(180)
 async def test_operations_reach_all_processes_and_wait_for_none_that_was_killed(
     processes: list[Process],
 ) -> None:

@@ -36,7 +36,6 @@ def url_at(broker: Any, kind: str, port: int) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize("kind", BROKERS)
 async def test_events_of_an_outage_arrive_in_order_after_it(own: Own, channel: str, kind: str) -> None:
     broker = own(BROKERS[kind]())
@@ -147,7 +146,6 @@ LARGE_MESSAGES = {
 
 
 @pytest.mark.parametrize("kind", LARGE_MESSAGES)
-@pytest.mark.timeout(120)
 async def test_a_very_large_message_does_not_end_the_listening(
     request: pytest.FixtureRequest, channel: str, kind: str
 ) -> None:

@@ -54,7 +54,6 @@ async def test_each_side_has_each_message_once(
             assert said(await listener.until(envelope("end"))) == [*range(25), "end"]
 
 
-@pytest.mark.timeout(180)
 async def test_messages_survive_a_sigkill_of_the_broker(breakable: RabbitMQ, channel: str):
     listener, publisher = RabbitMQDriver(breakable.url, channel), RabbitMQDriver(breakable.url, channel)
     await listener.connect(subscribe=True)
@@ -139,7 +138,6 @@ async def test_a_silent_broker_ends_the_messages(rabbitmq_broker: RabbitMQ, chan
             await listener.task
 
 
-@pytest.mark.timeout(180)
 async def test_a_paused_broker_hangs_nobody(breakable: RabbitMQ, channel: str):
     url = breakable.url + "?heartbeat=1"
     publisher = RabbitMQDriver(url, channel)
@@ -193,7 +191,6 @@ async def test_messages_may_have_any_size(rabbitmq_broker: RabbitMQ, channel: st
         assert await listener.until(b"end") == messages
 
 
-@pytest.mark.timeout(180)
 async def test_a_message_that_is_too_large_is_refused_and_others_go_on(own: Own[RabbitMQ], channel: str):
     broker = RabbitMQ()
     config = broker.folder / "advanced.config"
@@ -225,7 +222,6 @@ async def test_a_refused_login_says_why(rabbitmq_broker: RabbitMQ, login: str, p
     await driver.close()
 
 
-@pytest.mark.timeout(180)
 async def test_amqps_trusts_only_the_authorities_in_the_url(own: Own[RabbitMQ], channel: str):
     broker = own(RabbitMQ(user="ann", password="se:cr/et", tls=True))
     url = broker.url.replace("se:cr/et", "se%3Acr%2Fet")

@@ -225,7 +225,6 @@ def tls_rabbitmq() -> Iterator[RabbitMQ]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 async def test_rabbitmq_is_reached_over_tls_with_a_user_and_a_password(
     tls_rabbitmq: RabbitMQ, channel: str
 ) -> None:
@@ -233,13 +232,11 @@ async def test_rabbitmq_is_reached_over_tls_with_a_user_and_a_password(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 async def test_rabbitmq_over_tls_refuses_a_wrong_password(tls_rabbitmq: RabbitMQ, channel: str) -> None:
     await refused(tls_rabbitmq.url.replace("secret", "wrong"), channel, "RabbitMQ refused the login")
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 async def test_a_certificate_of_rabbitmq_that_nobody_vouches_for_is_a_refused_login(
     tls_rabbitmq: RabbitMQ, channel: str
 ) -> None:
@@ -277,7 +274,6 @@ async def test_a_user_who_may_not_use_the_channel_is_a_refused_login(own: Own, c
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 async def test_with_sentinel_events_cross_again_when_a_replica_is_promoted(own: Own, channel: str) -> None:
     group = await asyncio.to_thread(own, RedisSentinel())
     gone = f"{HOST}:{free_port()}"  # a Sentinel that is not there
@@ -333,7 +329,6 @@ def cluster_url(*nodes: Redis) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 async def test_with_a_redis_cluster_events_cross_again_when_a_node_is_gone(own: Own, channel: str) -> None:
     group = await asyncio.to_thread(own, RedisCluster())
     url = cluster_url(*group.nodes)

@@ -21,8 +21,6 @@ from tests.support.sessions_elsewhere import (
 )
 from tests.support.worker_load import Load, Seen, under_load
 
-pytestmark = pytest.mark.timeout(180)
-
 WORKERS = 3
 TRIES = 10
 LOAD = Load(clients=24 if WHOLE_TABLE else 12, acks=None)

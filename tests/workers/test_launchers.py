@@ -18,8 +18,6 @@ from tests.support.server_log import trouble
 from tests.support.server_process import Server
 from tests.support.worker_load import KINDS, MODES, Load, troubles, under_load
 
-pytestmark = pytest.mark.timeout(180)
-
 FEW = {
     "uvicorn": ["v4-polling", "v4-upgrade", "sync-polling"],
     "uvicorn wsproto": ["v3-upgrade"],

@@ -23,8 +23,6 @@ from tests.support.sessions_elsewhere import (
     request,
 )
 
-pytestmark = pytest.mark.timeout(180)
-
 PROXY = {"X-Forwarded-For": "203.0.113.7", "X-Forwarded-Proto": "https"}
 LARGE = 900_000  # bytes
 
