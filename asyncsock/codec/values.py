@@ -85,9 +85,8 @@ def without_data_classes(value: Any, form: str = "JSON") -> Any:
     serializer = getattr(type(value), "__pydantic_serializer__", None)
     if serializer is not None:
         plain = serializer.to_python(value, by_alias=True)
-        if not _has_binary(
-            plain
-        ):  # in the mode for JSON, Pydantic also makes text of types that it alone knows
+        if not _has_binary(plain):
+            # In the mode for JSON, Pydantic also makes text of types that it alone knows.
             return serializer.to_python(value, mode="json", by_alias=True)
         value = plain  # with what may stand in a field only, such as sets
     try:
