@@ -186,7 +186,8 @@ class ASGIApp(BaseApp):
             self.engineio_server.join_workers(others.directory, others.group)
         if hasattr(self.engineio_server, "startup"):
             await self.engineio_server.startup()
-        if isinstance(self.engine, EngineServer):  # not the one of a server of python-socketio's
+        is_ours = isinstance(self.engine, EngineServer)  # not the one of a server of python-socketio's
+        if is_ours:
             self.engine.start()
             self._others = others
             others.join()
@@ -195,7 +196,8 @@ class ASGIApp(BaseApp):
         else:
             door = install(self.engine, self, send, self.owns, self.find_begin)
         self.engine.logger.debug("websocket door: %s", door)
-        close_before_uvicorn_stops(self.engineio_server, self.engine)
+        if is_ours:
+            close_before_uvicorn_stops(self.engineio_server, self.engine)
 
     def _sees_every_request(self) -> bool:
         """Whether a subclass, or a method that replaces ours, has to be called for each request."""

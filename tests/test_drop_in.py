@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +16,7 @@ from asyncsock import ASGIApp, AsyncServer
 from asyncsock.engine import EngineServer
 from tests.support.asgi_in_process import Lifespan, Refused, Socket, other, request
 from tests.support.raw_clients import Polling, RawSocket, upgrade_request
-from tests.support.server_process import ROOT
+from tests.support.server_process import ROOT, serve
 from tests.support.uvicorn_in_process import running
 
 # Classes of python-socketio replaced by ours
@@ -290,3 +292,12 @@ async def test_a_server_of_python_socketios_own_engine_is_served() -> None:
     assert (await request(app)).text[0] == "0"
     assert (await request(app, path="/page")).text == "other /page"
     assert (await lifespan.shutdown())["type"] == "lifespan.shutdown.complete"
+
+
+async def test_a_server_of_python_socketios_own_engine_stops_at_a_signal() -> None:
+    with serve("tests.apps.python_socketios_server:asgi") as server:
+        async with Polling(server, "/socket.io/") as polling:
+            await polling.open()
+        server.process.terminate()
+        assert await asyncio.to_thread(server.process.wait, 10) == -signal.SIGTERM
+        assert "Traceback" not in server.log()

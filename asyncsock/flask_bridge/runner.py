@@ -165,6 +165,12 @@ class _Server(uvicorn.Server):
             self.signals.take_again()
         return await super().on_tick(counter)
 
+    async def shutdown(self, sockets: Any = None) -> None:
+        """Called by uvicorn when it stops, of itself or as it was told."""
+        if not self._asgi_app.engine.stopping:
+            await close_then(self._exit, self._asgi_app.engineio_server, self._asgi_app.engine, self)
+        await super().shutdown(sockets)
+
     def _stop_at_signal(self, number: int) -> None:
         if self._signalled:
             self.handle_exit(number, None)  # ends without waiting any longer

@@ -1,11 +1,11 @@
-"""Signals that stop uvicorn: the sessions are closed first."""
+"""What stops uvicorn, which is a signal or something in it: the sessions are closed first."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from types import FrameType
 from typing import Any
@@ -22,7 +22,8 @@ def close_before_uvicorn_stops(server: Any, engine: EngineServer) -> None:
     """Make the `SIGNALS` close the sessions before uvicorn begins to stop.
 
     uvicorn closes its connections first and tells the application last, when nothing can be sent any
-    more. A second signal goes straight to uvicorn.
+    more. A second signal goes straight to uvicorn. If there was none, as when it has served
+    ``limit_max_requests``, the sessions are closed when it begins.
 
     Args:
         server: The server whose ``shutdown()`` is called.
@@ -31,6 +32,9 @@ def close_before_uvicorn_stops(server: Any, engine: EngineServer) -> None:
     if threading.current_thread() is not threading.main_thread():
         return
     loop = asyncio.get_running_loop()
+    uvicorn = server_that_signals_stop()
+    if hasattr(uvicorn, "shutdown"):
+        uvicorn.shutdown = _closing_first(uvicorn.shutdown, server, engine, uvicorn)
     for number in SIGNALS:
         original = signal.getsignal(number)
         module = getattr(original, "__module__", "")
@@ -61,6 +65,17 @@ def _chained(
 
     tasks: list[asyncio.Task[None]] = []  # the loop alone would not keep them alive
     return handle
+
+
+def _closing_first(
+    shutdown: Callable[..., Awaitable[None]], server: Any, engine: EngineServer, uvicorn: Any
+) -> Callable[..., Awaitable[None]]:
+    async def close_and_shut_down(*args: Any, **options: Any) -> None:
+        if not engine.stopping:
+            await close_then(lambda: None, server, engine, uvicorn)
+        await shutdown(*args, **options)
+
+    return close_and_shut_down
 
 
 async def close_then(

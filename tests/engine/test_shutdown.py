@@ -137,6 +137,31 @@ async def test_a_handler_in_flight_finishes_and_its_answer_arrives(server: Serve
         assert "slow ended" in server.log()
 
 
+async def test_a_server_that_has_served_its_number_of_requests_stops_as_at_a_signal() -> None:
+    """A handler in flight finishes, polls are answered, and nobody comes in on an idle connection."""
+    with serve(APP, server="uvicorn", args=["--limit-max-requests", "6"]) as server:
+        async with (
+            raw_clients.websocket(server, PATH) as ws,
+            await raw_clients.RawSocket.connect(server) as idle,
+            raw_clients.Polling(server, PATH) as polling,
+        ):
+            await join(ws)
+            await polling.open()
+            await polling.send("40")
+            await polling.receive()
+            poll = await polling.pending()
+            await ws.send('427["slow",1]')
+            await asyncio.to_thread(server.wait_for_log, "slow began")
+            for _ in range(6):
+                await polling.http.get("/")
+            assert (await raw_clients.within(poll)).text == "1"
+            await idle.send(raw_clients.upgrade_request(PATH))
+            assert (await idle.response_head())[0] == 503
+            assert await read_to_the_end(ws) == ['437["finished"]']
+            assert ws.protocol.close_code == 1012
+        assert await gone(server, 10) == 0
+
+
 async def test_a_handler_that_outlives_the_grace_period_does_not_keep_the_process(server: Server) -> None:
     async with raw_clients.websocket(server, PATH) as ws:
         await join(ws)

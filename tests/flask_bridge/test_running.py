@@ -10,7 +10,7 @@ import ssl
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -67,6 +67,18 @@ async def test_run_serves_and_returns_at_a_signal(name: str) -> None:
         assert await exit_code(server) == 0
         assert "run() has returned" in server.log()
         assert "Traceback" not in server.log()
+
+
+async def test_run_returns_after_its_number_of_requests_with_the_sessions_closed() -> None:
+    with run(limit_max_requests=20) as server:
+        async with connected(server.url, mode="polling") as client, visitor(server) as http:
+            gone = client.arrivals("disconnect")
+            with suppress(httpx.TransportError):  # when it accepts no more
+                while True:
+                    await http.get("/")
+            await arrived(gone)
+        assert await exit_code(server) == 0
+        assert "run() has returned" in server.log()
 
 
 async def test_a_background_task_that_never_ends_keeps_no_server_from_stopping() -> None:
