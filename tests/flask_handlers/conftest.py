@@ -15,7 +15,9 @@ from tests.support.server_process import Server, serve
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
     """tests/apps/flask_handlers, where a coroutine that is never awaited is an error."""
-    with serve("tests.apps.flask_handlers:asgi", env={"PYTHONWARNINGS": "error::RuntimeWarning"}) as running:
+    with serve(
+        "tests.apps.flask_handlers:asgi", env={"PYTHONWARNINGS": "error::RuntimeWarning", "NEEDS": "aiohttp"}
+    ) as running:
         yield running
         log = running.log()
     assert [line for line in log.splitlines() if "never awaited" in line or "never retrieved" in line] == []

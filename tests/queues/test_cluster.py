@@ -56,7 +56,7 @@ def open_server() -> Iterator[Callable[..., Server]]:
         def open_once(url: str, kind: str, name: str, channel: str = SHARED_CHANNEL) -> Server:
             key = (url, kind, name, channel)
             if key not in opened:
-                environment = {"KIND": kind, "QUEUE": url, "CHANNEL": channel}
+                environment = {"KIND": kind, "QUEUE": url, "CHANNEL": channel, "NEEDS": "kafka"}
                 how = {"target": "tests.apps.cluster:asgi"}
                 if kind == "flask-socketio":
                     how = {"target": "tests/apps/cluster.py", "server": "python"}

@@ -19,6 +19,7 @@ from tests.support.nginx import nginx, round_robin
 from tests.support.ports import free_port
 from tests.support.required_parts import require
 from tests.support.server_process import (
+    PYTHONPATH,
     ROOT,
     Server,
     make_certificate,
@@ -93,7 +94,7 @@ def launched(name: str, workers: int, **env: str) -> Iterator[Server]:
         environment = {
             **os.environ,
             "PYTHONUNBUFFERED": "1",
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": PYTHONPATH,
             "HOME": str(folder),
             "XDG_RUNTIME_DIR": str(folder),
             **_own_environment(name, workers, ports["port"], folder),

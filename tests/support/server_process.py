@@ -19,6 +19,7 @@ import trustme
 from tests.support.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
+PYTHONPATH = os.pathsep.join([str(ROOT), str(ROOT / "tests" / "support" / "started")])
 START_TIMEOUT = 50.0
 STOP_TIMEOUT = 10.0
 
@@ -161,7 +162,7 @@ def serve(
         folder = Path(name)
         authority, *pair = make_certificate(folder) if tls else (None,)
         line = command(target, server, port, *pair) + list(args)
-        environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT), "PORT": str(port)}
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": PYTHONPATH, "PORT": str(port)}
         if tls:
             environment |= {"CERTIFICATE": str(pair[0]), "KEY": str(pair[1])}
         environment |= env or {}
