@@ -6,7 +6,7 @@ PORT ?= 5000
 WORKERS ?= 1
 PYTEST_ARGS ?=
 # Processes that share the tests, each module staying in one of them. 0 runs them all in one.
-JOBS ?= 2
+JOBS ?= 3
 # Seconds for all fuzzers together, and minutes of churn.
 FUZZ_SECONDS ?= 120
 FUZZ_ARGS ?=
