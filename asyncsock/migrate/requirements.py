@@ -175,9 +175,8 @@ class Requirements:
     def _environment(self, file: SourceFile) -> None:
         """Conda's file, in which pip has a list of its own."""
         pip: int | None = None
-        listed: list[
-            tuple[int, str, str | None]
-        ] = []  # what pip installs: place, indentation, what becomes of it
+        # What pip installs: its place, its indentation, and what becomes of it.
+        listed: list[tuple[int, str, str | None]] = []
         ours: list[tuple[int, int]] = []  # the lines with conda's own package, and its place in them
         for start, line in file.text.lines():
             found = re.match(r"(\s*)- ([^#\r\n]*?)\s*(?:#.*)?[\r\n]*$", line)
