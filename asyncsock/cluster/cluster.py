@@ -57,9 +57,8 @@ class Cluster:
         self._answerers: dict[str, tuple[Decoder, Decoder, Callable[[str, Any], Any]]] = {}
         self._members = Members()
         self._questions = Questions()
-        self._unheard: set[str] = (
-            set()
-        )  # those who have said nothing since this process began to listen again
+        # Those who have said nothing since this process began to listen again.
+        self._unheard: set[str] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._looks_since_sign = 0

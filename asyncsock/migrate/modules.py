@@ -77,18 +77,14 @@ class PythonModule:
         self._positions = cast("Mapping[cst.CSTNode, CodeRange]", resolved[PositionProvider])
         self._scopes = cast("Mapping[cst.CSTNode, Scope | None]", resolved[ScopeProvider])
         self._parents = cast("Mapping[cst.CSTNode, cst.CSTNode]", resolved[ParentNodeProvider])
-        self.imported: dict[
-            str, str
-        ] = {}  # the names of the module that it imports, and what they are in full
+        self.imported: dict[str, str] = {}  # the names that the module imports, and what they are in full
         self.starred: list[str] = []  # the modules of which it imports all names
         self.keeps_package = False  # whether an import of Flask-SocketIO has to stay
         self.made: list[Binding] = []  # calls of SocketIO()
         self.given: list[Binding] = []  # calls of init_app()
         self.attributes: set[str] = set()  # as "ws" where it says self.ws = SocketIO()
         self.calls: list[Called] = []
-        self.assigned: dict[
-            str, cst.SimpleStatementLine
-        ] = {}  # by the module's own statements, the last ones
+        self.assigned: dict[str, cst.SimpleStatementLine] = {}  # by the module's last statement for each
         self.is_package = file.name.endswith("__init__.py")
         self.tree.visit(_Facts(self))
 

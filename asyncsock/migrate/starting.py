@@ -33,9 +33,7 @@ class Starting:
 
     def __init__(self, project: Project) -> None:
         self.project = project
-        self.moved: list[
-            tuple[SourceFile, int]
-        ] = []  # the places of what now has gunicorn use uvicorn's worker
+        self.moved: list[tuple[SourceFile, int]] = []  # where gunicorn was given uvicorn's worker
         self._configs: dict[str, GunicornConfig] = {}
         self._served_there: dict[tuple[str, str], bool] = {}  # by modules and names of applications
 
