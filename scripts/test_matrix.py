@@ -2,8 +2,8 @@
 
 Each combination has a virtualenv of its own in .venv-matrix/, which is used again while pyproject.toml and
 the versions in asyncsock/engine/tested_versions.py stay; the newest libraries are looked up once a day.
-Two combinations run at once. The oldest libraries include those of the message brokers. With --ends, which
-is for every change, one test stands for each module whose tests all start programs.
+Two combinations run at once, each in two parts. The oldest libraries include those of the message brokers.
+With --ends, which is for every change, one test stands for each module whose tests all start programs.
 
 The newest Python, from 3.12 on, has them too and measures the coverage of asyncsock/: what runs in the tests'
 own process, and not in the servers that they start. There, measuring takes no time; with older Pythons the
@@ -38,6 +38,7 @@ TESTED: dict[str, tuple[str, str]] = runpy.run_path(str(VERSIONS_FILE))["TESTED"
 # The oldest libraries go with the first of these that is here: there are no wheels for later versions.
 OLDEST_ON = ("3.10", "3.11")
 AT_ONCE = 2
+PARTS_AT_ONCE = 2  # of each: tests wait for servers that start and stop
 MEASURES_FROM = (3, 12)  # where coverage.py can ask the interpreter instead of tracing each line
 SHOWN_MODULES = 8
 TESTS_FAILED = 1  # pytest's status: it ran all tests, and some failed
@@ -227,19 +228,27 @@ class Environment:
 
     def test(self) -> str:
         """Run the core tests, and those of the brokers where they are installed; returns the results."""
-        data = self.folder / "coverage"
-        data.unlink(missing_ok=True)
-        results = [self._test(core_files(self.quick), LEFT_OUT)]
+        for data in self.folder.glob("coverage*"):
+            data.unlink()
+        core = core_files(self.quick)
+        parts = [("half of the core", core[::2], LEFT_OUT), ("the other half", core[1::2], LEFT_OUT)]
         if self.has_brokers:
             files = [f"tests/queues/{module}.py" for module in BROKERS]
-            results.append(self._test(files, LEFT_OUT_WITH_BROKERS) + " (message brokers)")
-        return ", ".join(results) + (f"\n{self._coverage()}" if self.measured else "")
+            parts.append(("message brokers", files, LEFT_OUT_WITH_BROKERS))
+        with ThreadPoolExecutor(PARTS_AT_ONCE) as pool:
+            results = pool.map(self._test, *zip(*parts, strict=True))
+            told = ", ".join(
+                [f"{result} ({name})" for (name, *_), result in zip(parts, results, strict=True)]
+            )
+        return told + (f"\n{self._coverage()}" if self.measured else "")
 
-    def _test(self, files: list[str], left_out: str) -> str:
-        measuring = ["-m", "coverage", "run", "--append", "--source=asyncsock"] if self.measured else []
+    def _test(self, name: str, files: list[str], left_out: str) -> str:
+        measuring = (
+            ["-m", "coverage", "run", "--parallel-mode", "--source=asyncsock"] if self.measured else []
+        )
         pytest = (
             *measuring,
-            *("-m", "pytest", "-q", "-o", f"cache_dir={self.folder / 'cache'}"),
+            *("-m", "pytest", "-q", "-o", f"cache_dir={self.folder / 'cache' / name}"),
             *("-m", "not slow and not browser and not javascript", "-k", f"not ({left_out})"),
             *files,
         )
@@ -254,6 +263,7 @@ class Environment:
 
     def _coverage(self) -> str:
         """The coverage of asyncsock/ in all, and of the modules that have least."""
+        self._run("-m", "coverage", "combine", "--quiet")
         lines = self._run("-m", "coverage", "report", "--sort=cover").strip().splitlines()
         modules = [line for line in lines if line.startswith("asyncsock")]
         least = ", ".join(f"{line.split()[0]} {line.split()[-1]}" for line in modules[:SHOWN_MODULES])
