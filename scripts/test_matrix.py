@@ -259,7 +259,7 @@ class Environment:
                 raise
             flaky = [line for line in str(failed).splitlines() if line.startswith("FAILED")]
             again = self._run(*pytest, "--last-failed", "--last-failed-no-failures", "none")
-            return "\n".join([_last_line(str(failed)), *flaky, f"once more, alone: {_last_line(again)}"])
+            return "\n".join([_last_line(str(failed)), *flaky, f"once more: {_last_line(again)}"])
 
     def _coverage(self) -> str:
         """The coverage of asyncsock/ in all, and of the modules that have least."""

@@ -13,7 +13,7 @@ from .transports.base import SendingSession, Transport
 
 LINGER = 30.0  # seconds that a polling client has to fetch what its ended session left for it
 FETCH_PATIENCE = (
-    2.0  # seconds that a stop waits for a polling client to read an answer and fetch what is next
+    2.0  # seconds in which a polling client reads an answer and fetches more, when a server stops
 )
 CLOSE_TIMEOUT = 5.0  # seconds that a client has to read more of what is left, and to answer a close frame
 

@@ -21,7 +21,7 @@ from werkzeug.serving import generate_adhoc_ssl_context, is_running_from_reloade
 
 from ..asgi import ASGIApp
 from ..server_options import IGNORED
-from ..uvicorn.signals import close_then
+from ..uvicorn.signals import close_first, close_then
 from .paths import FlaskApp
 from .process_signals import ProgramSignals
 from .reloader import can_reload, run_with_reloader
@@ -167,8 +167,7 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: Any = None) -> None:
         """Called by uvicorn when it stops, of itself or as it was told."""
-        if not self._asgi_app.engine.stopping:
-            await close_then(self._exit, self._asgi_app.engineio_server, self._asgi_app.engine, self)
+        await close_first(self._asgi_app.engineio_server, self._asgi_app.engine, self)
         await super().shutdown(sockets)
 
     def _stop_at_signal(self, number: int) -> None:

@@ -71,11 +71,22 @@ def _closing_first(
     shutdown: Callable[..., Awaitable[None]], server: Any, engine: EngineServer, uvicorn: Any
 ) -> Callable[..., Awaitable[None]]:
     async def close_and_shut_down(*args: Any, **options: Any) -> None:
-        if not engine.stopping:
-            await close_then(lambda: None, server, engine, uvicorn)
+        await close_first(server, engine, uvicorn)
         await shutdown(*args, **options)
 
     return close_and_shut_down
+
+
+async def close_first(server: Any, engine: EngineServer, uvicorn: Any) -> None:
+    """Close the sessions now that uvicorn stops, unless what has stopped it has done so.
+
+    Args:
+        server: The server whose ``shutdown()`` is called.
+        engine: The engine under it.
+        uvicorn: Its server.
+    """
+    if not engine.stopping:
+        await close_then(lambda: None, server, engine, uvicorn)
 
 
 async def close_then(
